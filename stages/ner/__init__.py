@@ -1,0 +1,1 @@
+"""What stages share, and what the registered model carries."""

@@ -1,0 +1,181 @@
+"""The sections of params.yaml, one a stage. There are no defaults here: params.yaml holds every number."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stages.errors import StageError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Device = Literal["auto", "cpu", "cuda"]
+Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
+
+
+class Section(BaseModel):
+    """A frozen section: strict types, and a key that is not listed is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Source(Section):
+    """One file to fetch, and how to know that it is the right one."""
+
+    sources: list[str] = Field(
+        min_length=1,
+        description="Tried in turn: http(s):// or file:// addresses or paths; $VARIABLES are expanded",
+    )
+    bytes: Positive | None = Field(description="Size")
+    git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")
+    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the content")
+
+    @model_validator(mode="after")
+    def _has_a_hash(self) -> Self:
+        if not (self.git_blob or self.sha256):
+            raise ValueError("needs git_blob or sha256: a source without either cannot be checked")
+        return self
+
+
+class Encoder(Section):
+    """The pre-trained encoder: a hub id at a revision, or a folder."""
+
+    hub_id: str | None = Field(description="Hugging Face hub id; HF_ENDPOINT is honoured")
+    revision: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the hub id")
+    folder: str | None = Field(description="Local folder instead; $VARIABLES are expanded")
+    sha256: dict[str, str] = Field(description="File name → SHA-256, for the files to check")
+    from_scratch: bool = Field(description="Whether the encoder comes without weights on purpose")
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if (self.hub_id is None) == (self.folder is None):
+            raise ValueError("needs either hub_id or folder")
+        if self.hub_id is not None and self.revision is None:
+            raise ValueError("hub_id needs revision, the 40 digits of a commit")
+        return self
+
+
+class Download(Section):
+    """What `download` fetches."""
+
+    train: Source
+    test: Source
+    licence: str = Field(description="Of the corpus, copied into source.json")
+    encoder: Encoder
+    timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
+    attempts: Positive = Field(description="A source, each going on where the last was cut off")
+
+
+class Align(Section):
+    """How `align` turns characters into tokens."""
+
+    types: list[Tag] = Field(min_length=1, description="Entity types of the corpus")
+    dev_sentences: Positive = Field(description="Held out of train, repeated ones together")
+    seed: int = Field(description="Of the dev split and of the choice of train sentences")
+    train_sentences: Positive | None = Field(description="Use this many at most; null: all")
+    window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")
+    window_overlap_tokens: Annotated[int, Field(ge=0)] = Field(description="Of neighbours")
+    repair_test_tags: bool = Field(description="Whether a stray I- in test becomes B- or an error")
+
+    @model_validator(mode="after")
+    def _windows_move_on(self) -> Self:
+        if self.window_overlap_tokens > (self.window_tokens - 2) // 2:
+            raise ValueError("window_overlap_tokens must be at most half of window_tokens - 2")
+        return self
+
+
+class Train(Section):
+    """How `train` fine-tunes."""
+
+    device: Device = Field(description="auto: CUDA if there is one; cuda: or fail")
+    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where CUDA has it")
+    cpu_threads: Positive = Field(description="Of torch on the CPU; part of the result")
+    seed: int
+    deterministic: bool = Field(description="The same bytes on the same kind of device")
+    epochs: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")
+    tokens_per_step: Positive = Field(description="Padded tokens an optimizer step, about")
+    tokens_per_batch: Positive = Field(description="Padded tokens held in memory at once, at most")
+    evals_per_epoch: Positive
+    patience_evals: Positive = Field(description="Stop after as many without a better dev F1")
+    save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")
+
+
+class Evaluate(Section):
+    """How `evaluate` scores."""
+
+    device: Device
+    cpu_threads: Positive
+    tokens_per_batch: Positive
+    errors: Positive = Field(description="The most confident ones, kept in errors.jsonl")
+    length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
+    )
+
+
+class Export(Section):
+    """How `export` writes and checks the ONNX file."""
+
+    require_cuda: bool = Field(description="Fail where the CUDA provider cannot run the model")
+    cpu_threads: Positive
+    opset: Annotated[int, Field(ge=18)]
+    tokens_per_batch: Positive
+    logit_tolerance: Annotated[float, Field(gt=0)] = Field(description="ONNX against torch, fp32")
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    download: Download
+    align: Align
+    train: Train
+    evaluate: Evaluate
+    export: Export
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read(section: type[S], path: Path = Path("params.yaml")) -> S:
+    """Reads one section, or all with `section=Params`.
+
+    Raises:
+        StageError: every error of the section at once, each with its key and value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(f"{path} is not here: run from the folder that holds it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    name = "" if section is Params else section.__name__.lower()
+    if not isinstance(values, dict) or (name and name not in values):
+        raise StageError(f"{path} has no section {name or 'at all'}")
+    try:
+        # JSON, because strict mode is meant for typed input: a list stays a list, 1 may be 1.0.
+        return section.model_validate_json(json.dumps(values[name] if name else values))
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(filter(None, [name, *map(str, e['loc'])]))}: {e['msg']}"
+            + ("" if e["type"] in ("missing", "value_error") else f" (it is {e['input']!r})")
+            for e in error.errors()
+        ]
+        raise StageError(f"{path}: " + "; ".join(lines)) from None
+
+
+def expanded(path: str) -> str:
+    """`path` with $VARIABLES filled in.
+
+    Raises:
+        StageError: if one is not set.
+    """
+    result = os.path.expandvars(path)
+    if "$" in result:
+        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
+    return result
