@@ -1,1 +1,1 @@
-"""The five stages: pure functions, files in, files out. They know nothing of DVC, Prefect or MLflow."""
+"""The five stages: pure functions, files in, files out; no DVC, Prefect or MLflow here."""

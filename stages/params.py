@@ -1,4 +1,4 @@
-"""The sections of params.yaml, one a stage. There are no defaults here: params.yaml holds every number."""
+"""The sections of params.yaml, one a stage. No defaults here: params.yaml holds every number."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Source(Section):
 
     sources: list[str] = Field(
         min_length=1,
-        description="Tried in turn: http(s):// or file:// addresses or paths; $VARIABLES are expanded",
+        description="Tried in turn: http(s):// or file:// addresses or paths, $VARIABLES filled in",
     )
     bytes: Positive | None = Field(description="Size")
     git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -10,10 +11,10 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress(total: int, about: str, unit: str) -> Iterator["tqdm[None]"]:
+def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
     """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds figures."""
     terminal = sys.stderr.isatty()
-    bar: tqdm[None] = tqdm(
+    bar = tqdm(
         total=total,
         desc=about,
         unit=unit,
