@@ -1,0 +1,100 @@
+"""Labelled text as it comes: one character and its tag a line."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.errors import StageError
+from stages.ner.labels import follows, iob2_tags
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as the corpus has it: its characters (cells) and a tag for each."""
+
+    cells: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentences, and what had to be repaired to read them."""
+
+    sentences: list[Sentence]
+    repaired: Counter[str]
+
+
+def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
+    """Reads `character TAB tag` lines, a blank line between sentences, tags in IOB2.
+
+    Repaired and counted: a byte order mark (`bom`), CRLF line ends (`crlf`) and, with
+    `repair_tags`, an I- that follows neither its B- nor its I- and so becomes B- (`stray_i`).
+
+    Raises:
+        StageError: with file and line: not UTF-8, a missing or third column, a cell of no or of
+            several characters, a tag that is not of `types`, a stray I- without `repair_tags`,
+            no sentence at all.
+    """
+    known = set(iob2_tags(types))
+    repaired: Counter[str] = Counter()
+    sentences: list[Sentence] = []
+    cells: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate([*_lines(path, repaired), ""], start=1):
+        if not line.strip():
+            if cells:
+                sentences.append(Sentence(tuple(cells), tuple(tags)))
+                cells, tags = [], []
+            continue
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise StageError(
+                f"{path}:{number}: {len(columns)} columns in {line[:40]!r};"
+                " write one character, a tab, its tag"
+            )
+        cell, tag = columns
+        if len(cell) != 1:
+            raise StageError(
+                f"{path}:{number}: {len(cell)} characters in the cell {cell[:40]!r};"
+                " write one character a line"
+            )
+        if tag not in known:
+            raise StageError(
+                f"{path}:{number}: unknown tag {tag[:40]!r};"
+                f" align.types in params.yaml allows {', '.join(sorted(known))}"
+            )
+        if not follows(tag, tags[-1] if tags else "O"):
+            if not repair_tags:
+                raise StageError(
+                    f"{path}:{number}: {tag} follows neither B-{tag[2:]} nor I-{tag[2:]};"
+                    " correct it, or set align.repair_test_tags: true to make it B-"
+                )
+            repaired["stray_i"] += 1
+            tag = "B" + tag[1:]
+        cells.append(cell)
+        tags.append(tag)
+    if not sentences:
+        raise StageError(f"{path}: no sentence in it; is it the right file?")
+    return Corpus(sentences, repaired)
+
+
+def _lines(path: Path, repaired: Counter[str]) -> list[str]:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StageError(
+            f"{path}:{line}: not UTF-8 (byte {data[error.start]:#04x}); convert the file to UTF-8"
+        ) from None
+    if text.startswith("\ufeff"):
+        repaired["bom"] += 1
+        text = text[1:]
+    # Not splitlines(): U+2028 and its kind may be cells.
+    lines = text.split("\n")
+    crlf = sum(line.endswith("\r") for line in lines)
+    if crlf:
+        repaired["crlf"] += crlf
+        lines = [line.removesuffix("\r") for line in lines]
+    return lines

@@ -1,0 +1,86 @@
+"""Text in, entities out: what the registered model runs. Needs no torch and no transformers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from stages.ner.decode import best_tags, confidence, spans
+from stages.ner.emissions import emissions
+from stages.ner.labels import Labels
+from stages.ner.session import CUDA, forward_of, open_session
+from stages.ner.tokens import CellEncoder
+from stages.ner.windows import windows
+
+TOKENS_PER_BATCH = 8192  # bounds the memory of a request, whatever its size
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity of a text: `text == caller's_text[start:end]`, in code points."""
+
+    text: str
+    type: str
+    start: int
+    end: int
+    score: float
+    """Mean probability of its characters' tags, 0 to 1."""
+
+
+class Tagger:
+    """Finds entities with the model of a folder that `export` wrote."""
+
+    def __init__(self, folder: Path, cpu_threads: int | None = None) -> None:
+        """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works."""
+        self._labels = Labels.read(folder)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._cls, self._sep, unknown = (
+            tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[UNK]")
+        )
+        self._encode = CellEncoder(tokenizer, unknown)
+        cuda = CUDA in ort.get_available_providers()
+        session = open_session(folder / "model.onnx", cuda, cpu_threads)
+        self._forward = forward_of(session)
+        self.provider: str = session.get_providers()[0]
+        """The execution provider that was got, which may not be the one that was asked for."""
+
+    def __call__(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """The entities of each text, in order."""
+        input_ids: list[NDArray[np.integer]] = []
+        scored: list[NDArray[np.bool_]] = []
+        sentence: list[int] = []
+        filled = [index for index, text in enumerate(texts) if text]
+        for number, index in enumerate(filled):
+            ids, first = self._encode(texts[index])
+            starts = np.zeros(len(ids), dtype=np.bool_)
+            starts[first] = True
+            for window in windows(
+                len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
+            ):
+                own = np.zeros(len(ids), dtype=np.bool_)
+                own[window.own_start : window.own_stop] = True
+                span = slice(window.start, window.stop)
+                input_ids.append(np.array([self._cls, *ids[span], self._sep]))
+                scored.append(np.pad((own & starts)[span], 1))
+                sentence.append(number)
+        found: list[list[Entity]] = [[] for _ in texts]
+        if not filled:
+            return found
+        log_probabilities = emissions(input_ids, scored, sentence, self._forward, TOKENS_PER_BATCH)
+        labels = best_tags(log_probabilities, self._labels.tags)
+        for index, path, emission in zip(filled, labels, log_probabilities, strict=True):
+            found[index] = [
+                Entity(
+                    texts[index][span.start : span.stop],
+                    span.type,
+                    span.start,
+                    span.stop,
+                    round(confidence(span, path, emission), 4),
+                )
+                for span in spans([self._labels.tags[label] for label in path])
+            ]
+        return found

@@ -1,0 +1,239 @@
+"""Fine-tunes the encoder as a token classifier and keeps the weights with the best dev F1."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer, PreTrainedModel, get_linear_schedule_with_warmup
+
+from stages.command import command
+from stages.errors import StageError
+from stages.ner.aligned import Aligned, read_aligned
+from stages.ner.batches import padded, shuffled_batches
+from stages.ner.labels import IGNORED, Labels
+from stages.ner.metrics import predict, score
+from stages.ner.model import (
+    choose_device,
+    device_figures,
+    forward_of,
+    make_repeatable,
+    new_tagger,
+)
+from stages.outs import whole
+from stages.params import Train
+from stages.progress import progress
+
+LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait
+
+
+def train(
+    params: Train, aligned: Path, encoder: Path, out: Path, report: Path, curve: Path
+) -> dict[str, Any]:
+    """Trains on `aligned`/train.parquet, chooses by strict span F1 on dev.parquet.
+
+    AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping, bf16
+    where the GPU has it, early stop. The loss of a step is the mean cross-entropy over its
+    labelled tokens, however many batches hold them.
+
+    Writes `out` (`save_pretrained` layout, tokenizer, labels.json), `report` (best dev F1 and
+    where it was), `curve` (step, loss, lr, dev_f1). Interrupted, it leaves nothing.
+
+    Raises:
+        StageError: no such device; out of memory, with the three parameters to turn.
+    """
+    device = choose_device(params.device, "train")
+    make_repeatable(params.seed, params.cpu_threads, params.deterministic)
+    labels = Labels.read(aligned)
+    data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")
+    model = new_tagger(encoder, labels.tags).to(device)
+    bf16 = _bf16(params.precision, device)
+
+    steps = _plan(params, data)
+    optimizer = torch.optim.AdamW(
+        _decayed(model, params.weight_decay),
+        lr=params.learning_rate,
+        fused=device.type == "cuda",
+    )
+    schedule = get_linear_schedule_with_warmup(
+        optimizer, math.ceil(params.warmup_fraction * len(steps)), len(steps)
+    )
+    eval_every = math.ceil(len(steps) / (params.epochs * params.evals_per_epoch))
+    loss_every = math.ceil(len(steps) / LOSS_ROWS)
+    best_f1, best_step, best_weights = -1.0, 0, model.state_dict()
+    rows: list[dict[str, Any]] = []
+    tokens, started = 0, time.monotonic()
+
+    with (
+        _memory_explained(params, labels),
+        progress(len(steps) * params.tokens_per_step, f"train on {device}", " tokens") as bar,
+    ):
+        for step, batches in enumerate(steps, start=1):
+            model.train()
+            loss = _backward(model, data, batches, bf16)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
+            rate = schedule.get_last_lr()[0]
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            tokens += sum(len(data.input_ids[i]) for batch in batches for i in batch)
+
+            evaluate = step % eval_every == 0 or step == len(steps)
+            if evaluate or step % loss_every == 0:
+                rows.append({"step": step, "loss": loss.item(), "lr": rate})
+                bar.set_postfix(loss=f"{rows[-1]['loss']:.4f}", dev_f1=f"{max(best_f1, 0):.4f}")
+            if evaluate:
+                model.eval()
+                _, predicted = predict(
+                    dev, forward_of(model, bf16), labels.tags, 4 * params.tokens_per_batch
+                )
+                f1 = score(dev, predicted, labels.tags)["f1"]
+                rows[-1]["dev_f1"] = f1
+                if f1 > best_f1:
+                    best_f1, best_step = f1, step
+                    best_weights = {
+                        k: v.to("cpu", copy=True) for k, v in model.state_dict().items()
+                    }
+                elif step - best_step >= params.patience_evals * eval_every:
+                    break
+            bar.update(params.tokens_per_step)
+    seconds = time.monotonic() - started
+
+    with whole(out, report, curve) as [folder, report_file, curve_file]:
+        model.load_state_dict(best_weights)
+        model.to(getattr(torch, params.save_dtype)).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+        labels.write(folder)
+        _write_report(
+            report_file,
+            best_dev_f1=best_f1,
+            best_step=best_step,
+            steps_run=step,
+            steps_planned=len(steps),
+            parameters=model.num_parameters(),
+        )
+        _write_curve(curve_file, rows)
+    return {
+        "fit_seconds": round(seconds, 3),
+        "tokens_per_s": round(tokens / seconds),
+        "precision": "bf16" if bf16 else "fp32",
+        **device_figures(device),
+    }
+
+
+def main() -> None:
+    """Runs the stage below the present folder."""
+    command(
+        Train,
+        lambda params: train(
+            params,
+            Path("data/aligned"),
+            Path("data/encoder"),
+            Path("models/ner"),
+            Path("reports/train.json"),
+            Path("reports/train.csv"),
+        ),
+        "Fine-tunes the encoder on the aligned data.",
+    )
+
+
+def _bf16(precision: str, device: torch.device) -> bool:
+    if device.type == "cpu":
+        return False
+    if precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise StageError(
+            f"train.precision is bf16, which {torch.cuda.get_device_name(device)} does not have;"
+            " set it to auto or fp32"
+        )
+    return precision != "fp32" and torch.cuda.is_bf16_supported()
+
+
+def _plan(params: Train, data: Aligned) -> list[list[list[int]]]:
+    """All steps of all epochs: a step is some batches, a batch is some windows of similar length.
+
+    Planned ahead, so that the schedule knows the number of steps.
+    """
+    rng = np.random.default_rng(params.seed)
+    lengths = [len(ids) for ids in data.input_ids]
+    batch_tokens = min(params.tokens_per_batch, params.tokens_per_step)
+    per_step = round(params.tokens_per_step / batch_tokens)
+    steps: list[list[list[int]]] = []
+    for _ in range(params.epochs):
+        batches = shuffled_batches(lengths, batch_tokens, rng)
+        steps += [batches[i : i + per_step] for i in range(0, len(batches), per_step)]
+    return steps
+
+
+def _decayed(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices; none for biases and layer norms, as BERT was trained."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _backward(
+    model: PreTrainedModel, data: Aligned, batches: Sequence[list[int]], bf16: bool
+) -> torch.Tensor:
+    """Adds the gradients of one step; gives its loss, still on the device."""
+    labelled = sum(int(data.scored[i].sum()) for batch in batches for i in batch)
+    total = torch.zeros((), device=model.device)
+    for batch in batches:
+        ids, mask, labels = (
+            torch.from_numpy(padded(rows, fill)).to(model.device, non_blocking=True)
+            for rows, fill in (
+                ([data.input_ids[i] for i in batch], 0),
+                ([np.ones(len(data.input_ids[i]), dtype=np.int64) for i in batch], 0),
+                ([data.labels[i] for i in batch], IGNORED),
+            )
+        )
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(input_ids=ids, attention_mask=mask).logits
+        loss = (
+            cross_entropy(
+                logits.flatten(0, 1).float(),
+                labels.flatten(),
+                ignore_index=IGNORED,
+                reduction="sum",
+            )
+            / labelled
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
+
+
+@contextmanager
+def _memory_explained(params: Train, labels: Labels) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise StageError(
+            "the GPU is out of memory; lower"
+            f" train.tokens_per_batch (now {params.tokens_per_batch})"
+            f" or align.window_tokens (now {labels.window_tokens}),"
+            f" or set train.precision to bf16 (now {params.precision})"
+        ) from None
+
+
+def _write_report(path: Path, **figures: float) -> None:
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["step", "loss", "lr", "dev_f1"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
