@@ -38,19 +38,18 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
     if params.train_sentences is not None and params.train_sentences < len(kept):
         chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
         kept = [kept[i] for i in sorted(chosen)]
-    labels = Labels(iob2_tags(params.types), params.window_tokens, params.window_overlap_tokens)
     figures: dict[str, Any] = {
         "repaired": {"train": dict(train.repaired), "test": dict(test.repaired)}
     }
     splits = {"train": kept, "dev": dev, "test": test.sentences}
     with whole(out, report) as [folder, file]:
         folder.mkdir()
+        encode, labels = _tokenizer(encoder, params)
         labels.write(folder)
-        encode, specials = _tokenizer(encoder)
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
             for name, sentences in splits.items():
-                rows = _rows(sentences, labels, encode, specials)
-                figures[name] = _figures(sentences, rows, labels, encode.unknown)
+                rows = _rows(sentences, labels, encode)
+                figures[name] = _figures(sentences, rows, labels)
                 _write(rows, folder / f"{name}.parquet")
                 bar.update(len(sentences))
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -94,20 +93,26 @@ def _hold_out(
     return [s for s in sentences if s.cells not in dev], [s for s in sentences if s.cells in dev]
 
 
-def _tokenizer(encoder: Path) -> tuple[CellEncoder, tuple[int, int]]:
-    """A cell encoder, and the ids of [CLS] and [SEP]."""
+def _tokenizer(encoder: Path, params: Align) -> tuple[CellEncoder, Labels]:
     from transformers import AutoTokenizer  # 2 s: only once the corpus is known to be good
 
     tokenizer = AutoTokenizer.from_pretrained(encoder)
-    ids = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
-    if None in ids:
+    cls, sep, unknown = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
+    if None in (cls, sep, unknown):
         raise StageError(f"the tokenizer of {encoder} lacks [CLS], [SEP] or [UNK]: choose another")
-    cls, sep, unknown = ids
-    return CellEncoder(tokenizer.backend_tokenizer, unknown), (cls, sep)
+    labels = Labels(
+        tags=iob2_tags(params.types),
+        window_tokens=params.window_tokens,
+        window_overlap_tokens=params.window_overlap_tokens,
+        cls_id=cls,
+        sep_id=sep,
+        unknown_id=unknown,
+    )
+    return CellEncoder(tokenizer.backend_tokenizer, unknown), labels
 
 
 def _rows(
-    sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder, specials: tuple[int, int]
+    sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder
 ) -> dict[str, list[Any]]:
     """Columns of `stages.ner.aligned.Aligned`."""
     label_of = {tag: label for label, tag in enumerate(labels.tags)}
@@ -123,7 +128,9 @@ def _rows(
             own = range(window.own_start, window.own_stop)
             rows["sentence"].append(number)
             rows["cells"].append([cell_of_token[t] for t in own if t in cell_of_token])
-            rows["input_ids"].append([specials[0], *ids[window.start : window.stop], specials[1]])
+            rows["input_ids"].append(
+                [labels.cls_id, *ids[window.start : window.stop], labels.sep_id]
+            )
             rows["labels"].append(
                 [
                     IGNORED,
@@ -138,7 +145,7 @@ def _rows(
 
 
 def _figures(
-    sentences: Sequence[Sentence], rows: dict[str, list[Any]], labels: Labels, unknown: int
+    sentences: Sequence[Sentence], rows: dict[str, list[Any]], labels: Labels
 ) -> dict[str, Any]:
     """Counts of the corpus and of what the rows hold of it; they must agree."""
     kept = [labels.tags[label] for row in rows["labels"] for label in row if label != IGNORED]
@@ -155,7 +162,7 @@ def _figures(
         "entities_in": _entities(given).total(),
         "entities_kept": _entities(kept).total(),
         "entities": dict(sorted(_entities(kept).items())),
-        "unknown_rate": tokens.count(unknown) / len(tokens),
+        "unknown_rate": tokens.count(labels.unknown_id) / len(tokens),
         "windows": len(rows["input_ids"]),
     }
 

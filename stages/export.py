@@ -127,12 +127,13 @@ class _Compared:
 
 def _write_onnx(model: PreTrainedModel, path: Path, opset: int) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    # Two sentences of four tokens: an example axis of 1 would be taken for a constant.
-    example = torch.ones((2, 4), dtype=torch.int64)
+    # Two sentences of four tokens: an axis of 1 would be taken for a constant. And two tensors:
+    # of one given twice the exporter makes one input that stands for both.
+    examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
     program = torch.onnx.export(
-        _Logits(model),
-        (example, example),
+        _Logits(model).eval(),
+        examples,
         dynamo=True,
         input_names=["input_ids", "attention_mask"],
         output_names=["logits"],

@@ -11,12 +11,15 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Labels:
-    """`labels.json`: what the aligned data and the model say of their labels and windows."""
+    """`labels.json`: how text became token ids and labels, for whoever must do the same again."""
 
     tags: list[str]
     """A label is the index of its tag: O, then B- and I- of each type."""
     window_tokens: int
     window_overlap_tokens: int
+    cls_id: int
+    sep_id: int
+    unknown_id: int
 
     def write(self, folder: Path) -> None:
         """Writes `folder`/labels.json."""

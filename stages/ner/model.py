@@ -37,6 +37,8 @@ def make_repeatable(seed: int, cpu_threads: int, deterministic: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cpu_threads)
     torch.use_deterministic_algorithms(deterministic)
+    # It would fill every new tensor with NaN, to make a read of memory that none wrote repeatable.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
 
 

@@ -38,10 +38,7 @@ class Tagger:
         """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works."""
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._cls, self._sep, unknown = (
-            tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[UNK]")
-        )
-        self._encode = CellEncoder(tokenizer, unknown)
+        self._encode = CellEncoder(tokenizer, self._labels.unknown_id)
         cuda = CUDA in ort.get_available_providers()
         session = open_session(folder / "model.onnx", cuda, cpu_threads)
         self._forward = forward_of(session)
@@ -64,7 +61,7 @@ class Tagger:
                 own = np.zeros(len(ids), dtype=np.bool_)
                 own[window.own_start : window.own_stop] = True
                 span = slice(window.start, window.stop)
-                input_ids.append(np.array([self._cls, *ids[span], self._sep]))
+                input_ids.append(np.array([self._labels.cls_id, *ids[span], self._labels.sep_id]))
                 scored.append(np.pad((own & starts)[span], 1))
                 sentence.append(number)
         found: list[list[Entity]] = [[] for _ in texts]

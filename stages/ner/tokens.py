@@ -12,7 +12,7 @@ class CellEncoder:
     def __init__(self, tokenizer: Tokenizer, unknown: int) -> None:
         """Takes a tokenizer and the id of its [UNK]."""
         self._tokenizer = tokenizer
-        self.unknown = unknown
+        self._unknown = unknown
         self._tokens: dict[str, list[int]] = {}
 
     def __call__(self, cells: Iterable[str]) -> tuple[list[int], list[int]]:
@@ -40,4 +40,4 @@ class CellEncoder:
             ids += (
                 [] if surrogate else self._tokenizer.encode(character, add_special_tokens=False).ids
             )
-        return ids or [self.unknown]
+        return ids or [self._unknown]
