@@ -88,7 +88,9 @@ def train(
             evaluate = step % eval_every == 0 or step == len(steps)
             if evaluate or step % loss_every == 0:
                 rows.append({"step": step, "loss": loss.item(), "lr": rate})
-                bar.set_postfix(loss=f"{rows[-1]['loss']:.4f}", dev_f1=f"{max(best_f1, 0):.4f}")
+                bar.set_postfix(
+                    refresh=False, loss=f"{rows[-1]['loss']:.4f}", dev_f1=f"{max(best_f1, 0):.4f}"
+                )
             if evaluate:
                 model.eval()
                 _, predicted = predict(

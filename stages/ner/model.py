@@ -9,9 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
+from transformers.utils import logging
 
 from stages.errors import StageError
 from stages.ner.emissions import Forward
+
+# A fresh head is meant to be missing from the checkpoint; the bars are shorter than a second.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 
 def choose_device(wanted: str, section: str) -> torch.device:
