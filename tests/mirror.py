@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,12 +27,12 @@ class Reply:
 
 
 class Mirror:
-    """`replies` by path; `requests` are the (path, Range) that were asked for."""
+    """`replies` by path; `requests`, (path, Range), and their `headers` are what was asked."""
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.requests: list[tuple[str, str | None]] = []
-        self.authorization: list[str | None] = []
+        self.headers: list[Message] = []
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -58,7 +59,7 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             path = self.path.split("?")[0]
             asked = self.headers["Range"]
             mirror.requests.append((path, asked))
-            mirror.authorization.append(self.headers["Authorization"])
+            mirror.headers.append(self.headers)
             self.close_connection = True
             reply = mirror.replies.get(path, Reply(b"not here", 404))
             with contextlib.suppress(ConnectionError):  # the client has had enough

@@ -29,7 +29,7 @@ def test_brings_the_files_whole(run, work, hub, encoder, mirror):
     assert measured["model.safetensors"]["bytes_fetched"] == len(whole)
     asked = [hub.api, *map(hub.file, TAKEN[:2]), *map(hub.file, TAKEN[1:])]
     assert [path for path, _ in mirror.requests] == asked
-    assert set(mirror.authorization) == {"Bearer hf_secret"}
+    assert {asked["Authorization"] for asked in mirror.headers} == {"Bearer hf_secret"}
 
 
 # What the hub answers to the question for the revision, and what is said of that.

@@ -1,6 +1,10 @@
+import itertools
+
 import pytest
 
 from stages.errors import StageError
+from stages.ner.transfer import Partial
+from stages.progress import progress
 from tests.stages.ner.conftest import BODY
 
 
@@ -56,3 +60,20 @@ def test_end_by_closing_the_connection(get, mirror, checks):
 def test_short_of_the_end_by_closing_is_resumed(get, mirror):
     address = mirror.put("/train", BODY, length=False, cuts=[700])
     assert get(address)["bytes_fetched"] == len(BODY)
+
+
+def test_a_page_does_not_cost_what_came_before(get, mirror):
+    cut = mirror.put("/cut", BODY, cuts=[700])
+    page = mirror.put("/page", b"<HTML>Sign in", ranges=False, length=False)
+    good = mirror.put("/good", BODY)
+    assert get(cut, page, good, attempts=1) == {"mirror": good, "bytes_fetched": len(BODY)}
+    assert mirror.requests[2] == ("/good", "bytes=700-")
+
+
+@pytest.mark.parametrize(("append", "content"), [(False, b"bbbbb"), (True, b"aabbb")])
+def test_one_byte_too_many_is_the_most(tmp_path, append, content):
+    path = tmp_path / "file"
+    path.write_bytes(b"aa")
+    with progress(4, "file", "B") as bar:
+        Partial(path, 4, bar).write(itertools.repeat(b"b" * 9), append=append)
+    assert path.read_bytes() == content
