@@ -1,7 +1,7 @@
 """What a model on the Hugging Face hub consists of, with a hash for each file.
 
 The hub's client says what there is and who asks; `fetch` then brings it. The client's own download
-checks sizes alone, has its own time limits, and with Xet runs in threads that SIGTERM leaves alone.
+checks sizes alone, and has time limits, retries and a cache of its own.
 """
 
 import os
