@@ -1,0 +1,95 @@
+"""Fetches the corpus and the encoder: the only stage that uses the network."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from stages.command import command
+from stages.errors import StageError
+from stages.ner.encoder import fetch_encoder
+from stages.ner.fetch import digests, fetch
+from stages.outs import whole
+from stages.params import Download
+
+
+def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
+    """Writes `corpus` (train.txt, test.txt, source.json) and `encoder`, both or neither.
+
+    Every file has passed its checks before it takes its place. source.json says what the files are:
+    hashes, counts, licence; not where they came from, since that may differ from run to run.
+
+    Returns:
+        What was measured: by file the `mirror`, `bytes_fetched` and `seconds`.
+
+    Raises:
+        StageError: a file cannot be had, or is not the right one; what was there stays.
+    """
+    try:
+        with whole(corpus, encoder) as [corpus_out, encoder_out]:
+            corpus_out.mkdir()
+            files = {
+                f"{split}.txt": fetch(
+                    getattr(params, split),
+                    corpus_out / f"{split}.txt",
+                    timeout_s=params.timeout_s,
+                    attempts=params.attempts,
+                    remedy=f"try again, or add a mirror or a copy to download.{split}.sources",
+                )
+                for split in ("train", "test")
+            }
+            files |= fetch_encoder(params, encoder_out)
+            source = _source(params, corpus_out, encoder_out)
+            (corpus_out / "source.json").write_text(
+                json.dumps(source, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            for path in [*corpus_out.iterdir(), *encoder_out.iterdir()]:
+                path.chmod(0o644)  # whatever the umask
+    except OSError as error:
+        raise StageError(f"{error.filename or corpus}: {error.strerror or error}") from None
+    return {"files": files}
+
+
+def _source(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
+    splits = {
+        split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
+        for split in ("train", "test")
+    }
+    origin = (
+        {"hub_id": params.encoder.hub_id, "revision": params.encoder.revision}
+        if params.encoder.folder is None
+        else "folder"
+    )
+    return {
+        "licence": params.licence,
+        **splits,
+        "encoder": {
+            "from": origin,
+            "sha256": {p.name: digests(p)["sha256"] for p in sorted(encoder.iterdir())},
+        },
+    }
+
+
+def _counts(path: Path) -> dict[str, Any]:
+    """Sentences and entities a type, as the lines say it; `align` reads them strictly."""
+    sentences, entities, inside = 0, Counter[str](), False
+    for line in path.read_bytes().split(b"\n"):
+        fields = line.split()
+        sentences += bool(fields) and not inside
+        inside = bool(fields)
+        if fields and fields[-1].startswith(b"B-"):
+            entities[fields[-1][2:].decode(errors="replace")] += 1
+    return {"sentences": sentences, "entities": dict(sorted(entities.items()))}
+
+
+def main() -> None:
+    """Runs the stage with params.yaml."""
+    command(
+        Download,
+        lambda params: download(params, Path("data/msra"), Path("data/encoder")),
+        "Fetch the corpus and the encoder from their pinned sources.",
+    )
+
+
+if __name__ == "__main__":
+    main()

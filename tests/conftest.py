@@ -1,0 +1,19 @@
+"""Fixtures that several tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.mirror"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The real corpus and encoder, where there are any: NER_SHARED, or beside the repository."""
+    folder = Path(os.environ.get("NER_SHARED", ROOT.parent / "shared"))
+    if not (folder / "msra").is_dir():
+        pytest.skip(f"no real corpus: {folder} has no msra; NER_SHARED may name such a folder")
+    return folder

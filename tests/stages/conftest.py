@@ -1,0 +1,152 @@
+"""A workspace to run `python -m stages.download` in, and a hub on loopback."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import save_file
+
+from stages.ner.fetch import digests
+from stages.params import Download, read
+from tests.conftest import ROOT
+from tests.mirror import Mirror
+
+TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()
+TEST = "京\tB-LOC\n沪\tB-LOC\n".encode()
+
+
+class Workspace:
+    """A folder with the `download` section of params.yaml; change `section` before a run."""
+
+    def __init__(self, path: Path, section: dict[str, Any]) -> None:
+        self.path = path
+        self.section = section
+        path.mkdir()
+
+    def params(self) -> Download:
+        """What the section says, as the stage reads it."""
+        file = self.path / "params.yaml"
+        file.write_text(yaml.safe_dump({"download": self.section}), encoding="utf-8")
+        return read(Download, file)
+
+    def start(self, *prefix: str, **env: str) -> "subprocess.Popen[str]":
+        """The stage as a process of its own."""
+        self.params()
+        return subprocess.Popen(
+            [*prefix, sys.executable, "-m", "stages.download"],
+            cwd=self.path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *prefix: str, **env: str) -> tuple[int, str]:
+        """Exit status and what was printed."""
+        with self.start(*prefix, **env) as process:
+            printed = process.communicate()[1]
+        return process.returncode, printed
+
+    def wait_for(self, path: Path, process: "subprocess.Popen[str]") -> None:
+        """Until the running stage has made `path`."""
+        deadline = time.monotonic() + 60
+        while not path.exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, f"{path} is not there"
+            time.sleep(0.02)
+
+    def files(self) -> dict[str, bytes]:
+        """Every file but params.yaml, by its path."""
+        return {
+            str(path.relative_to(self.path)): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if not path.is_dir() and path.name != "params.yaml"
+        }
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """The folder of a whole encoder, and files beside it that nobody needs."""
+    folder = tmp_path / "tiny-bert"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"vocab_size": 4}')
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n京\n\u2028\n")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    save_file({"embedding": np.zeros((4, 8), np.float32)}, folder / "model.safetensors")
+    (folder / "README.md").write_text("# Tiny")
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    (folder / ".cache").mkdir()
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path, encoder: Path) -> Workspace:
+    """Everything comes from local files that are right."""
+    (tmp_path / "train").write_bytes(TRAIN)
+    (tmp_path / "test").write_bytes(TEST)
+    section = {
+        split: {
+            "sources": [str(tmp_path / split)],
+            "bytes": len(body),
+            "git_blob": None,
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+        for split, body in (("train", TRAIN), ("test", TEST))
+    }
+    section["encoder"] = {
+        "hub_id": None,
+        "revision": None,
+        "folder": str(encoder),
+        "sha256": {},
+        "from_scratch": False,
+    }
+    return Workspace(
+        tmp_path / "work", section | {"licence": "许可", "timeout_s": 5.0, "attempts": 2}
+    )
+
+
+class Hub:
+    """As much of the hub's API as the stage asks for; `siblings` are the files it tells of."""
+
+    hub_id, revision = "someone/tiny-bert", "0123456789" * 4
+    api = f"/api/models/{hub_id}/revision/{revision}"
+
+    def __init__(self, mirror: Mirror, folder: Path) -> None:
+        self.mirror = mirror
+        self.siblings: dict[str, dict[str, Any]] = {}
+        for path in folder.iterdir():
+            if path.is_file():
+                self._add(path)
+        self.tell()
+
+    def _add(self, path: Path) -> None:
+        found = digests(path)
+        entry = {"rfilename": path.name, "size": found["bytes"], "blobId": found["git_blob"]}
+        if path.suffix == ".safetensors":  # Git holds a pointer to it
+            entry["blobId"] = "f" * 40
+            entry["lfs"] = {"sha256": found["sha256"], "size": found["bytes"], "pointerSize": 134}
+        self.siblings[path.name] = entry
+        self.mirror.put(self.file(path.name), path.read_bytes())
+
+    def tell(self, **how: Any) -> None:
+        """Answers with `siblings`, or `how` instead."""
+        listing = {"id": self.hub_id, "sha": self.revision, "siblings": [*self.siblings.values()]}
+        self.mirror.put(self.api, **({"body": json.dumps(listing).encode()} | how))
+
+    def file(self, name: str) -> str:
+        return f"/{self.hub_id}/resolve/{self.revision}/{name}"
+
+
+@pytest.fixture
+def hub(mirror: Mirror, encoder: Path, work: Workspace) -> Hub:
+    """Serves `encoder`; the workspace takes it from there."""
+    hub = Hub(mirror, encoder)
+    work.section["encoder"] |= {"hub_id": hub.hub_id, "revision": hub.revision, "folder": None}
+    return hub
