@@ -4,21 +4,18 @@ import csv
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
 from stages.command import command
 from stages.errors import StageError
-from stages.ner.aligned import Aligned, read_aligned
-from stages.ner.batches import padded, shuffled_batches
-from stages.ner.labels import IGNORED, Labels
+from stages.ner.aligned import read_aligned
+from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import (
     choose_device,
@@ -27,6 +24,7 @@ from stages.ner.model import (
     make_repeatable,
     new_tagger,
 )
+from stages.ner.steps import backward, decay_groups, plan_steps
 from stages.outs import whole
 from stages.params import Train
 from stages.progress import progress
@@ -56,9 +54,15 @@ def train(
     model = new_tagger(encoder, labels.tags).to(device)
     bf16 = _bf16(params.precision, device)
 
-    steps = _plan(params, data)
+    steps = plan_steps(
+        [len(ids) for ids in data.input_ids],
+        params.epochs,
+        params.tokens_per_step,
+        params.tokens_per_batch,
+        params.seed,
+    )
     optimizer = torch.optim.AdamW(
-        _decayed(model, params.weight_decay),
+        decay_groups(model, params.weight_decay),
         lr=params.learning_rate,
         fused=device.type == "cuda",
     )
@@ -77,7 +81,7 @@ def train(
     ):
         for step, batches in enumerate(steps, start=1):
             model.train()
-            loss = _backward(model, data, batches, bf16)
+            loss = backward(model, data, batches, bf16)
             torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
             rate = schedule.get_last_lr()[0]
             optimizer.step()
@@ -155,62 +159,6 @@ def _bf16(precision: str, device: torch.device) -> bool:
             " set it to auto or fp32"
         )
     return precision != "fp32" and torch.cuda.is_bf16_supported()
-
-
-def _plan(params: Train, data: Aligned) -> list[list[list[int]]]:
-    """All steps of all epochs: a step is some batches, a batch is some windows of similar length.
-
-    Planned ahead, so that the schedule knows the number of steps.
-    """
-    rng = np.random.default_rng(params.seed)
-    lengths = [len(ids) for ids in data.input_ids]
-    batch_tokens = min(params.tokens_per_batch, params.tokens_per_step)
-    per_step = round(params.tokens_per_step / batch_tokens)
-    steps: list[list[list[int]]] = []
-    for _ in range(params.epochs):
-        batches = shuffled_batches(lengths, batch_tokens, rng)
-        steps += [batches[i : i + per_step] for i in range(0, len(batches), per_step)]
-    return steps
-
-
-def _decayed(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices; none for biases and layer norms, as BERT was trained."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def _backward(
-    model: PreTrainedModel, data: Aligned, batches: Sequence[list[int]], bf16: bool
-) -> torch.Tensor:
-    """Adds the gradients of one step; gives its loss, still on the device."""
-    labelled = sum(int(data.scored[i].sum()) for batch in batches for i in batch)
-    total = torch.zeros((), device=model.device)
-    for batch in batches:
-        ids, mask, labels = (
-            torch.from_numpy(padded(rows, fill)).to(model.device, non_blocking=True)
-            for rows, fill in (
-                ([data.input_ids[i] for i in batch], 0),
-                ([np.ones(len(data.input_ids[i]), dtype=np.int64) for i in batch], 0),
-                ([data.labels[i] for i in batch], IGNORED),
-            )
-        )
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(input_ids=ids, attention_mask=mask).logits
-        loss = (
-            cross_entropy(
-                logits.flatten(0, 1).float(),
-                labels.flatten(),
-                ignore_index=IGNORED,
-                reduction="sum",
-            )
-            / labelled
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-    return total
 
 
 @contextmanager
