@@ -114,8 +114,10 @@ def _open(workspace: Path) -> Iterator[Any]:
         with Repo(str(workspace)) as repo:
             yield repo
     except DvcException as error:
-        causes = [str(error), str(error.__cause__ or "")]
-        raise PipelineError(f"dvc.yaml: {' '.join(' '.join(causes).split())}") from None
+        words = " ".join(f"{error} {error.__cause__ or ''}".split())
+        # DVC names files from the present folder.
+        words = words.replace(f"{os.path.relpath(workspace)}/", "").replace(f"{workspace}/", "")
+        raise PipelineError(f"DVC cannot read the stages: {words}") from None
 
 
 def _name(stage: Any) -> str:
