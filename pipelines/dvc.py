@@ -71,6 +71,19 @@ def reports(workspace: Path) -> dict[str, Path]:
     return {file.relative_to(workspace).as_posix(): file for file in sorted(files)}
 
 
+def artifact(workspace: Path, name: str) -> Path:
+    """The path that dvc.yaml declares as the artifact `name`.
+
+    Raises:
+        PipelineError: if it declares none.
+    """
+    with _open(workspace) as repo:
+        for declared in repo.artifacts.read().values():
+            if name in declared:
+                return workspace / str(declared[name].path)
+    raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
+
+
 def repro(workspace: Path, stage: str, on_line: Callable[[str], None]) -> bool:
     """Reproduces `stage` alone; every line that it prints goes to `on_line` at once.
 

@@ -22,3 +22,7 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
             f"Stage {stage} failed with exit code {exit_code}. Its last lines:\n{said}\n"
             f"To repeat it: {repeat}"
         )
+
+    def __repr__(self) -> str:
+        """Short, for Prefect's log, which holds the lines already."""
+        return f"StageFailed({self.stage!r})"

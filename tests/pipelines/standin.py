@@ -46,6 +46,11 @@ stages:
     metrics: [reports/export.json]
 """
 
+ARTIFACTS = """\
+artifacts:
+  msra-ner: {path: models/onnx, type: model}
+"""
+
 STAGE_PY = """\
 import json, os, sys
 from pathlib import Path
@@ -101,7 +106,7 @@ globals()[sys.argv[1]]()
 def project(folder: Path) -> Path:
     """Makes the project in `folder`, committed to Git, its DVC cache empty."""
     folder.mkdir(parents=True)
-    (folder / "dvc.yaml").write_text(DVC_YAML)
+    (folder / "dvc.yaml").write_text(ARTIFACTS + DVC_YAML)
     (folder / "stage.py").write_text(STAGE_PY)
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copy(ROOT / ".gitignore", folder)
