@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("Interrupted; no process of the run is left", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,14 +76,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines import server
+    from pipelines import server, workspace
 
     project = Path.cwd()
+    workspace.require_project(project)
     server.start(project)
+    from prefect.exceptions import TerminationSignal
+
     from pipelines import summary
     from pipelines.flow import Outcome, msra_ner
 
-    state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
+    try:
+        state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
+    except TerminationSignal:
+        print("Terminated; no process of the run is left", file=sys.stderr)
+        return 128 + signal.SIGTERM
     outcome = state.result(raise_on_failure=False)
     if not isinstance(outcome, Outcome):
         print(state.message, file=sys.stderr)

@@ -9,7 +9,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from pipelines import registry, summary, tracking
 from pipelines.errors import PipelineError
@@ -30,11 +29,16 @@ def predict(project: Path, texts: list[str], model: str | None) -> Iterator[str]
         client = tracking.connect(project)
         uri = model or _registered(client)
         loaded = mlflow.pyfunc.load_model(uri)
-    except (MlflowException, OSError) as error:
+    except PipelineError:
+        raise
+    except Exception as error:  # a model brings code of its own
         words = " ".join(str(error).split())
-        raise PipelineError(f"{model or registry.MODEL} cannot be loaded: {words}") from None
-    # dtype=object: pandas' own strings refuse half a surrogate pair, which `predict` answers.
-    rows: list[dict[str, Any]] = loaded.predict(pd.DataFrame({"text": texts}, dtype=object))
+        raise PipelineError(
+            f"{model or registry.MODEL} cannot be loaded ({type(error).__name__}: {words})"
+        ) from None
+    # pandas' own strings refuse half a surrogate pair, which the model answers in that row.
+    with pd.option_context("future.infer_string", False):
+        rows: list[dict[str, Any]] = loaded.predict(pd.DataFrame({"text": texts}))
     for text, row in zip(texts, rows, strict=True):
         line = json.dumps({"text": text, **row}, ensure_ascii=False)
         yield line.encode("utf-8", "backslashreplace").decode()

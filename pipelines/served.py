@@ -25,7 +25,7 @@ class Served(PythonModel):
 
     def predict(
         self,
-        context: PythonModelContext,
+        context: PythonModelContext,  # noqa: ARG002
         model_input: pd.DataFrame,
         params: Any = None,  # noqa: ARG002
     ) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def _next(project: Path) -> list[tuple[str, str]]:
     return [
         ("See it in MLflow (http://127.0.0.1:5000)" if ui != server else "See it in MLflow", ui),
         (
-            "Find the names in a sentence of yours",
+            "Find the names in your own sentence",
             f'{python()} -m pipelines predict "李明在北京。"',
         ),
         ("Run the real job: MSRA, on a GPU", f"{python()} -m pipelines run"),

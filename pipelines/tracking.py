@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import yaml
@@ -22,7 +23,9 @@ from mlflow.exceptions import MlflowException
 from pipelines import dvc, figures, registry
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
-from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:  # else `predict` would import this project's stages/ before the model's own
+    from pipelines.workspace import Workspace
 
 EXPERIMENT = "msra-ner"
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's own limits of one request
@@ -75,7 +78,7 @@ def connect(project: Path) -> MlflowClient:
     return MlflowClient()
 
 
-def log_run(project: Path, made: Workspace, prefect_run_id: str | None = None) -> Logged:
+def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None) -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
     A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
@@ -133,7 +136,7 @@ def _abandoned(run: Run) -> bool:
     return not running or run.data.tags.get("host") == platform.node()
 
 
-def _tags(made: Workspace, dvc_lock: str, prefect_run_id: str | None) -> dict[str, str]:
+def _tags(made: "Workspace", dvc_lock: str, prefect_run_id: str | None) -> dict[str, str]:
     return {
         "commit": made.commit or "none",
         "mlflow.source.git.commit": made.commit or "none",
@@ -146,7 +149,7 @@ def _tags(made: Workspace, dvc_lock: str, prefect_run_id: str | None) -> dict[st
     }
 
 
-def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
+def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
     reports = dvc.reports(made.path)
     found: dict[str, Leaf] = figures.leaves(reports) | figures.measured(made.path / ".measured")
     now_ms = int(time.time() * 1000)

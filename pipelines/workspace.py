@@ -49,9 +49,7 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
             false, or its parameters are not valid.
     """
     project = project.resolve()
-    for name in ("dvc.yaml", "params.yaml", ".dvc"):
-        if not (project / name).exists():
-            raise PipelineError(f"{project} has no {name}: run from the project's own folder")
+    require_project(project)
     head = git.commit(project)
     if not dirty:
         _refuse_uncommitted(project, head)
@@ -75,6 +73,13 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return Workspace(path, run_id, head, dirty_diff, params_sha256)
+
+
+def require_project(folder: Path) -> None:
+    """Raises a PipelineError if `folder` is not one that a workspace can be made of."""
+    for name in ("dvc.yaml", "params.yaml", ".dvc"):
+        if not (folder / name).exists():
+            raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
 
 
 def _refuse_uncommitted(project: Path, head: str | None) -> None:

@@ -18,10 +18,10 @@ GRANDCHILD = "sleep 600 & echo $! > grandchild; wait"
 DEADLINE_S = 30.0
 
 
-def wait_for(condition, what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+def wait_for(condition, what: str, deadline_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"
         time.sleep(0.02)
 
 
