@@ -1,0 +1,111 @@
+"""The command line: `python -m pipelines`."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pipelines.errors import PipelineError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand in the present folder; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    # Neither MLflow nor Prefect reports home, also where the network is there.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        return int(arguments.command(arguments))
+    except (PipelineError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; no process of the run is left", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines",
+        description="Chinese named-entity recognition, from raw text to a registered model.",
+        epilog="Run it in the folder that holds dvc.yaml and params.yaml.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run all stages, log to MLflow, register the model",
+        description="Runs the stages of dvc.yaml in a workspace of its own below .runs, logs them"
+        " to one MLflow run and registers the model. What DVC has already is not run again."
+        " MLFLOW_TRACKING_URI and PREFECT_API_URL are honoured; unset, all stays beside the"
+        " project (mlflow.db, mlartifacts, .runs).",
+    )
+    run.add_argument(
+        "--params",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="YAML merged over params.yaml; may be given several times",
+    )
+    run.add_argument(
+        "--dirty",
+        action="store_true",
+        help="run the working tree as it is, with uncommitted changes, and record them as a diff",
+    )
+    run.set_defaults(command=_run)
+
+    predict = commands.add_parser(
+        "predict",
+        help="print the entities of a text as JSON",
+        description="Prints one line of JSON a text: its entities with text, type, start, end (in"
+        " characters of the text given) and score.",
+    )
+    predict.add_argument("text", metavar="TEXT", nargs="+")
+    predict.add_argument(
+        "--model",
+        metavar="URI",
+        help="MLflow URI of the model; default models:/msra-ner@champion, else @challenger",
+    )
+    predict.set_defaults(command=_predict)
+    return parser
+
+
+# What a subcommand needs is imported in it, for a quick --help.
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipelines import server, workspace
+
+    project = Path.cwd()
+    workspace.require_project(project)
+    server.start(project)
+    from prefect.exceptions import TerminationSignal
+
+    from pipelines import summary
+    from pipelines.flow import Outcome, msra_ner
+
+    try:
+        state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
+    except TerminationSignal:
+        print("Terminated; no process of the run is left", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    outcome = state.result(raise_on_failure=False)
+    if not isinstance(outcome, Outcome):
+        print(state.message, file=sys.stderr)
+        return 1
+    summary.show(outcome, project)
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from pipelines.predict import predict
+
+    for line in predict(Path.cwd(), arguments.text, arguments.model):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The figures in the files that the stages wrote, by the names that MLflow shows."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.errors import PipelineError
+
+Leaf = str | int | float | bool | None
+Point = tuple[str, float, int]  # name, value, step
+
+
+def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
+    """Every single value of the JSON reports.
+
+    `reports/align.json`'s `entities_in` is `align.entities_in`; the keys of `metrics.json` start
+    with the split that was scored, so they stand alone: `test.PER.f1`.
+    """
+    return {
+        key: value
+        for path in reports.values()
+        if path.suffix == ".json"
+        for key, value in _flat(_read(path), "" if path.stem == "metrics" else path.stem)
+        if not isinstance(value, list)
+    }
+
+
+def curves(reports: Mapping[str, Path]) -> list[Point]:
+    """The columns of each CSV report that has a column `step`: `train.csv`'s are `train/loss`."""
+    points = []
+    for path in (path for path in reports.values() if path.suffix == ".csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                step = row.pop("step", None)
+                if step:
+                    points += [
+                        (f"{path.stem}/{column}", float(value), int(step))
+                        for column, value in row.items()
+                        if value
+                    ]
+    return points
+
+
+def params(path: Path) -> dict[str, str]:
+    """Every value of params.yaml: `train.learning_rate`; a list is JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    }
+
+
+def measured(folder: Path) -> dict[str, Leaf]:
+    """What the stages measured in this run: `measured.train.seconds`."""
+    return {
+        key: value
+        for path in sorted(folder.glob("*.json"))
+        for key, value in _flat(_read(path), f"measured.{path.stem}")
+        if not isinstance(value, list)
+    }
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if value != {} else []
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PipelineError(f"{path} is not JSON ({error}): its stage must write it so") from None

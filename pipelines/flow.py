@@ -1,0 +1,102 @@
+"""The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.runtime import flow_run
+from prefect.states import Failed
+
+from pipelines import dvc, figures, tracking, workspace
+from pipelines.errors import PipelineError, StageFailed
+from pipelines.figures import Leaf
+from pipelines.tracking import Logged
+
+RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
+RETRY_AFTER_S = 10.0
+logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(record))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a flow run came to.
+
+    Attributes:
+        workspace: Where it ran.
+        figures: Every single value of the JSON reports, as `test.PER.f1`.
+        logged: Where MLflow has it.
+        seconds: It took.
+    """
+
+    workspace: Path
+    figures: dict[str, Leaf]
+    logged: Logged
+    seconds: float
+
+
+@flow(name="msra-ner", persist_result=False)
+def msra_ner(
+    params: list[Path] | None = None, dirty: bool = False, project: Path = Path()
+) -> Outcome | State[PipelineError]:
+    """Trains, scores, exports, logs and registers the recogniser.
+
+    Args:
+        params: Overlays, YAML files merged in turn over the project's params.yaml.
+        dirty: Run the working tree as it is, uncommitted changes and all, and record them.
+        project: Folder of the project.
+    """
+    started = time.monotonic()
+    log = get_run_logger()
+    try:
+        tracking.check(project)
+        made = workspace.create(project, params or [], dirty)
+        log.info("Workspace %s", made.path)
+        _run_stages(made.path)
+        logged = tracking.log_run(project, made, flow_run.get_id())
+    except PipelineError as error:
+        # Returned, not raised: Prefect would put a traceback before what the user has to read.
+        return Failed(message=str(error), data=error)
+    leaves = figures.leaves(dvc.reports(made.path))
+    return Outcome(made.path, leaves, logged, time.monotonic() - started)
+
+
+def _run_stages(path: Path) -> None:
+    """One at a time, as DVC is made for; each knows those that it reads from.
+
+    Raises:
+        StageFailed: by the first that fails.
+    """
+    states: dict[str, State] = {}
+    for stage in dvc.stages(path):
+        run = task(
+            name=stage.name,
+            task_run_name=stage.name,
+            retries=RETRIES.get(stage.name, 0),
+            retry_delay_seconds=RETRY_AFTER_S,
+            cache_policy=NO_CACHE,  # DVC is the cache
+            persist_result=False,
+        )(_repro)
+        upstream = [states[name] for name in stage.upstream]
+        states[stage.name] = run(path, stage.name, return_state=True, wait_for=upstream)
+        states[stage.name].result()
+
+
+def _repro(path: Path, stage: str) -> State[StageFailed] | str:
+    log = get_run_logger()
+    try:
+        ran = dvc.repro(path, stage, log.info)
+    except StageFailed as error:
+        return Failed(message=f"exit code {error.exit_code}", data=error)
+    log.info("Stage %s %s", stage, "ran" if ran else "was done already")
+    return "ran" if ran else "cached"
+
+
+def _without_none(record: logging.LogRecord) -> bool:
+    """Prefect asks for a traceback where a task returned its failure, which has none."""
+    if record.exc_info and record.exc_info[0] is None:
+        record.exc_info = None
+    return True

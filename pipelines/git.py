@@ -1,0 +1,102 @@
+"""What Git is asked; nothing in the user's repository is written, not even the index."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.errors import PipelineError
+
+
+def commit(project: Path) -> str | None:
+    """The commit that HEAD is at, or None before the first one.
+
+    Raises:
+        PipelineError: if `project` is in no repository, or Git is not installed.
+    """
+    try:
+        run(project, "rev-parse", "--is-inside-work-tree")
+    except PipelineError as error:
+        raise PipelineError(
+            f"{project} is in no Git repository that Git would read ({error}): clone the project,"
+            " or `git init` and commit it"
+        ) from None
+    try:
+        return run(project, "rev-parse", "--quiet", "--verify", "HEAD").strip()
+    except PipelineError:
+        return None
+
+
+def changes(project: Path) -> list[str]:
+    """The files that differ from HEAD, and the untracked ones that Git does not ignore."""
+    entries = run(
+        project, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."
+    )
+    top = Path(run(project, "rev-parse", "--show-toplevel").rstrip("\n"))
+    return [
+        os.path.relpath(top / entry[3:], project.resolve())
+        for entry in entries.split("\0")
+        if entry
+    ]
+
+
+def diff(project: Path, head: str | None) -> str:
+    """`git diff HEAD` with the names of untracked files before it; empty if nothing differs."""
+    untracked = _names(project, "--others", *([] if head else ["--cached"]))
+    named = "".join(f"# untracked: {name}\n" for name in untracked)
+    if head is None:
+        return named
+    flags = ("--binary", "--no-color", "--no-ext-diff", "--relative")
+    with TemporaryDirectory() as folder:
+        # `diff` writes the index it refreshes, whatever GIT_OPTIONAL_LOCKS says: hand it a copy.
+        index = shutil.copy(project / run(project, "rev-parse", "--git-path", "index")[:-1], folder)
+        return named + run(project, "diff", *flags, head, "--", ".", GIT_INDEX_FILE=index)
+
+
+def files(project: Path) -> list[Path]:
+    """The files that are tracked, or untracked and not ignored; those that are there."""
+    found = (project / name for name in _names(project, "--cached", "--others"))
+    return [path for path in found if path.is_symlink() or path.is_file()]
+
+
+def check_out(project: Path, head: str, folder: Path, index: Path) -> None:
+    """Writes the files of commit `head` below `folder`, by way of an `index` of their own.
+
+    Not `git archive`: that leaves out what .gitattributes marks `export-ignore`.
+    """
+    tree = run(project, "rev-parse", f"{head}:./").strip()
+    top = Path(run(project, "rev-parse", "--show-toplevel").rstrip("\n"))
+    own = {"GIT_INDEX_FILE": str(index)}
+    run(top, "read-tree", tree, **own)
+    run(top, "checkout-index", "--all", f"--prefix={folder}/", **own)
+    index.unlink()
+
+
+def run(folder: Path, *arguments: str, **env: str) -> str:
+    """Runs Git in `folder`; returns its output.
+
+    Raises:
+        PipelineError: with Git's own words.
+    """
+    # A hook's variables name its own repository, and `status` would refresh the user's index.
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env={**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **env},
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        raise PipelineError("git is not installed, or not on PATH") from None
+    except subprocess.CalledProcessError as error:
+        words = " ".join(error.stderr.decode(errors="replace").split())
+        raise PipelineError(f"git {arguments[0]}: {words}") from None
+    return os.fsdecode(done.stdout)
+
+
+def _names(project: Path, *which: str) -> list[str]:
+    listed = run(project, "ls-files", "-z", *which, "--exclude-standard")
+    return sorted(set(filter(None, listed.split("\0"))))

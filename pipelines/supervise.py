@@ -1,0 +1,86 @@
+"""A process that ends its command's whole process group when its parent is gone.
+
+`start` puts it between the parent and the command. A parent that dies, even by SIGKILL, closes the
+pipe that is this process's stdin; nothing else sees that. Imports the standard library only.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+GRACE_S = 10.0  # between TERM and KILL; train has written nothing in place, so little to undo
+STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+def start(
+    command: list[str], cwd: Path, env: dict[str, str], output: int | IO[str] = subprocess.PIPE
+) -> "subprocess.Popen[str]":
+    """Starts `command` under a supervisor; closing `.stdin` of what is returned ends it.
+
+    stdout and stderr come together, as lines of text, by `.stdout`, or go to `output`.
+    The return code is the command's, or 128 + N where a signal N ended it.
+    """
+    return subprocess.Popen(
+        # -I: no sys.path entry that a module beside this file or the caller could shadow.
+        [sys.executable, "-I", __file__, "--", *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so a Ctrl-C on the terminal reaches the parent alone
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def main(command: list[str]) -> int:
+    """Runs `command` until it ends, the parent is gone or a signal comes; returns its exit code."""
+    wake, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    for number in (*STOP, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)  # the number arrives through `wake`
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    code = _until_end_or_stop(child, wake)
+    _end_group(child)
+    return code if code >= 0 else 128 - code
+
+
+def _until_end_or_stop(child: "subprocess.Popen[bytes]", wake: int) -> int:
+    while (code := child.poll()) is None:
+        ready, _, _ = select.select([sys.stdin.fileno(), wake], [], [])
+        if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 4096):
+            return -signal.SIGHUP
+        if wake in ready and (stop := STOP.intersection(os.read(wake, 64))):
+            return -min(stop)
+    return code
+
+
+def _end_group(child: "subprocess.Popen[bytes]") -> None:
+    """TERM, then KILL; also what a command that ended by itself has left running."""
+    for stop in (signal.SIGTERM, signal.SIGKILL):
+        number: int = stop
+        deadline = time.monotonic() + GRACE_S
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(child.pid, number)
+            except ProcessLookupError:
+                return
+            number = 0  # only asks from now on
+            child.poll()
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[sys.argv.index("--") + 1 :]))

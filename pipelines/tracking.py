@@ -1,0 +1,191 @@
+"""MLflow: the one place that writes to it, from the files that the stages wrote."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunStatus
+from mlflow.exceptions import MlflowException
+
+from pipelines import dvc, figures, registry
+from pipelines.errors import PipelineError
+from pipelines.figures import Leaf
+
+if TYPE_CHECKING:  # else `predict` would import this project's stages/ before the model's own
+    from pipelines.workspace import Workspace
+
+EXPERIMENT = "msra-ner"
+BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's own limits of one request
+REACH = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Where a result is in MLflow; `already_logged` if an equal one was there before."""
+
+    run_id: str
+    version: str
+    already_logged: bool
+
+
+def uri(project: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, or SQLite beside the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve()}/mlflow.db"
+
+
+def check(project: Path) -> None:
+    """Makes sure that a run can be logged later.
+
+    Raises:
+        PipelineError: if the tracking server does not answer, or refuses.
+    """
+    kept = {key: os.environ.get(key) for key in REACH}
+    os.environ.update({key: value for key, value in REACH.items() if not kept[key]})
+    try:
+        _experiment(connect(project), project)
+    except MlflowException as error:
+        words = " ".join(str(error).split())
+        raise PipelineError(
+            f"MLflow at {uri(project)} cannot be used ({words}): start it, or correct"
+            " MLFLOW_TRACKING_URI, or unset it to log beside the project"
+        ) from None
+    finally:
+        for key in (key for key, value in kept.items() if value is None):
+            del os.environ[key]
+
+
+def connect(project: Path) -> MlflowClient:
+    """A client of the project's MLflow, which becomes the process's own."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    theirs = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri(project))
+    if theirs is None:  # MLflow has set it, and it would hold for the next project as well
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return MlflowClient()
+
+
+def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None) -> Logged:
+    """Logs what a workspace's stages wrote as one run, and registers the model as one version.
+
+    A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
+    an interrupted call left of it is replaced.
+
+    Raises:
+        PipelineError: if the workspace has no dvc.lock or no model.
+        MlflowException: if MLflow refuses; calling again completes it.
+    """
+    client = connect(project)
+    dvc_lock = lock_sha256(made.path / "dvc.lock")
+    with _one_at_a_time(project):
+        experiment_id = _experiment(client, project)
+        runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
+        for run in (run for run in runs if "log_complete" in run.data.tags):
+            version = registry.version_of(client, dvc_lock) or registry.register(client, run)
+            return Logged(run.info.run_id, version, already_logged=True)
+        for run in filter(_abandoned, runs):
+            registry.forget(client, run)
+            client.delete_run(run.info.run_id)
+        tags = _tags(made, dvc_lock, prefect_run_id)
+        with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
+            run_id = run.info.run_id
+            _log_files(client, run_id, made)
+            registry.log_model(made.path)
+            version = registry.register(client, client.get_run(run_id))
+            client.set_tag(run_id, "log_complete", "true")
+    return Logged(run_id, version, already_logged=False)
+
+
+def lock_sha256(path: Path) -> str:
+    """SHA-256 of what dvc.lock says, however it is written."""
+    try:
+        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is not there: no stage has run") from None
+    return hashlib.sha256(json.dumps(lock, sort_keys=True).encode()).hexdigest()
+
+
+def _experiment(client: MlflowClient, project: Path) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        # A server decides itself where artifacts go.
+        beside = (project / "mlartifacts").resolve().as_uri()
+        location = None if os.environ.get("MLFLOW_TRACKING_URI") else beside
+        return str(client.create_experiment(EXPERIMENT, location))
+    if found.lifecycle_stage != "active":
+        raise MlflowException(f"experiment {EXPERIMENT} is deleted: `mlflow experiments restore`")
+    return str(found.experiment_id)
+
+
+def _abandoned(run: Run) -> bool:
+    """Whether nobody logs to it any more: another host might, while it is running."""
+    running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
+    return not running or run.data.tags.get("host") == platform.node()
+
+
+def _tags(made: "Workspace", dvc_lock: str, prefect_run_id: str | None) -> dict[str, str]:
+    return {
+        "commit": made.commit or "none",
+        "mlflow.source.git.commit": made.commit or "none",
+        "dirty": str(bool(made.dirty_diff)).lower(),
+        "dvc_lock": dvc_lock,
+        "params_sha256": made.params_sha256,
+        "prefect_run_id": prefect_run_id or "none",
+        "host": platform.node(),
+        "workspace": made.run_id,
+    }
+
+
+def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
+    reports = dvc.reports(made.path)
+    found: dict[str, Leaf] = figures.leaves(reports) | figures.measured(made.path / ".measured")
+    now_ms = int(time.time() * 1000)
+    metrics = [
+        Metric(_name(key), value, now_ms, 0)
+        for key, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ] + [Metric(_name(key), value, now_ms, step) for key, value, step in figures.curves(reports)]
+    params = [Param(k, v) for k, v in figures.params(made.path / "params.yaml").items()]
+    for start in range(0, len(params), BATCH_PARAMS):
+        client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
+    for start in range(0, len(metrics), BATCH_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
+    for key, value in found.items():
+        if isinstance(value, str | bool):
+            client.set_tag(
+                run_id, _name(key), value if isinstance(value, str) else json.dumps(value)
+            )
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml"):
+        client.log_artifact(run_id, str(made.path / name))
+    for name, path in reports.items():
+        client.log_artifact(run_id, str(path), str(Path(name).parent))
+    if (made.path / ".measured").is_dir():
+        client.log_artifacts(run_id, str(made.path / ".measured"), "measured")
+    if made.dirty_diff:
+        client.log_text(run_id, made.dirty_diff, "dirty.diff")
+
+
+def _name(key: str) -> str:
+    return re.sub(r"[^\w\-. /:]", "_", key)
+
+
+@contextmanager
+def _one_at_a_time(project: Path) -> Iterator[None]:
+    """Two runs with the same result would else both find nothing and both log it."""
+    (project / ".runs").mkdir(exist_ok=True)
+    with (project / ".runs" / "log.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

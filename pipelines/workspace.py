@@ -1,0 +1,151 @@
+"""A run's own copy of the project, so that the user's tree is never written."""
+
+import hashlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from dvc.config import Config, ConfigError, merge
+
+from pipelines import git
+from pipelines.errors import PipelineError
+from stages.errors import StageError
+from stages.params import Params, read
+
+NAMED_FILES = 10
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A run's own copy of the project.
+
+    Attributes:
+        path: The folder, `.runs/RUN_ID` below the project.
+        run_id: UTC time and six random hex digits.
+        commit: That the files are of; None if the repository has none yet.
+        dirty_diff: How they differ from it; empty if they don't.
+        params_sha256: Of its params.yaml, overlays merged.
+    """
+
+    path: Path
+    run_id: str
+    commit: str | None
+    dirty_diff: str
+    params_sha256: str
+
+
+def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
+    """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
+
+    The overlays are merged over params.yaml in turn and checked. The workspace shares the
+    project's DVC cache. Either it is whole or nothing is left.
+
+    Raises:
+        PipelineError: if the project is in no repository, has uncommitted changes and `dirty` is
+            false, or its parameters are not valid.
+    """
+    project = project.resolve()
+    require_project(project)
+    head = git.commit(project)
+    if not dirty:
+        _refuse_uncommitted(project, head)
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    path = project / ".runs" / run_id
+    partial = path.with_name(f".{run_id}.partial")
+    partial.mkdir(parents=True)
+    try:
+        if dirty or head is None:
+            _copy(git.files(project), project, partial)
+        else:
+            git.check_out(project, head, partial, partial.with_suffix(".index"))
+        if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
+            shutil.copy2(project / "dvc.lock", partial)
+        _merge(overlays, partial / "params.yaml")
+        _share_cache(project, partial, path)
+        params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
+        dirty_diff = git.diff(project, head) if dirty else ""
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return Workspace(path, run_id, head, dirty_diff, params_sha256)
+
+
+def require_project(folder: Path) -> None:
+    """Raises a PipelineError if `folder` is not one that a workspace can be made of."""
+    for name in ("dvc.yaml", "params.yaml", ".dvc"):
+        if not (folder / name).exists():
+            raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+
+
+def _refuse_uncommitted(project: Path, head: str | None) -> None:
+    if head is None:
+        raise PipelineError(
+            f"{project} has no commit yet: commit the project, or run it as it is with --dirty"
+        )
+    changed = git.changes(project)
+    if changed:
+        more = len(changed) - NAMED_FILES
+        named = ", ".join(changed[:NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
+        raise PipelineError(
+            f"Uncommitted changes in {named}: commit them, or run them as they are with --dirty"
+        )
+
+
+def _copy(files: list[Path], project: Path, folder: Path) -> None:
+    for file in files:
+        copy = folder / file.relative_to(project)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy, follow_symlinks=False)
+
+
+def _merge(overlays: list[Path], path: Path) -> None:
+    about = " with ".join(["params.yaml", *map(str, overlays)])
+    try:
+        if overlays:
+            values = _load(path)
+            for overlay in overlays:
+                merge(values, _load(overlay))
+            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+            path.write_text(f"# {about}\n{text}", encoding="utf-8")
+        read(Params, path)
+    except StageError as error:
+        raise PipelineError(str(error).replace(str(path), about)) from None
+
+
+def _load(layer: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(layer.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PipelineError(f"{layer}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PipelineError(f"{layer} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise PipelineError(f"{layer} has no sections: it must hold keys as params.yaml does")
+    return values
+
+
+def _share_cache(project: Path, partial: Path, path: Path) -> None:
+    """Writes .dvc/config.local: the project's settings with paths resolved, and what a copy needs.
+
+    By way of `Config`: opening a `Repo` would write into the user's .dvc.
+    """
+    try:
+        theirs = Config(str(project / ".dvc"))
+        cache = theirs.read()["cache"]
+        (partial / ".dvc").mkdir(exist_ok=True)
+        with Config(str(partial / ".dvc")).edit("local") as ours:
+            for level in theirs.REPO_LEVELS:
+                merge(ours, theirs.read(level))
+            ours["core"]["no_scm"] = True
+            # DVC's notes on this workspace go with it, instead of piling up in /var/cache or $HOME.
+            ours["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
+            if "local" not in cache:
+                ours["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
+            ours["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
+    except ConfigError as error:
+        raise PipelineError(f"DVC's configuration: {error}") from None

@@ -1,0 +1,50 @@
+"""One committed stand-in project for the tests that leave it as it is, and copies for the rest."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines import standin
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_one_who_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in os.environ:
+        if key.startswith(("GIT_", "MLFLOW_", "DVC_")):
+            monkeypatch.delenv(key)
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return standin.project(tmp_path_factory.mktemp("standin") / "project")
+
+
+@pytest.fixture
+def project(committed: Path, tmp_path: Path) -> Path:
+    ignore = shutil.ignore_patterns(".runs", "tmp", "cache")
+    return Path(shutil.copytree(committed, tmp_path / "project", symlinks=True, ignore=ignore))
+
+
+@pytest.fixture(scope="session")
+def prefect_url() -> str:
+    """One Prefect server for all tests, started as a run starts its own."""
+    from pipelines import server
+
+    folder = Path(tempfile.mkdtemp(prefix="prefect-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server.start(folder)
+    return os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="session")
+def ran(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """A project after `python -m pipelines run`, which had to start a Prefect server itself."""
+    folder = standin.project(tmp_path_factory.mktemp("ran") / "project")
+    return folder, standin.pipelines(folder, "run")

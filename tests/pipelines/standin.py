@@ -1,0 +1,182 @@
+"""A small DVC project whose stages write the same report files as the real ones, in no time.
+
+Its stages are one file, stage.py, of which each runs one function; its params.yaml is the real one.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+DVC_YAML = """\
+stages:
+  download:
+    cmd: python stage.py download
+    params: [download]
+    deps: [stage.py]
+    outs: [data/raw.txt]
+  align:
+    cmd: python stage.py align
+    params: [align]
+    deps: [stage.py, data/raw.txt]
+    outs: [data/aligned.txt]
+    metrics: [reports/align.json]
+  train:
+    cmd: python stage.py train
+    params: [train]
+    deps: [stage.py, data/aligned.txt]
+    outs: [models/ner]
+    metrics: [reports/train.json]
+    plots: [reports/train.csv: {x: step, y: dev_f1}]
+  evaluate:
+    cmd: python stage.py evaluate
+    params: [evaluate]
+    deps: [stage.py, data/aligned.txt, models/ner]
+    outs: [reports/errors.jsonl]
+    metrics: [reports/metrics.json]
+    plots: [reports/confusion.csv: {template: confusion, x: predicted, y: gold}]
+  export:
+    cmd: python stage.py export
+    params: [export]
+    deps: [stage.py, data/aligned.txt, models/ner]
+    outs: [models/onnx]
+    metrics: [reports/export.json]
+"""
+
+ARTIFACTS = """\
+artifacts:
+  msra-ner: {path: models/onnx, type: model}
+"""
+
+STAGE_PY = """\
+import json, os, sys
+from pathlib import Path
+
+import yaml
+
+params = yaml.safe_load(Path("params.yaml").read_text())
+for folder in ("data", "reports", "models/ner", "models/onnx", ".measured"):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+def put(path, value):
+    Path(path).write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+def download():
+    put("data/raw.txt", "raw")
+
+
+def align():
+    put("data/aligned.txt", "aligned")
+    put("reports/align.json", {"entities_in": 7, "entities_kept": 7, "unknown_rate": 0.25})
+
+
+def train():
+    rate = params["train"]["learning_rate"]
+    if rate > 1:
+        sys.exit(f"train: the loss is not a number at step 3, learning_rate is {rate}")
+    put("models/ner/weights", str(rate))
+    put("reports/train.json", {"best_dev_f1": 0.75, "best_step": 2})
+    put("reports/train.csv", f"step,loss,lr,dev_f1\\n1,0.5,{rate},\\n2,0.25,{rate},0.75\\n")
+    put(".measured/train.json", {"seconds": 1.5, "device": "cpu", "host": "here"})
+
+
+def evaluate():
+    score = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4}
+    put("reports/metrics.json", {"test": {**score, "PER": score, "ORG": score, "LOC": score}})
+    put("reports/confusion.csv", "gold,predicted\\nO,O\\n")
+    put("reports/errors.jsonl", "")
+
+
+def export():
+    put("models/onnx/model.onnx", "onnx")
+    asked = ["CPUExecutionProvider"]
+    put("reports/export.json", {"cuda_validated": False, "f1": 0.5, "providers_asked": asked})
+
+
+print(f"{sys.argv[1]}: at work")
+globals()[sys.argv[1]]()
+"""
+
+TAGGER_PY = '''\
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entity:
+    text: str
+    type: str
+    start: int
+    end: int
+    score: float
+
+
+class Tagger:
+    """Finds 北京, by the same interface as the real one."""
+
+    def __init__(self, folder, cpu_threads=None):
+        assert (folder / "model.onnx").read_text() == "onnx"
+        self.provider = "CPUExecutionProvider"
+
+    def __call__(self, texts):
+        return [
+            [Entity(m[0], "LOC", *m.span(), 0.5) for m in re.finditer("北京", text)]
+            for text in texts
+        ]
+'''
+
+
+def project(folder: Path) -> Path:
+    """Makes the project in `folder`, committed to Git, its DVC cache empty."""
+    folder.mkdir(parents=True)
+    (folder / "dvc.yaml").write_text(ARTIFACTS + DVC_YAML)
+    (folder / "stage.py").write_text(STAGE_PY)
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copy(ROOT / ".gitignore", folder)
+    shutil.copytree(
+        ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (folder / "stages" / "ner" / "tagger.py").write_text(TAGGER_PY)
+    (folder / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
+    shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> str:
+    """Commits all there is; returns the commit's id."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "All of it")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Runs Git there and returns what it printed."""
+    names = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER")
+             for what in ("NAME", "EMAIL")}  # fmt: skip
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, env={**clean_environment(), **names},
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's, with nothing that names a repository, a server or a home of theirs."""
+    prefixes = ("GIT_", "MLFLOW_", "PREFECT_", "DVC_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+
+
+def pipelines(folder: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `python -m pipelines` in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", *arguments], cwd=folder,
+        env={**clean_environment(), **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip

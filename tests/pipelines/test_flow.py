@@ -1,0 +1,131 @@
+"""The flow on the stand-in project, with a real Prefect server and a real MLflow."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from pipelines import registry, tracking
+from tests.pipelines.standin import commit
+from tests.pipelines.test_dvc import FIVE
+from tests.pipelines.test_tracking import runs, versions
+
+
+@pytest.fixture(scope="module")
+def run(prefect_url: str):
+    """`run(project, **parameters)` gives the flow run's final state."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from pipelines.flow import msra_ner
+
+    with temporary_settings({PREFECT_API_URL: prefect_url}):
+        yield lambda project, **p: msra_ner(project=project, return_state=True, **p)
+
+
+def task_runs(flow_run_id) -> dict:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+        return {run.name: run for run in client.read_task_runs(flow_run_filter=wanted)}
+
+
+def overlay(folder: Path, rate: float) -> Path:
+    path = folder / f"{rate}.yaml"
+    path.write_text(f"train: {{learning_rate: {rate}}}")
+    return path
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_path) -> None:
+    first = run(project).result()
+    again = run(project).result()
+    other = run(project, params=[overlay(tmp_path, 0.5)]).result()
+    client = tracking.connect(project)
+    assert again.logged == tracking.Logged(first.logged.run_id, "1", already_logged=True)
+    assert again.workspace != first.workspace
+    assert (other.logged.version, other.logged.already_logged) == ("2", False)
+    found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
+    assert found == {first.logged.run_id: "5e-05", other.logged.run_id: "0.5"}
+    assert registry.by_alias(client, "challenger") == "2"
+    assert other.figures["test.PER.recall"] == 1.0
+
+
+def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
+    with (project / "dvc.yaml").open("a") as file:
+        file.write("  compare:\n    cmd: echo compared\n    deps: [models/onnx]\n")
+    commit(project)
+    state = run(project)
+    found = task_runs(state.state_details.flow_run_id)
+    by_id = {task.id: name for name, task in found.items()}
+    upstream = {
+        name: tuple(sorted(by_id[source.id] for source in task.task_inputs["wait_for"]))
+        for name, task in found.items()
+        if "wait_for" in task.task_inputs
+    }
+    expected = {stage.name: stage.upstream for stage in FIVE} | {"compare": ("export",)}
+    assert {name: upstream.get(name, ()) for name in found} == expected
+    spans = sorted((task.start_time, task.end_time) for task in found.values())
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:
+    state = run(project, params=[overlay(tmp_path, 2)])
+    assert state.is_failed()
+    assert "train: the loss is not a number at step 3, learning_rate is 2" in state.message
+    assert f"To repeat it: cd {project / '.runs'}" in state.message
+    assert "dvc repro --single-item train" in state.message
+    assert set(task_runs(state.state_details.flow_run_id)) == {"download", "align", "train"}
+    assert "Traceback" not in caplog.text
+    assert versions(tracking.connect(project)) == []
+
+
+def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> None:
+    from pipelines import flow
+
+    monkeypatch.setattr(flow, "RETRY_AFTER_S", 0)
+    tries = tmp_path / "tries"
+    (project / "stage.py").write_text(
+        "import sys, pathlib\n"
+        f"tries = pathlib.Path({str(tries)!r})\n"
+        "tries.open('a').write(sys.argv[1] + ' ')\n"
+        "if tries.read_text().count('download') < 3 or sys.argv[1] == 'align': sys.exit(1)\n"
+        "pathlib.Path('data').mkdir(exist_ok=True)\n"
+        "pathlib.Path('data/raw.txt').write_text('raw')\n"
+    )
+    state = run(project, dirty=True)
+    assert state.is_failed()
+    assert tries.read_text().split() == ["download", "download", "download", "align"]
+
+
+def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, monkeypatch) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    state = run(project)
+    assert state.is_failed()
+    assert state.message.startswith(f"MLflow at {url} cannot be used")
+    assert "\n" not in state.message
+    assert not (project / ".runs").exists()
+
+
+def test_mlflow_tracking_uri_wins(project, run, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)  # a database's artifacts go below the present folder
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    outcome = run(project).result()
+    assert [r.info.run_id for r in runs(tracking.connect(project))] == [outcome.logged.run_id]
+    assert not (project / "mlflow.db").exists()
+    assert not (project / "mlartifacts").exists()
+
+
+def test_the_parameters_are_described_for_a_form(run) -> None:
+    from pipelines.flow import msra_ner
+
+    shown = msra_ner.parameters.properties
+    assert set(shown) == {"params", "dirty", "project"}
+    assert all(field["description"] for field in shown.values())

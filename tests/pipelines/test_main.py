@@ -1,0 +1,149 @@
+"""The command line, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipelines.standin import ROOT, clean_environment, git, pipelines
+from tests.pipelines.test_dvc import SLOW
+from tests.pipelines.test_supervise import gone, wait_for
+
+
+def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
+    project, done = ran
+    assert done.returncode == 0, done.stderr
+    for row in ("all", "PER", "ORG", "LOC"):
+        assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
+    assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
+    assert "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db" in done.stdout
+    assert "python -m pipelines predict" in done.stdout
+    assert "python -m pipelines run" in done.stdout
+    assert "train: at work" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_leaves_the_users_tree_and_home_alone(ran) -> None:
+    project, _ = ran
+    assert git(project, "status", "--porcelain") == ""
+    made = {path.name for path in project.iterdir()} - set(git(project, "ls-files").split())
+    assert made == {".git", ".dvc", "stages", ".runs", "mlflow.db", "mlartifacts"}
+    assert {path.name for path in (project / ".dvc").iterdir()} == {"config", ".gitignore", "cache"}
+
+
+def test_predict_prints_a_line_of_json_a_text(ran) -> None:
+    project, _ = ran
+    done = pipelines(project, "predict", "他在北京，又回北京。", "", os.fsdecode(b"\xff"))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {"text": "北京", "type": "LOC", "score": 0.5}
+    assert lines[0] == {
+        "text": "他在北京，又回北京。",
+        "entities": [{**found, "start": 2, "end": 4}, {**found, "start": 7, "end": 9}],
+        "error": None,
+    }
+    assert lines[1] == {"text": "", "entities": [], "error": None}
+    assert lines[2]["error"].startswith("text has half of a surrogate pair at 0")
+    assert done.stderr == "msra-ner version 1, the challenger\n"
+
+
+def test_the_model_runs_by_its_own_code_and_without_torch(ran, tmp_path: Path) -> None:
+    project, _ = ran
+    code = (
+        "import sys, mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model('models:/msra-ner@challenger')\n"
+        "for rows in (pd.DataFrame({'text': ['北京', None, 3]}), ['北京'], pd.Series(['北京']), [1]):\n"
+        "    print([(len(r['entities']), r['error']) for r in model.predict(rows)])\n"
+        "print({'torch', 'transformers', 'prefect', 'dvc'} & set(sys.modules))\n"
+    )
+    env = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    del env["PYTHONPATH"]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "[(1, None), (0, 'text must be a string, it is NoneType'),"
+        " (0, 'text must be a string, it is int')]",
+        "[(1, None)]",
+        "[(1, None)]",
+        "[(0, 'text must be a string, it is int')]",
+        "set()",
+    ], done.stderr
+
+
+def test_predict_without_a_model_says_what_to_do(project: Path) -> None:
+    done = pipelines(project, "predict", "北京")
+    assert done.returncode == 1
+    assert done.stderr.startswith("No version of msra-ner is registered yet: `make run`")
+    assert done.stderr.count("\n") == 1
+    assert not (project / "mlflow.db").exists()
+
+
+def test_a_failing_run_exits_with_1_and_no_traceback(project: Path, prefect_url: str) -> None:
+    (project / "stage.py").write_text("edited")
+    done = pipelines(project, "run", PREFECT_API_URL=prefect_url)
+    assert done.returncode == 1
+    said = "Uncommitted changes in stage.py: commit them, or run them as they are with --dirty"
+    assert done.stderr.splitlines()[-1] == said
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
+    done = pipelines(tmp_path, "run")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no dvc.yaml" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ("run", "predict")),
+        (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
+        (("predict",), ("TEXT", "--model URI", "@challenger")),
+    ],
+)
+def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) -> None:
+    started = time.process_time(), psutil.Process().cpu_times()
+    done = pipelines(tmp_path, *arguments, "--help")
+    used = psutil.Process().cpu_times()
+    spent_s = used.children_user - started[1].children_user
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in words)
+    assert spent_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_however_a_run_is_ended_nothing_of_it_is_left(
+    project: Path, prefect_url: str, way: signal.Signals, code: int
+) -> None:
+    (project / "stage.py").write_text(SLOW + "time.sleep(600)\n")
+    # Its own Prefect server where nothing but the closed pipe can end that.
+    url = {} if way is signal.SIGKILL else {"PREFECT_API_URL": prefect_url}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "run", "--dirty"],
+        cwd=project,
+        env={**clean_environment(), "PYTHONPATH": str(ROOT), **url},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = ".runs/2*/pid"
+    wait_for(lambda: [p for p in project.glob(started) if p.read_text()], "the stage starts", 90)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(way)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert len(below) >= (5 if way is signal.SIGKILL else 3)
+    for left in below:
+        wait_for(lambda left=left: gone(left.pid), f"{left} ends")
+    if code > 0:
+        assert said.splitlines()[-1].endswith("no process of the run is left")
