@@ -19,7 +19,7 @@ test-all: lint ## The same with the slow tests
 	$(VENV)/bin/python -m pytest -m 'not gpu'
 
 lint: environment ## Lint, format, types and import contracts alone
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo
 
 lock: environment ## Make constraints.txt again, versions kept where they still fit
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt

@@ -15,6 +15,8 @@ def main(argv: list[str] | None = None) -> int:
     # Neither MLflow nor Prefect reports home, also where the network is there.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Unwinds like Ctrl-C; Prefect hands the signal on to this when the flow has seen it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return int(arguments.command(arguments))
     except (PipelineError, OSError) as error:
@@ -81,16 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:
     project = Path.cwd()
     workspace.require_project(project)
     server.start(project)
-    from prefect.exceptions import TerminationSignal
-
     from pipelines import summary
     from pipelines.flow import Outcome, msra_ner
 
-    try:
-        state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
-    except TerminationSignal:
-        print("Terminated; no process of the run is left", file=sys.stderr)
-        return 128 + signal.SIGTERM
+    state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
     outcome = state.result(raise_on_failure=False)
     if not isinstance(outcome, Outcome):
         print(state.message, file=sys.stderr)

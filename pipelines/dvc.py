@@ -75,13 +75,16 @@ def artifact(workspace: Path, name: str) -> Path:
     """The path that dvc.yaml declares as the artifact `name`.
 
     Raises:
-        PipelineError: if it declares none.
+        PipelineError: if it declares none, or it is not there.
     """
     with _open(workspace) as repo:
-        for declared in repo.artifacts.read().values():
-            if name in declared:
-                return workspace / str(declared[name].path)
-    raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
+        declared = repo.artifacts.read().get("dvc.yaml", {})
+    if name not in declared:
+        raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
+    path = workspace / str(declared[name].path)
+    if not path.exists():
+        raise PipelineError(f"{path} is not there: a stage of dvc.yaml must write it")
+    return path
 
 
 def repro(workspace: Path, stage: str, on_line: Callable[[str], None]) -> bool:

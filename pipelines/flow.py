@@ -5,16 +5,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
 from pipelines import dvc, figures, tracking, workspace
 from pipelines.errors import PipelineError, StageFailed
 from pipelines.figures import Leaf
 from pipelines.tracking import Logged
+from pipelines.workspace import Workspace
 
 RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
 RETRY_AFTER_S = 10.0
@@ -56,7 +58,7 @@ def msra_ner(
         made = workspace.create(project, params or [], dirty)
         log.info("Workspace %s", made.path)
         _run_stages(made.path)
-        logged = tracking.log_run(project, made, flow_run.get_id())
+        logged = _log(project, made, flow_run.get_id())
     except PipelineError as error:
         # Returned, not raised: Prefect would put a traceback before what the user has to read.
         return Failed(message=str(error), data=error)
@@ -85,14 +87,25 @@ def _run_stages(path: Path) -> None:
         states[stage.name].result()
 
 
-def _repro(path: Path, stage: str) -> State[StageFailed] | str:
+def _repro(path: Path, stage: str) -> State[StageFailed | None]:
     log = get_run_logger()
     try:
         ran = dvc.repro(path, stage, log.info)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
-    log.info("Stage %s %s", stage, "ran" if ran else "was done already")
-    return "ran" if ran else "cached"
+    # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
+    return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
+
+
+def _log(project: Path, made: Workspace, flow_run_id: str | None) -> Logged:
+    try:
+        return tracking.log_run(project, made, flow_run_id)
+    except (MlflowException, OSError) as error:
+        words = " ".join(str(error).split())
+        raise PipelineError(
+            f"All stages are done, but MLflow did not take the result ({words}): mend that and run"
+            " again, which only logs it"
+        ) from None
 
 
 def _without_none(record: logging.LogRecord) -> bool:

@@ -47,7 +47,7 @@ def start(project: Path) -> None:
     # Registered before Prefect is imported, so that it runs after Prefect has sent its last events.
     atexit.register(process.communicate)
     deadline = time.monotonic() + START_S
-    while not _answers(f"{url}/health"):
+    while not answers(f"{url}/health"):
         if process.poll() is not None or time.monotonic() > deadline:
             raise PipelineError(
                 f"Prefect's server did not start; its log is {home / 'server.log'}: mend that, or"
@@ -56,6 +56,16 @@ def start(project: Path) -> None:
         time.sleep(0.1)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # or each run would print a link that leads nowhere
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers there with 200; no proxy is asked."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def _is_configured() -> bool:
@@ -68,12 +78,3 @@ def _is_configured() -> bool:
         return False
     name = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
     return "PREFECT_API_URL" in profiles.get("profiles", {}).get(name, {})
-
-
-def _answers(url: str) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

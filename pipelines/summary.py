@@ -32,8 +32,8 @@ def show(outcome: "Outcome", project: Path) -> None:
 
 def python() -> str:
     """The running interpreter as a user would write it in the present folder."""
-    own = Path(".venv", "bin", "python")
-    return str(own) if Path.cwd() / own == Path(sys.executable) else "python"
+    own = Path(".venv", "bin")
+    return str(own / "python") if Path.cwd() / own == Path(sys.executable).parent else "python"
 
 
 def _scores(outcome: "Outcome") -> Table:

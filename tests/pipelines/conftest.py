@@ -48,3 +48,13 @@ def ran(
     """A project after `python -m pipelines run`, which had to start a Prefect server itself."""
     folder = standin.project(tmp_path_factory.mktemp("ran") / "project")
     return folder, standin.pipelines(folder, "run")
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them, which take seconds to make."""
+    from pipelines import tracking
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    tracking.connect(folder).search_experiments()
+    return folder / "mlflow.db"

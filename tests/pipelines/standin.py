@@ -5,6 +5,7 @@ Its stages are one file, stage.py, of which each runs one function; its params.y
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -180,3 +181,10 @@ def pipelines(folder: Path, *arguments: str, **env: str) -> "subprocess.Complete
         [sys.executable, "-m", "pipelines", *arguments], cwd=folder,
         env={**clean_environment(), **env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def closed_port() -> int:
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,25 +1,32 @@
 """The flow on the stand-in project, with a real Prefect server and a real MLflow."""
 
-import socket
+import os
+import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pipelines import registry, tracking
-from tests.pipelines.standin import commit
+from tests.pipelines.standin import closed_port, commit
 from tests.pipelines.test_dvc import FIVE
 from tests.pipelines.test_tracking import runs, versions
 
 
 @pytest.fixture(scope="module")
-def run(prefect_url: str):
+def run(prefect_url: str, empty_mlflow: Path):
     """`run(project, **parameters)` gives the flow run's final state."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from pipelines.flow import msra_ner
 
+    def run(project: Path, **parameters):
+        if not (project / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+            shutil.copy(empty_mlflow, project)
+        return msra_ner(project=project, return_state=True, **parameters)
+
     with temporary_settings({PREFECT_API_URL: prefect_url}):
-        yield lambda project, **p: msra_ner(project=project, return_state=True, **p)
+        yield run
 
 
 def task_runs(flow_run_id) -> dict:
@@ -35,12 +42,6 @@ def overlay(folder: Path, rate: float) -> Path:
     path = folder / f"{rate}.yaml"
     path.write_text(f"train: {{learning_rate: {rate}}}")
     return path
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_path) -> None:
@@ -72,7 +73,7 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
     expected = {stage.name: stage.upstream for stage in FIVE} | {"compare": ("export",)}
     assert {name: upstream.get(name, ()) for name in found} == expected
     spans = sorted((task.start_time, task.end_time) for task in found.values())
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:
@@ -114,13 +115,19 @@ def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, mon
     assert not (project / ".runs").exists()
 
 
-def test_mlflow_tracking_uri_wins(project, run, monkeypatch, tmp_path) -> None:
-    monkeypatch.chdir(tmp_path)  # a database's artifacts go below the present folder
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
-    outcome = run(project).result()
-    assert [r.info.run_id for r in runs(tracking.connect(project))] == [outcome.logged.run_id]
-    assert not (project / "mlflow.db").exists()
-    assert not (project / "mlartifacts").exists()
+def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
+    in_the_way, once = project / "mlartifacts", project.parent / "once"
+    command = f"test -e {once} || touch {in_the_way} {once}"
+    with (project / "dvc.yaml").open("a") as file:
+        file.write(f"  block:\n    cmd: {command}\n    deps: [models/onnx]\n")
+    commit(project)
+    state = run(project)
+    assert "All stages are done, but MLflow did not take the result" in state.message
+    assert "\n" not in state.message
+    in_the_way.unlink()
+    again = run(project, dirty=True).result()
+    assert (again.logged.version, again.logged.already_logged) == ("1", False)
+    assert [r.info.run_id for r in runs(tracking.connect(project))] == [again.logged.run_id]
 
 
 def test_the_parameters_are_described_for_a_form(run) -> None:

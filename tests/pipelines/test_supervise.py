@@ -18,7 +18,7 @@ GRANDCHILD = "sleep 600 & echo $! > grandchild; wait"
 DEADLINE_S = 30.0
 
 
-def wait_for(condition, what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_for(condition, what: object, deadline_s: float = DEADLINE_S) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"

@@ -1,8 +1,10 @@
 """What a run leaves in a real SQLite MLflow, to the last figure."""
 
 import json
+import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 
 import mlflow
@@ -10,10 +12,11 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import dvc, figures, registry, tracking, workspace
+from pipelines import dvc, figures, registry, server, supervise, tracking, workspace
 from pipelines.errors import PipelineError
 from tests.pipelines import standin
-from tests.pipelines.standin import git
+from tests.pipelines.standin import clean_environment, closed_port, git
+from tests.pipelines.test_supervise import wait_for
 
 SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
 METRICS = {
@@ -51,7 +54,9 @@ def runs(client: MlflowClient) -> list:
 
 
 def versions(client: MlflowClient) -> list[str]:
-    return sorted(v.version for v in client.search_model_versions(f"name = '{registry.MODEL}'"))
+    return sorted(
+        str(v.version) for v in client.search_model_versions(f"name = '{registry.MODEL}'")
+    )
 
 
 def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
@@ -73,7 +78,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     (project / "notes.txt").write_text("mine")
     made = workspace.create(project, [], dirty=True)
     for stage in dvc.stages(made.path):
-        dvc.repro(made.path, stage.name, lambda line: None)
+        dvc.repro(made.path, stage.name, print)
     return project, made
 
 
@@ -125,7 +130,7 @@ def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
 def test_one_version_is_registered_with_the_figures_of_gates(ran, client: MlflowClient) -> None:
     [run] = runs(client)
     version = client.get_model_version_by_alias("msra-ner", "challenger")
-    assert version.version == "1"
+    assert str(version.version) == "1"
     assert version.run_id == run.info.run_id
     assert version.tags == {
         "commit": run.data.tags["commit"],
@@ -152,7 +157,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     client = tracking.connect(project)
     model, away = made.path / "models" / "onnx", made.path / "away"
     model.rename(away)
-    with pytest.raises(Exception, match="models/onnx"):
+    with pytest.raises(PipelineError, match="models/onnx is not there"):
         tracking.log_run(project, made)
     [interrupted] = runs(client)
     assert "log_complete" not in interrupted.data.tags
@@ -202,3 +207,42 @@ def test_a_report_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "align.json").write_text("{")
     with pytest.raises(PipelineError, match=r"align\.json is not JSON"):
         figures.leaves({"reports/align.json": tmp_path / "align.json"})
+
+
+def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
+    done, empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, made = done
+    before = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
+    shutil.copy(empty_mlflow, tmp_path / "server.db")
+    port = closed_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    with (tmp_path / "log").open("w") as log:
+        process = supervise.start(command, tmp_path, clean_environment(), output=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: server.answers(f"{url}/health"), "MLflow's server answers", 90)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        tracking.check(project)
+        logged = tracking.log_run(project, made)
+        client = MlflowClient(url)
+        assert client.get_run(logged.run_id).data.metrics == METRICS
+        assert artifacts(client, logged.run_id) == ARTIFACTS | {"dirty.diff"}
+        assert (tmp_path / "artifacts").is_dir()
+        assert registry.by_alias(client, "challenger") == logged.version == "1"
+    finally:
+        process.communicate()
+    after = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
+    assert after == before
+
+
+def test_a_server_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    with pytest.raises(PipelineError, match=f"^MLflow at {url} cannot be used"):
+        tracking.check(tmp_path)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
