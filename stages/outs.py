@@ -12,20 +12,40 @@ def whole(*outs: Path) -> Iterator[list[Path]]:
     """Yields a temporary path beside each of `outs`; they take the outs' places on success.
 
     The body makes a file or a folder of each. If it raises, or is interrupted, the temporary paths
-    are removed and what stood at the outs stays as it was. What a killed run left is removed first.
+    are removed and what stood at the outs stays as it was: all are replaced or none. What a killed
+    run left is removed first.
+
+    Raises:
+        FileNotFoundError: the body did not make one of them.
     """
     partial = [out.with_name(f".{out.name}.partial") for out in outs]
-    for path in partial:
+    former = [out.with_name(f".{out.name}.former") for out in outs]
+    for path in [*partial, *former]:
         _remove(path)
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        for path, out in zip(partial, outs, strict=True):
-            _remove(out) if out.is_dir() else None  # rename(2) replaces a file, not a full folder
-            os.replace(path, out)  # noqa: PTH105
-    finally:
         for path in partial:
+            path.lstat()
+        _replace(outs, partial, former)
+    finally:
+        for path in [*partial, *former]:
             _remove(path)
+
+
+def _replace(outs: tuple[Path, ...], partial: list[Path], former: list[Path]) -> None:
+    try:
+        for out, new, old in zip(outs, partial, former, strict=True):
+            if os.path.lexists(out):
+                os.replace(out, old)  # noqa: PTH105  rename(2) does not replace a full folder
+            os.replace(new, out)  # noqa: PTH105
+    except BaseException:
+        for out, new, old in zip(outs, partial, former, strict=True):
+            if not os.path.lexists(new):
+                _remove(out)
+            if os.path.lexists(old):
+                os.replace(old, out)  # noqa: PTH105
+        raise
 
 
 def _remove(path: Path) -> None:
