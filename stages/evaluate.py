@@ -42,7 +42,7 @@ def evaluate(
     Raises:
         StageError: no such device; no model or data.
     """
-    device = choose_device(params.device, "evaluate")
+    device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
     tags = Labels.read(aligned).tags
     split = read_aligned(aligned / "test.parquet")

@@ -38,7 +38,9 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
         StageError: `require_cuda` without the CUDA provider; a logit further from torch's than
             `logit_tolerance`; no model or data.
     """
-    device = torch_model.choose_device("cuda" if params.require_cuda else "cpu", "export")
+    device = torch_model.choose_device(
+        "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
+    )
     torch_model.make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")

@@ -47,7 +47,7 @@ def train(
     Raises:
         StageError: no such device; out of memory, with the three parameters to turn.
     """
-    device = choose_device(params.device, "train")
+    device = choose_device(params.device, "train.device")
     make_repeatable(params.seed, params.cpu_threads, params.deterministic)
     labels = Labels.read(aligned)
     data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")

@@ -19,8 +19,13 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
-def choose_device(wanted: str, section: str) -> torch.device:
+def choose_device(wanted: str, key: str, instead: str = "cpu") -> torch.device:
     """The device for `auto`, `cpu` or `cuda`.
+
+    Args:
+        wanted: one of the three.
+        key: of the parameter that asks for it.
+        instead: the value of `key` that does without a GPU.
 
     Raises:
         StageError: `cuda` without one, with what was found.
@@ -30,8 +35,8 @@ def choose_device(wanted: str, section: str) -> torch.device:
     if wanted == "cuda":
         build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
         raise StageError(
-            f"{section}.device is cuda, but torch {torch.__version__} ({build}) finds no CUDA GPU;"
-            f" see `nvidia-smi`, or set {section}.device: cpu"
+            f"{key} asks for CUDA, but torch {torch.__version__} ({build}) finds no CUDA GPU;"
+            f" see `nvidia-smi`, or set {key}: {instead}"
         )
     return torch.device("cpu")
 
