@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from stages.ner.decode import best_tags, confidence, spans
 from stages.ner.emissions import emissions
 from stages.ner.labels import Labels
-from stages.ner.session import CUDA, forward_of, open_session
+from stages.ner.session import forward_of, has_cuda, open_session
 from stages.ner.tokens import CellEncoder
 from stages.ner.windows import windows
 
@@ -39,8 +38,7 @@ class Tagger:
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._encode = CellEncoder(tokenizer, self._labels.unknown_id)
-        cuda = CUDA in ort.get_available_providers()
-        session = open_session(folder / "model.onnx", cuda, cpu_threads)
+        session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
         """The execution provider that was got, which may not be the one that was asked for."""
