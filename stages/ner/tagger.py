@@ -56,11 +56,13 @@ class Tagger:
             for window in windows(
                 len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
             ):
-                own = np.zeros(len(ids), dtype=np.bool_)
-                own[window.own_start : window.own_stop] = True
-                span = slice(window.start, window.stop)
-                input_ids.append(np.array([self._labels.cls_id, *ids[span], self._labels.sep_id]))
-                scored.append(np.pad((own & starts)[span], 1))
+                span = ids[window.start : window.stop]
+                input_ids.append(np.array([self._labels.cls_id, *span, self._labels.sep_id]))
+                own = np.zeros(len(span) + 2, dtype=np.bool_)
+                first_own = window.own_start - window.start + 1  # after [CLS]
+                owned = starts[window.own_start : window.own_stop]
+                own[first_own : first_own + len(owned)] = owned
+                scored.append(own)
                 sentence.append(number)
         found: list[list[Entity]] = [[] for _ in texts]
         if not filled:
