@@ -42,7 +42,7 @@ def evaluate(
     Raises:
         StageError: no such device; no model or data.
     """
-    device = choose_device(params.device, "evaluate")
+    device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
     tags = Labels.read(aligned).tags
     split = read_aligned(aligned / "test.parquet")
@@ -145,7 +145,11 @@ def _f1_by_length(
                 bin_ = bisect_right(bounds, span.stop - span.start) - 1
                 if bin_ >= 0:
                     counts[bin_, column] += 1
-    names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(bounds)]
+    digits = len(str(bounds[-1]))  # zeros before, so that the plot's alphabetical order is right
+    names = [
+        f"{low:0{digits}}" + (f"-{high - 1:0{digits}}" if high > low + 1 else "")
+        for low, high in pairwise(bounds)
+    ]
     for name, (n_gold, n_found, n_right) in zip([*names, f"{bounds[-1]}+"], counts, strict=True):
         if n_gold + n_found:
             yield name, float(2 * n_right / (n_gold + n_found)), int(n_gold)

@@ -38,7 +38,9 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
         StageError: `require_cuda` without the CUDA provider; a logit further from torch's than
             `logit_tolerance`; no model or data.
     """
-    device = torch_model.choose_device("cuda" if params.require_cuda else "cpu", "export")
+    device = torch_model.choose_device(
+        "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
+    )
     torch_model.make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
@@ -60,7 +62,7 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
             _, predicted = predict(
                 split, compared, labels.tags, params.tokens_per_batch, bar.update
             )
-        if compared.difference > params.logit_tolerance:
+        if not compared.difference <= params.logit_tolerance:  # NaN is not within it either
             raise StageError(
                 f"a logit of the ONNX model is {compared.difference:.2e} away from torch's, more"
                 f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
@@ -119,7 +121,8 @@ class _Compared:
         logits: NDArray[np.float32] = self._onnx(ids, mask)
         real = mask.astype(np.bool_)
         ours, reference = logits[real], self._torch(ids, mask)[real]
-        self.difference = max(self.difference, float(np.abs(ours - reference).max()))
+        # Not max(), which drops NaN.
+        self.difference = float(np.maximum(self.difference, np.abs(ours - reference).max()))
         self.same_tags += int((ours.argmax(-1) == reference.argmax(-1)).sum())
         self.tags += len(ours)
         return logits

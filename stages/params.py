@@ -91,7 +91,9 @@ class Train(Section):
     """How `train` fine-tunes."""
 
     device: Device = Field(description="auto: CUDA if there is one; cuda: or fail")
-    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where CUDA has it")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        description="auto: bf16 where the GPU has it, else fp32; bf16: or fail, on the CPU too"
+    )
     cpu_threads: Positive = Field(description="Of torch on the CPU; part of the result")
     seed: int
     deterministic: bool = Field(description="The same bytes on the same kind of device")
@@ -100,8 +102,8 @@ class Train(Section):
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")
-    tokens_per_step: Positive = Field(description="Padded tokens an optimizer step, about")
-    tokens_per_batch: Positive = Field(description="Padded tokens held in memory at once, at most")
+    tokens_per_step: Positive = Field(description="Padded tokens an optimizer step, at most")
+    tokens_per_batch: Positive = Field(description="Of them, held in memory at once")
     evals_per_epoch: Positive
     patience_evals: Positive = Field(description="Stop after as many without a better dev F1")
     save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")

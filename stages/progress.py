@@ -12,7 +12,11 @@ LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
-    """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds figures."""
+    """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds figures.
+
+    Elsewhere than on a terminal it prints a line each `LINE_EVERY_S` seconds at most, at an
+    `update` (of 0 units too), and one at the end; nothing at all if the end comes sooner.
+    """
     terminal = sys.stderr.isatty()
     bar = tqdm(
         total=total,
@@ -21,7 +25,8 @@ def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
         unit_scale=True,
         file=sys.stderr if terminal else _Lines(),
         mininterval=0.1 if terminal else LINE_EVERY_S,
-        maxinterval=0.1 if terminal else LINE_EVERY_S,
+        # Given, so that tqdm's monitor leaves it alone: it would print lines of its own.
+        miniters=None if terminal else 0,
         dynamic_ncols=terminal,
         ncols=None if terminal else 0,
         delay=0 if terminal else LINE_EVERY_S,
@@ -29,6 +34,7 @@ def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
     try:
         yield bar
     finally:
+        bar.leave = terminal or bar.n > bar.last_print_n  # else its last line stands there already
         bar.close()
 
 

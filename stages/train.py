@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import (
+    choose_bf16,
     choose_device,
     device_figures,
     forward_of,
@@ -38,28 +40,27 @@ def train(
     """Trains on `aligned`/train.parquet, chooses by strict span F1 on dev.parquet.
 
     AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping, bf16
-    where the GPU has it, early stop. The loss of a step is the mean cross-entropy over its
-    labelled tokens, however many batches hold them.
+    where a GPU has it, early stop. The loss of a step is the mean cross-entropy over its labelled
+    tokens, however many batches hold them.
 
     Writes `out` (`save_pretrained` layout, tokenizer, labels.json), `report` (best dev F1 and
     where it was), `curve` (step, loss, lr, dev_f1). Interrupted, it leaves nothing.
 
     Raises:
-        StageError: no such device; out of memory, with the three parameters to turn.
+        StageError: no such device or no bf16 on it; no data or no encoder that fits it; a loss
+            that is no number; out of memory, with the three parameters to turn.
     """
-    device = choose_device(params.device, "train")
+    device = choose_device(params.device, "train.device")
+    bf16 = choose_bf16(params.precision, device)
     make_repeatable(params.seed, params.cpu_threads, params.deterministic)
-    labels = Labels.read(aligned)
     data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")
-    model = new_tagger(encoder, labels.tags).to(device)
-    bf16 = _bf16(params.precision, device)
+    labels = Labels.read(aligned)
+    model = new_tagger(encoder, labels).to(device)
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
 
+    lengths = [len(ids) for ids in data.input_ids]
     steps = plan_steps(
-        [len(ids) for ids in data.input_ids],
-        params.epochs,
-        params.tokens_per_step,
-        params.tokens_per_batch,
-        params.seed,
+        lengths, params.epochs, params.tokens_per_step, params.tokens_per_batch, params.seed
     )
     optimizer = torch.optim.AdamW(
         decay_groups(model, params.weight_decay),
@@ -73,11 +74,11 @@ def train(
     loss_every = math.ceil(len(steps) / LOSS_ROWS)
     best_f1, best_step, best_weights = -1.0, 0, model.state_dict()
     rows: list[dict[str, Any]] = []
-    tokens, started = 0, time.monotonic()
+    started = time.monotonic()
 
     with (
         _memory_explained(params, labels),
-        progress(len(steps) * params.tokens_per_step, f"train on {device}", " tokens") as bar,
+        progress(params.epochs * sum(lengths), f"train on {device}", " tokens") as bar,
     ):
         for step, batches in enumerate(steps, start=1):
             model.train()
@@ -87,21 +88,29 @@ def train(
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
-            tokens += sum(len(data.input_ids[i]) for batch in batches for i in batch)
+            bar.update(sum(lengths[i] for batch in batches for i in batch))
 
             evaluate = step % eval_every == 0 or step == len(steps)
             if evaluate or step % loss_every == 0:
                 rows.append({"step": step, "loss": loss.item(), "lr": rate})
-                bar.set_postfix(
-                    refresh=False, loss=f"{rows[-1]['loss']:.4f}", dev_f1=f"{max(best_f1, 0):.4f}"
-                )
+                bar.set_postfix(refresh=False, loss=f"{rows[-1]['loss']:.4f}")
+                if not math.isfinite(rows[-1]["loss"]):
+                    raise StageError(
+                        f"the loss is {rows[-1]['loss']} at step {step}; lower train.learning_rate"
+                        f" (now {params.learning_rate})"
+                    )
             if evaluate:
                 model.eval()
                 _, predicted = predict(
-                    dev, forward_of(model, bf16), labels.tags, 4 * params.tokens_per_batch
+                    dev,
+                    forward_of(model, bf16),
+                    labels.tags,
+                    4 * params.tokens_per_batch,  # no gradients, so four times as much fits
+                    lambda _: bar.update(0),
                 )
                 f1 = score(dev, predicted, labels.tags)["f1"]
                 rows[-1]["dev_f1"] = f1
+                bar.write(f"step {step} of {len(steps)}: dev F1 {f1:.4f}", file=sys.stderr)
                 if f1 > best_f1:
                     best_f1, best_step = f1, step
                     best_weights = {
@@ -109,26 +118,30 @@ def train(
                     }
                 elif step - best_step >= params.patience_evals * eval_every:
                     break
-            bar.update(params.tokens_per_step)
     seconds = time.monotonic() - started
 
     with whole(out, report, curve) as [folder, report_file, curve_file]:
         model.load_state_dict(best_weights)
         model.to(getattr(torch, params.save_dtype)).save_pretrained(folder)
-        AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         labels.write(folder)
-        _write_report(
-            report_file,
-            best_dev_f1=best_f1,
-            best_step=best_step,
-            steps_run=step,
-            steps_planned=len(steps),
-            parameters=model.num_parameters(),
-        )
-        _write_curve(curve_file, rows)
+        for path in folder.iterdir():
+            path.chmod(0o644)  # safetensors makes its file readable by its owner alone
+        figures = {
+            "best_dev_f1": best_f1,
+            "best_step": best_step,
+            "steps_run": step,
+            "steps_planned": len(steps),
+            "parameters": model.num_parameters(),
+        }
+        report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        with curve_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["step", "loss", "lr", "dev_f1"], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
     return {
         "fit_seconds": round(seconds, 3),
-        "tokens_per_s": round(tokens / seconds),
+        "tokens_per_s": round(bar.n / seconds),
         "precision": "bf16" if bf16 else "fp32",
         **device_figures(device),
     }
@@ -150,17 +163,6 @@ def main() -> None:
     )
 
 
-def _bf16(precision: str, device: torch.device) -> bool:
-    if device.type == "cpu":
-        return False
-    if precision == "bf16" and not torch.cuda.is_bf16_supported():
-        raise StageError(
-            f"train.precision is bf16, which {torch.cuda.get_device_name(device)} does not have;"
-            " set it to auto or fp32"
-        )
-    return precision != "fp32" and torch.cuda.is_bf16_supported()
-
-
 @contextmanager
 def _memory_explained(params: Train, labels: Labels) -> Iterator[None]:
     try:
@@ -172,17 +174,6 @@ def _memory_explained(params: Train, labels: Labels) -> Iterator[None]:
             f" or align.window_tokens (now {labels.window_tokens}),"
             f" or set train.precision to bf16 (now {params.precision})"
         ) from None
-
-
-def _write_report(path: Path, **figures: float) -> None:
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["step", "loss", "lr", "dev_f1"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

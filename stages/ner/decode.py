@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.ner.batches import batches_by_length
 from stages.ner.labels import follows
+
+CELLS_AT_ONCE = 2**16  # bounds the memory of decoding, whatever the lengths
 
 
 @dataclass(frozen=True, order=True)
@@ -29,11 +32,9 @@ def best_tags(
     """
     allowed = np.array([[follows(tag, before) for tag in tags] for before in tags])
     transition = np.where(allowed, 0.0, -np.inf).astype(np.float32)
-    order = sorted(range(len(emissions)), key=lambda i: -len(emissions[i]))
     result: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)] * len(emissions)
-    # Sentences of similar length step through time together; 128 bounds the memory.
-    for start in range(0, len(order), 128):
-        group = order[start : start + 128]
+    # Sentences of similar length step through time together.
+    for group in batches_by_length([len(emission) for emission in emissions], CELLS_AT_ONCE):
         for index, path in zip(
             group, _viterbi([emissions[i] for i in group], transition), strict=True
         ):

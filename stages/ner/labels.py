@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stages.errors import StageError
+
 IGNORED = -100
 """Label of a token that is not scored: cross-entropy's `ignore_index` in torch."""
 
@@ -28,8 +30,15 @@ class Labels:
 
     @classmethod
     def read(cls, folder: Path) -> "Labels":
-        """Reads `folder`/labels.json."""
-        return cls(**json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+        """Reads `folder`/labels.json.
+
+        Raises:
+            StageError: if it is not there.
+        """
+        path = folder / "labels.json"
+        if not path.is_file():
+            raise StageError(f"{path} is not here: run `dvc repro` first")
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def iob2_tags(types: Sequence[str]) -> list[str]:

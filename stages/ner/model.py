@@ -1,7 +1,6 @@
 """The tagger as a torch model: transformers' own classes, nothing forked."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,20 @@ from transformers.utils import logging
 
 from stages.errors import StageError
 from stages.ner.emissions import Forward
+from stages.ner.labels import Labels
 
 # A fresh head is meant to be missing from the checkpoint; the bars are shorter than a second.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
-def choose_device(wanted: str, section: str) -> torch.device:
+def choose_device(wanted: str, key: str, instead: str = "cpu") -> torch.device:
     """The device for `auto`, `cpu` or `cuda`.
+
+    Args:
+        wanted: one of the three.
+        key: of the parameter that asks for it.
+        instead: the value of `key` that does without a GPU.
 
     Raises:
         StageError: `cuda` without one, with what was found.
@@ -30,10 +35,28 @@ def choose_device(wanted: str, section: str) -> torch.device:
     if wanted == "cuda":
         build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
         raise StageError(
-            f"{section}.device is cuda, but torch {torch.__version__} ({build}) finds no CUDA GPU;"
-            f" see `nvidia-smi`, or set {section}.device: cpu"
+            f"{key} asks for CUDA, but torch {torch.__version__} ({build}) finds no CUDA GPU;"
+            f" see `nvidia-smi`, or set {key}: {instead}"
         )
     return torch.device("cpu")
+
+
+def choose_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16, for `auto`, `fp32` or `bf16`.
+
+    Raises:
+        StageError: `bf16` where no GPU has it, the CPU included.
+    """
+    on_gpu = device.type == "cuda"
+    # By default it also counts GPUs that only emulate bf16, which is slower than fp32.
+    has_it = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and not has_it:
+        raise StageError(
+            "train.precision is bf16, which needs a GPU that has it, and this is"
+            f" {torch.cuda.get_device_name(device) if on_gpu else 'the CPU'};"
+            " set it to auto or fp32"
+        )
+    return has_it and precision != "fp32"
 
 
 def make_repeatable(seed: int, cpu_threads: int, deterministic: bool) -> None:
@@ -47,23 +70,43 @@ def make_repeatable(seed: int, cpu_threads: int, deterministic: bool) -> None:
     torch.manual_seed(seed)
 
 
-def new_tagger(encoder: Path, tags: Sequence[str]) -> PreTrainedModel:
+def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
     """A token classifier on the encoder of that folder, in fp32; its head is fresh.
 
-    An encoder without weights (`from_scratch`) starts from random ones.
+    An encoder without weights (`from_scratch`) starts from random ones; a pickle is never read.
+
+    Raises:
+        StageError: no encoder there; fewer positions than a window has tokens; weights that are
+            of another model or a pickle only.
     """
+    if not (encoder / "config.json").is_file():
+        raise StageError(f"{encoder} holds no config.json: run `dvc repro download` first")
     config = AutoConfig.from_pretrained(
         encoder,
-        num_labels=len(tags),
-        id2label=dict(enumerate(tags)),
-        label2id={tag: label for label, tag in enumerate(tags)},
+        num_labels=len(labels.tags),
+        id2label=dict(enumerate(labels.tags)),
+        label2id={tag: label for label, tag in enumerate(labels.tags)},
         dtype="float32",
     )
-    if (encoder / "model.safetensors").is_file():
-        return AutoModelForTokenClassification.from_pretrained(
-            encoder, config=config, dtype=torch.float32, use_safetensors=True
+    if labels.window_tokens > config.max_position_embeddings:
+        raise StageError(
+            f"align.window_tokens is {labels.window_tokens}, but the encoder {encoder} has"
+            f" {config.max_position_embeddings} positions: lower it"
         )
-    return AutoModelForTokenClassification.from_config(config)
+    if not (encoder / "model.safetensors").is_file():
+        if any(encoder.glob("*.bin")):
+            raise StageError(f"{encoder} has its weights as a pickle only: take model.safetensors")
+        return AutoModelForTokenClassification.from_config(config)
+    model, found = AutoModelForTokenClassification.from_pretrained(
+        encoder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+    )
+    missing = [k for k in found["missing_keys"] if k.startswith(model.base_model_prefix + ".")]
+    if missing:
+        raise StageError(
+            f"{encoder}/model.safetensors lacks {len(missing)} weights that its config.json asks"
+            f" for, {min(missing)} among them: take both from one model"
+        )
+    return model
 
 
 def load_tagger(folder: Path, device: torch.device) -> PreTrainedModel:

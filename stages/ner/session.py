@@ -1,5 +1,8 @@
 """An ONNX Runtime session as numpy in, numpy out."""
 
+import ctypes
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,17 @@ from stages.ner.emissions import Forward
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+
+
+def has_cuda() -> bool:
+    """Whether ONNX Runtime is built with CUDA and an NVIDIA driver is installed."""
+    if CUDA not in ort.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def open_session(model: Path, cuda: bool, cpu_threads: int | None = None) -> ort.InferenceSession:
@@ -29,7 +43,8 @@ def open_session(model: Path, cuda: bool, cpu_threads: int | None = None) -> ort
     providers: list[str | tuple[str, dict[str, str]]] = [CPU]
     if cuda:
         # CUDA's libraries are in torch's or nvidia's wheels, where the loader does not look.
-        ort.preload_dlls()
+        with redirect_stdout(sys.stderr):  # where it prints what it does not find
+            ort.preload_dlls()
         # TF32 would put 1.5e-3 on fp32 logits.
         providers.insert(0, (CUDA, {"use_tf32": "0"}))
     return ort.InferenceSession(model, options, providers=providers)

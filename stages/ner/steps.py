@@ -9,26 +9,28 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from stages.ner.aligned import Aligned
-from stages.ner.batches import padded, shuffled_batches
+from stages.ner.batches import batches_by_length, padded, shuffled_batches
 from stages.ner.labels import IGNORED
 
 
 def plan_steps(
     lengths: Sequence[int], epochs: int, tokens_per_step: int, tokens_per_batch: int, seed: int
 ) -> list[list[list[int]]]:
-    """All steps of all epochs: a step is some batches, a batch some windows of similar length.
+    """All steps of all epochs: a step is windows of similar length, cut into batches.
 
-    Windows are named by their index in `lengths` (in tokens); padding counts as tokens. Planned
-    ahead, so that the schedule knows the number of steps.
+    Windows are named by their index in `lengths` (in tokens); padding counts as tokens. What a step
+    holds does not depend on `tokens_per_batch`, so that on a smaller GPU it is the same step.
+    Planned ahead, so that the schedule knows the number of steps.
     """
     rng = np.random.default_rng(seed)
-    batch_tokens = min(tokens_per_batch, tokens_per_step)
-    per_step = round(tokens_per_step / batch_tokens)
-    steps: list[list[list[int]]] = []
-    for _ in range(epochs):
-        batches = shuffled_batches(lengths, batch_tokens, rng)
-        steps += [batches[i : i + per_step] for i in range(0, len(batches), per_step)]
-    return steps
+    return [
+        [
+            [step[i] for i in batch]
+            for batch in batches_by_length([lengths[i] for i in step], tokens_per_batch)
+        ]
+        for _ in range(epochs)
+        for step in shuffled_batches(lengths, tokens_per_step, rng)
+    ]
 
 
 def decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from stages.ner.decode import best_tags, confidence, spans
 from stages.ner.emissions import emissions
 from stages.ner.labels import Labels
-from stages.ner.session import CUDA, forward_of, open_session
+from stages.ner.session import forward_of, has_cuda, open_session
 from stages.ner.tokens import CellEncoder
 from stages.ner.windows import windows
 
@@ -39,8 +38,7 @@ class Tagger:
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._encode = CellEncoder(tokenizer, self._labels.unknown_id)
-        cuda = CUDA in ort.get_available_providers()
-        session = open_session(folder / "model.onnx", cuda, cpu_threads)
+        session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
         """The execution provider that was got, which may not be the one that was asked for."""
@@ -58,11 +56,13 @@ class Tagger:
             for window in windows(
                 len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
             ):
-                own = np.zeros(len(ids), dtype=np.bool_)
-                own[window.own_start : window.own_stop] = True
-                span = slice(window.start, window.stop)
-                input_ids.append(np.array([self._labels.cls_id, *ids[span], self._labels.sep_id]))
-                scored.append(np.pad((own & starts)[span], 1))
+                span = ids[window.start : window.stop]
+                input_ids.append(np.array([self._labels.cls_id, *span, self._labels.sep_id]))
+                own = np.zeros(len(span) + 2, dtype=np.bool_)
+                first_own = window.own_start - window.start + 1  # after [CLS]
+                owned = starts[window.own_start : window.own_stop]
+                own[first_own : first_own + len(owned)] = owned
+                scored.append(own)
                 sentence.append(number)
         found: list[list[Entity]] = [[] for _ in texts]
         if not filled:
