@@ -88,18 +88,6 @@ def test_predict_without_a_model_says_what_to_do(project: Path) -> None:
     assert not (project / "mlflow.db").exists()
 
 
-def test_a_failing_run_exits_with_1_and_no_traceback(
-    project: Path, prefect_url: str, empty_mlflow: Path
-) -> None:
-    shutil.copy(empty_mlflow, project)
-    (project / "stage.py").write_text("edited")
-    done = pipelines(project, "run", PREFECT_API_URL=prefect_url)
-    assert done.returncode == 1
-    said = "Uncommitted changes in stage.py: commit them, or run them as they are with --dirty"
-    assert done.stderr.splitlines()[-1] == said
-    assert "Traceback" not in done.stderr
-
-
 def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
     done = pipelines(tmp_path, "run")
     assert (done.returncode, done.stdout) == (1, "")
