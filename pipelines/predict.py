@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ def predict(project: Path, texts: list[str], model: str | None) -> Iterator[str]
         PipelineError: if there is no such model.
     """
     _say_if_nothing_is_there(project)
+    with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses; stdout is JSON alone
+        rows = _rows(project, texts, model)
+    for text, row in zip(texts, rows, strict=True):
+        line = json.dumps({"text": text, **row}, ensure_ascii=False)
+        yield line.encode("utf-8", "backslashreplace").decode()
+
+
+def _rows(project: Path, texts: list[str], model: str | None) -> list[dict[str, Any]]:
     try:
         client = tracking.connect(project)
         uri = model or _registered(client)
@@ -39,9 +48,7 @@ def predict(project: Path, texts: list[str], model: str | None) -> Iterator[str]
     # pandas' own strings refuse half a surrogate pair, which the model answers in that row.
     with pd.option_context("future.infer_string", False):
         rows: list[dict[str, Any]] = loaded.predict(pd.DataFrame({"text": texts}))
-    for text, row in zip(texts, rows, strict=True):
-        line = json.dumps({"text": text, **row}, ensure_ascii=False)
-        yield line.encode("utf-8", "backslashreplace").decode()
+    return rows
 
 
 def _registered(client: mlflow.MlflowClient) -> str:

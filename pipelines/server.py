@@ -25,12 +25,19 @@ def start(project: Path) -> None:
     killed run and be hit by a Ctrl-C before the run has reported its end.
 
     Raises:
-        PipelineError: if the server does not start.
+        PipelineError: if the server does not start, or the named one does not answer.
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
-    if _is_configured():
+    if theirs := _configured():
+        if not answers(f"{theirs}/health"):
+            raise PipelineError(
+                f"Prefect's server at {theirs} does not answer: start it, or unset PREFECT_API_URL"
+                " to run without one"
+            )
         return
+    for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
+        os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(home)
@@ -59,22 +66,23 @@ def start(project: Path) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether an HTTP server answers there with 200; no proxy is asked."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Whether a server answers there, be it that it wants to know who asks."""
     try:
-        with direct.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (urllib.error.URLError, OSError, ValueError):
         return False
 
 
-def _is_configured() -> bool:
-    if os.environ.get("PREFECT_API_URL"):
-        return True
+def _configured() -> str | None:
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
     try:
         profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return None
     name = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    return "PREFECT_API_URL" in profiles.get("profiles", {}).get(name, {})
+    return profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL") or None

@@ -122,6 +122,7 @@ class Tagger:
 
     def __init__(self, folder, cpu_threads=None):
         assert (folder / "model.onnx").read_text() == "onnx"
+        print("a library says something")
         self.provider = "CPUExecutionProvider"
 
     def __call__(self, texts):

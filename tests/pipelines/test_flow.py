@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import registry, tracking
+from tests.pipelines.logged import runs, versions
 from tests.pipelines.standin import closed_port, commit
 from tests.pipelines.test_dvc import FIVE
-from tests.pipelines.test_tracking import runs, versions
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,14 @@ def test_the_exit_code_is_the_commands(tmp_path: Path, script: str, code: int) -
 
 def test_both_streams_come_as_lines(tmp_path: Path) -> None:
     process = supervise.start(["sh", "-c", "echo 北京; echo two >&2"], tmp_path, dict(os.environ))
-    assert process.communicate()[0].splitlines() == ["北京", "two"]
+    assert process.stdout.read().splitlines() == ["北京", "two"]
+    assert process.wait(DEADLINE_S) == 0
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     process = supervise.start(["no-such-command"], tmp_path, dict(os.environ))
-    assert process.communicate()[0].strip() == "no-such-command: No such file or directory"
-    assert process.returncode == 127
+    assert process.stdout.read().strip() == "no-such-command: No such file or directory"
+    assert process.wait(DEADLINE_S) == 127
 
 
 @pytest.mark.parametrize("way", ["close", signal.SIGTERM, signal.SIGINT])

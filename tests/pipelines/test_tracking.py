@@ -1,13 +1,10 @@
-"""What a run leaves in a real SQLite MLflow, to the last figure."""
+"""Logging twice, interrupted, and to a real server."""
 
-import json
 import os
-import platform
 import shutil
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -15,60 +12,9 @@ from mlflow import MlflowClient
 from pipelines import dvc, figures, registry, server, supervise, tracking, workspace
 from pipelines.errors import PipelineError
 from tests.pipelines import standin
-from tests.pipelines.standin import clean_environment, closed_port, git
+from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs, versions
+from tests.pipelines.standin import clean_environment, closed_port
 from tests.pipelines.test_supervise import wait_for
-
-SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
-METRICS = {
-    "align.entities_in": 7.0,
-    "align.entities_kept": 7.0,
-    "align.unknown_rate": 0.25,
-    "train.best_dev_f1": 0.75,
-    "train.best_step": 2.0,
-    "train/dev_f1": 0.75,
-    "train/loss": 0.25,
-    "train/lr": 0.00005,
-    "export.f1": 0.5,
-    "measured.train.seconds": 1.5,
-    **{f"test.{key}": value for key, value in SCORES.items()},
-    **{f"test.{t}.{k}": v for t in ("PER", "ORG", "LOC") for k, v in SCORES.items()},
-}
-ARTIFACTS = {
-    "dvc.lock",
-    "dvc.yaml",
-    "measured/train.json",
-    "params.yaml",
-    "reports/align.json",
-    "reports/confusion.csv",
-    "reports/errors.jsonl",
-    "reports/export.json",
-    "reports/metrics.json",
-    "reports/train.csv",
-    "reports/train.json",
-}
-
-
-def runs(client: MlflowClient) -> list:
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    return client.search_runs([experiment.experiment_id])
-
-
-def versions(client: MlflowClient) -> list[str]:
-    return sorted(
-        str(v.version) for v in client.search_model_versions(f"name = '{registry.MODEL}'")
-    )
-
-
-def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
-    found = set()
-    for file in client.list_artifacts(run_id, folder):
-        found |= artifacts(client, run_id, file.path) if file.is_dir else {file.path}
-    return found
-
-
-@pytest.fixture(scope="module")
-def client(ran) -> MlflowClient:
-    return tracking.connect(ran[0])
 
 
 @pytest.fixture(scope="module")
@@ -80,76 +26,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     for stage in dvc.stages(made.path):
         dvc.repro(made.path, stage.name, print)
     return project, made
-
-
-def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
-    [run] = runs(client)
-    assert run.data.metrics == METRICS
-    assert run.info.status == "FINISHED"
-    for name, points in {
-        "train/loss": [(1, 0.5), (2, 0.25)],
-        "train/lr": [(1, 0.00005), (2, 0.00005)],
-        "train/dev_f1": [(2, 0.75)],
-    }.items():
-        found = client.get_metric_history(run.info.run_id, name)
-        assert sorted((metric.step, metric.value) for metric in found) == points
-
-
-def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
-    [run] = runs(client)
-    assert run.data.params == figures.params(ran[0] / "params.yaml")
-    assert run.data.params["train.learning_rate"] == "5e-05"
-    assert json.loads(run.data.params["align.types"]) == ["PER", "ORG", "LOC"]
-    assert run.data.params["align.train_sentences"] == "null"
-    assert run.data.params["download.encoder.sha256"] == "[]"
-
-
-def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowClient) -> None:
-    [run] = runs(client)
-    assert artifacts(client, run.info.run_id) == ARTIFACTS
-    assert run.info.artifact_uri.startswith((ran[0] / "mlartifacts").as_uri())
-    local = Path(client.download_artifacts(run.info.run_id, "dvc.lock"))
-    [made] = (path for path in (ran[0] / ".runs").glob("2*"))
-    assert local.read_bytes() == (made / "dvc.lock").read_bytes()
-
-
-def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
-    project, [run], tags = ran[0], runs(client), runs(client)[0].data.tags
-    [made] = (path for path in (project / ".runs").glob("2*"))
-    assert run.info.run_name == made.name == tags["workspace"]
-    assert tags["commit"] == git(project, "rev-parse", "HEAD").strip()
-    assert tags["dirty"] == "false"
-    assert tags["host"] == platform.node()
-    assert tags["dvc_lock"] == tracking.lock_sha256(made / "dvc.lock")
-    assert len(tags["prefect_run_id"]) == 36
-    assert tags["measured.train.device"] == "cpu"
-    assert tags["export.cuda_validated"] == "false"
-    assert tags["log_complete"] == "true"
-
-
-def test_one_version_is_registered_with_the_figures_of_gates(ran, client: MlflowClient) -> None:
-    [run] = runs(client)
-    version = client.get_model_version_by_alias("msra-ner", "challenger")
-    assert str(version.version) == "1"
-    assert version.run_id == run.info.run_id
-    assert version.tags == {
-        "commit": run.data.tags["commit"],
-        "cuda_validated": "false",
-        "dvc_lock": run.data.tags["dvc_lock"],
-        "export.f1": "0.5",
-        "test.f1": "0.625",
-    }
-
-
-def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClient) -> None:
-    folder = Path(mlflow.artifacts.download_artifacts("models:/msra-ner@challenger"))
-    names = {line.split("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
-    assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
-    assert len(names) == 5
-    assert (folder / "code" / "stages" / "ner" / "tagger.py").is_file()
-    assert json.loads((folder / "serving_input_example.json").read_text()) == {
-        "dataframe_split": {"columns": ["text"], "data": [[registry.EXAMPLE]]}
-    }
 
 
 def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:

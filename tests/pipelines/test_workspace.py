@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.config import Config
 from dvc.repo import Repo
 
@@ -35,11 +34,6 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def overlay(folder: Path, text: str, name: str = "overlay.yaml") -> Path:
-    (folder / name).write_text(text)
-    return folder / name
-
-
 def test_a_clean_workspace_holds_the_files_of_head(project: Path) -> None:
     made = workspace.create(project, [], dirty=False)
     assert made.path == project / ".runs" / made.run_id
@@ -56,7 +50,9 @@ def test_the_users_tree_is_left_byte_for_byte(project: Path, tmp_path: Path) -> 
     (project / "notes.txt").write_text("mine")
     status = ("--no-optional-locks", "status", "--porcelain")
     before = tree(project), git(project, *status)
-    made = workspace.create(project, [overlay(tmp_path, "train: {seed: 1}")], dirty=True)
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("train: {seed: 1}")
+    made = workspace.create(project, [changed], dirty=True)
     (made.path / "stage.py").write_text("changed in the workspace")
     assert (tree(project), git(project, *status)) == before
     assert [p.name for p in (project / ".runs").iterdir()] == [made.run_id]
@@ -134,47 +130,6 @@ def test_no_repository_and_no_commit_are_said(project: Path) -> None:
     made = workspace.create(project, [], dirty=True)
     assert made.commit is None
     assert "# untracked: stage.py\n" in made.dirty_diff
-
-
-def test_overlays_are_merged_in_turn(project: Path, tmp_path: Path) -> None:
-    first = overlay(tmp_path, "train: {seed: 1, epochs: 9}\nalign: {types: [PER]}", "1.yaml")
-    second = overlay(tmp_path, "train: {seed: 2}", "2.yaml")
-    made = workspace.create(project, [first, second], dirty=False)
-    merged = yaml.safe_load((made.path / "params.yaml").read_text())
-    expected = yaml.safe_load((project / "params.yaml").read_text())
-    expected["train"] |= {"seed": 2, "epochs": 9}
-    expected["align"]["types"] = ["PER"]
-    assert merged == expected
-    assert made.params_sha256 != workspace.create(project, [first], dirty=False).params_sha256
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("train: {learning_rat: 1}", "train.learning_rat"),
-        ("trian: {seed: 1}", "trian"),
-        ("train: {learning_rate: .nan}", "train.learning_rate"),
-        ("train: {seed: null}", "train.seed"),
-        ("train: [1]", "train"),
-        ("[1, 2]", "has no sections"),
-        ("a: [", "is not YAML"),
-        ("train: {seed: '${nowhere'}", "train.seed"),
-    ],
-)
-def test_a_wrong_overlay_is_refused_before_anything_is_made(
-    project: Path, tmp_path: Path, text: str, said: str
-) -> None:
-    with pytest.raises(PipelineError, match=r"overlay\.yaml") as raised:
-        workspace.create(project, [overlay(tmp_path, text)], dirty=False)
-    assert said in str(raised.value)
-    assert "\n" not in str(raised.value)
-    assert str(project) not in str(raised.value)
-    assert list((project / ".runs").iterdir()) == []
-
-
-def test_a_missing_overlay_is_named(project: Path) -> None:
-    with pytest.raises(PipelineError, match=r"^none\.yaml: No such file"):
-        workspace.create(project, [Path("none.yaml")], dirty=False)
 
 
 def test_the_cache_is_the_projects_and_type_links_where_it_can(project: Path) -> None:

@@ -1,0 +1,58 @@
+"""Which Prefect server a run uses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import server
+from pipelines.errors import PipelineError
+from tests.pipelines.standin import closed_port, pipelines
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+
+
+def profile(home: Path, url: str) -> None:
+    home.mkdir()
+    text = f'active = "team"\n[profiles.team]\nPREFECT_API_URL = "{url}"\n[profiles.other]\n'
+    (home / "profiles.toml").write_text(text)
+
+
+def test_a_named_server_that_does_not_answer_is_an_error(monkeypatch, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(PipelineError, match=f"^Prefect's server at {url} does not answer"):
+        server.start(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_of_the_active_profile_stands(monkeypatch, tmp_path: Path, prefect_url) -> None:
+    profile(tmp_path / "home", prefect_url)
+    server.start(tmp_path)
+    assert not (tmp_path / ".runs").exists()
+    profile_of_none = f"http://127.0.0.1:{closed_port()}/api"
+    (tmp_path / "home" / "profiles.toml").unlink()
+    (tmp_path / "home").rmdir()
+    profile(tmp_path / "home", profile_of_none)
+    with pytest.raises(PipelineError, match="does not answer"):
+        server.start(tmp_path)
+
+
+def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
+    project: Path, empty_mlflow: Path
+) -> None:
+    shutil.copy(empty_mlflow, project)
+    proxy = f"http://127.0.0.1:{closed_port()}"
+    (project / "stage.py").write_text("edited")
+    done = pipelines(
+        project, "run", HTTP_PROXY=proxy, http_proxy=proxy, NO_PROXY="", no_proxy="",
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = "Uncommitted changes in stage.py: commit them, or run them as they are with --dirty"
+    assert done.stderr.splitlines()[-1] == said
+    assert "Traceback" not in done.stderr

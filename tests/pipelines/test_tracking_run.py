@@ -1,0 +1,88 @@
+"""What a run leaves in a real SQLite MLflow, to the last figure."""
+
+import json
+import platform
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from pipelines import figures, registry, tracking
+from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs
+from tests.pipelines.standin import git
+
+
+@pytest.fixture
+def client(ran) -> MlflowClient:
+    return tracking.connect(ran[0])
+
+
+def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    assert run.data.metrics == METRICS
+    assert run.info.status == "FINISHED"
+    for name, points in {
+        "train/loss": [(1, 0.5), (2, 0.25)],
+        "train/lr": [(1, 0.00005), (2, 0.00005)],
+        "train/dev_f1": [(2, 0.75)],
+    }.items():
+        found = client.get_metric_history(run.info.run_id, name)
+        assert sorted((metric.step, metric.value) for metric in found) == points
+
+
+def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    assert run.data.params == figures.params(ran[0] / "params.yaml")
+    assert run.data.params["train.learning_rate"] == "5e-05"
+    assert json.loads(run.data.params["align.types"]) == ["PER", "ORG", "LOC"]
+    assert run.data.params["align.train_sentences"] == "null"
+    assert run.data.params["download.encoder.sha256"] == "[]"
+
+
+def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    assert artifacts(client, run.info.run_id) == ARTIFACTS
+    assert run.info.artifact_uri.startswith((ran[0] / "mlartifacts").as_uri())
+    local = Path(client.download_artifacts(run.info.run_id, "dvc.lock"))
+    [made] = (path for path in (ran[0] / ".runs").glob("2*"))
+    assert local.read_bytes() == (made / "dvc.lock").read_bytes()
+
+
+def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
+    project, [run], tags = ran[0], runs(client), runs(client)[0].data.tags
+    [made] = (path for path in (project / ".runs").glob("2*"))
+    assert run.info.run_name == made.name == tags["workspace"]
+    assert tags["commit"] == git(project, "rev-parse", "HEAD").strip()
+    assert tags["dirty"] == "false"
+    assert tags["host"] == platform.node()
+    assert tags["dvc_lock"] == tracking.lock_sha256(made / "dvc.lock")
+    assert len(tags["prefect_run_id"]) == 36
+    assert tags["measured.train.device"] == "cpu"
+    assert tags["export.cuda_validated"] == "false"
+    assert tags["log_complete"] == "true"
+
+
+def test_one_version_is_registered_with_the_figures_of_gates(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    version = client.get_model_version_by_alias("msra-ner", "challenger")
+    assert str(version.version) == "1"
+    assert version.run_id == run.info.run_id
+    assert version.tags == {
+        "commit": run.data.tags["commit"],
+        "cuda_validated": "false",
+        "dvc_lock": run.data.tags["dvc_lock"],
+        "export.f1": "0.5",
+        "test.f1": "0.625",
+    }
+
+
+def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClient) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts("models:/msra-ner@challenger"))
+    names = {line.split("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
+    assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
+    assert len(names) == 5
+    assert (folder / "code" / "stages" / "ner" / "tagger.py").is_file()
+    assert json.loads((folder / "serving_input_example.json").read_text()) == {
+        "dataframe_split": {"columns": ["text"], "data": [[registry.EXAMPLE]]}
+    }
