@@ -1,0 +1,118 @@
+"""The whole job in small: an invented corpus, an encoder without weights, a model of a second."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from stages.align import align
+from stages.params import Params, read
+from tests.conftest import ROOT
+from tests.invented import Tagged, a_sentence, write_encoder
+from tests.stage_process import run
+
+PARAMS = {
+    "align": {"dev_sentences": 60, "window_tokens": 64, "window_overlap_tokens": 24},
+    "train": {
+        "device": "cpu",
+        "cpu_threads": 1,
+        "epochs": 8,
+        "learning_rate": 0.005,
+        "tokens_per_step": 512,
+        "tokens_per_batch": 256,
+    },
+    "evaluate": {
+        "device": "cpu",
+        "cpu_threads": 1,
+        "tokens_per_batch": 2048,
+        "errors": 3,
+        "length_bins": [1, 2, 3, 10],
+    },
+    "export": {"require_cuda": False, "cpu_threads": 1, "tokens_per_batch": 2048},
+}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A workspace in which every stage but download has run."""
+
+    path: Path
+    params: Params
+    test: list[Tagged]
+    """The first has 600 characters, the second 2,500."""
+
+    @property
+    def encoder(self) -> Path:
+        return self.path / "data/encoder"
+
+    @property
+    def aligned(self) -> Path:
+        return self.path / "data/aligned"
+
+    @property
+    def ner(self) -> Path:
+        return self.path / "models/ner"
+
+    @property
+    def onnx(self) -> Path:
+        return self.path / "models/onnx"
+
+    def report(self, name: str) -> Path:
+        return self.path / "reports" / name
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.report(name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """Aligned, trained, scored and exported once; tests read it and change nothing."""
+    path = tmp_path_factory.mktemp("tiny")
+    random = Random(7)  # noqa: S311
+    train = [a_sentence(random) for _ in range(400)]
+    test = [a_sentence(random, of=n) for n in (600, 2500, *[0] * 150)]
+    write_encoder(path / "data/encoder")
+    params = write_params(path)
+    write_aligned(path, params, train, test)
+    run(["train", "evaluate", "export"], path)
+    return Tiny(path, params, test)
+
+
+@pytest.fixture
+def cpu_only() -> None:
+    """Skips where a GPU is."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+
+
+def write_aligned(path: Path, params: Params, train: list[Tagged], test: list[Tagged]) -> None:
+    """Makes data/msra and data/aligned in the workspace `path`, which has an encoder."""
+    raw = path / "data/msra"
+    raw.mkdir(parents=True)
+    for name, sentences in (("train", train), ("test", test)):
+        lines = ["".join(f"{cell}\t{tag}\n" for cell, tag in sentence) for sentence in sentences]
+        (raw / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    align(
+        params.align,
+        raw,
+        path / "data/encoder",
+        path / "data/aligned",
+        path / "reports/align.json",
+    )
+
+
+def write_params(folder: Path, **train: Any) -> Params:
+    """The real params.yaml made small; `train` changes that section further."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, changes in PARAMS.items():
+        values[section] |= changes
+    values["train"] |= train
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return read(Params, path)
