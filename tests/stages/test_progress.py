@@ -1,4 +1,6 @@
+import os
 import re
+import termios
 import time
 
 import pytest
@@ -69,3 +71,19 @@ def test_what_ends_early_keeps_its_place(lines):
         bar.update(3)
         raise ValueError("broken")
     assert [done(line) for line in lines()] == [7, 10]
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with open(theirs, "w", encoding="utf-8") as stderr:  # noqa: PTH123
+        monkeypatch.setattr("sys.stderr", stderr)
+        with progress(2, "align", " sentences") as bar:
+            bar.update(2)
+        shown = ""
+        while not shown.endswith("\n"):  # a read gives one write of the other side
+            shown += os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert shown.startswith("\ralign:   0%|")
+    assert "\ralign: 100%|█" in shown
+    assert shown.count("\n") == 1
