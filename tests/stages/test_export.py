@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 from tests.invented import VOCABULARY
 from tests.stage_process import files, start
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OUTS = ["labels.json", "model.onnx", "tokenizer.json"]
 
 

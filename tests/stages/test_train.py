@@ -18,6 +18,7 @@ from stages.train import train
 from tests.invented import write_encoder
 from tests.stage_process import files
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = ["config.json", "labels.json", "model.safetensors", "tokenizer.json"]
 
 
