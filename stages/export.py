@@ -3,6 +3,8 @@
 import hashlib
 import json
 import logging
+import math
+import warnings
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -36,7 +38,7 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
 
     Raises:
         StageError: `require_cuda` without the CUDA provider; a logit further from torch's than
-            `logit_tolerance`; no model or data.
+            `logit_tolerance`, or no number; no model or data.
     """
     device = torch_model.choose_device(
         "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
@@ -62,7 +64,9 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
             _, predicted = predict(
                 split, compared, labels.tags, params.tokens_per_batch, bar.update
             )
-        if not compared.difference <= params.logit_tolerance:  # NaN is not within it either
+        if not math.isfinite(compared.difference):
+            raise StageError(f"a logit of {model} is no number; lower train.learning_rate")
+        if compared.difference > params.logit_tolerance:
             raise StageError(
                 f"a logit of the ONNX model is {compared.difference:.2e} away from torch's, more"
                 f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
@@ -134,16 +138,17 @@ def _write_onnx(model: PreTrainedModel, path: Path, opset: int) -> None:
     # of one given twice the exporter makes one input that stands for both.
     examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
-    program = torch.onnx.export(
-        _Logits(model).eval(),
-        examples,
-        dynamo=True,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
-        opset_version=opset,
-        verbose=False,
-    )
+    with warnings.catch_warnings(action="ignore"):  # of the two inputs having the same axes
+        program = torch.onnx.export(
+            _Logits(model).eval(),
+            examples,
+            dynamo=True,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
+            opset_version=opset,
+            verbose=False,
+        )
     if program is None:
         raise StageError("torch.onnx.export gave no program")
     proto = program.model_proto

@@ -83,6 +83,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture
+def one_thread() -> None:
+    """For what calls torch itself: other tests share these cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
 def cpu_only() -> None:
     """Skips where a GPU is."""
     import torch

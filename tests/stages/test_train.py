@@ -3,6 +3,7 @@ import json
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
@@ -17,6 +18,7 @@ from stages.train import train
 from tests.invented import write_encoder
 from tests.stage_process import files
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = ["config.json", "labels.json", "model.safetensors", "tokenizer.json"]
 
 
@@ -140,7 +142,7 @@ def test_pretrained_weights_are_what_it_starts_from(tiny, fit, tmp_path):
     before, after = (load_file(f / "model.safetensors") for f in (encoder, fit.folder / "ner"))
     assert {f"bert.{name}" for name in before} == {n for n in after if n.startswith("bert.")}
     for name, weights in before.items():
-        assert after[f"bert.{name}"] == pytest.approx(weights, abs=1e-6)
+        np.testing.assert_allclose(after[f"bert.{name}"], weights, atol=1e-6, err_msg=name)
 
 
 def test_accumulating_changes_nothing_but_rounding(fit, tmp_path):
@@ -155,7 +157,7 @@ def test_accumulating_changes_nothing_but_rounding(fit, tmp_path):
     for row, other in zip(*curves, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
     for name, tensor in weights[0].items():
-        assert weights[1][name] == pytest.approx(tensor, abs=1e-3)
+        np.testing.assert_allclose(weights[1][name], tensor, atol=1e-3, err_msg=name)
 
 
 def test_half_precision_is_stored_and_loads(tiny, fit):
@@ -166,7 +168,7 @@ def test_half_precision_is_stored_and_loads(tiny, fit):
     loaded = load_tagger(fit.folder / "ner", choose_device("cpu", ""))
     for name, tensor in loaded.state_dict().items():
         assert str(tensor.dtype) == "torch.float32"
-        assert tensor.numpy() == pytest.approx(stored[name].astype("float32"), abs=0)
+        np.testing.assert_array_equal(tensor.numpy(), stored[name].astype("float32"), name)
 
 
 def test_what_a_log_shows(fit, monkeypatch, capsys):

@@ -17,6 +17,7 @@ from stages.ner.model import (
 )
 from tests.invented import write_encoder
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 

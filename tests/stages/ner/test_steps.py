@@ -7,6 +7,7 @@ from transformers import BertConfig, BertForTokenClassification
 from stages.ner.aligned import Aligned
 from stages.ner.steps import backward, decay_groups, plan_steps
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 LENGTHS = np.random.default_rng(5).integers(3, 65, size=700).tolist()
 
 

@@ -1,0 +1,166 @@
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stages.errors import StageError
+from stages.export import export
+from stages.ner.model import forward_of, load_tagger
+from stages.ner.session import forward_of as session_forward_of
+from stages.ner.session import open_session
+from tests.conftest import ROOT
+from tests.invented import VOCABULARY
+from tests.stage_process import files, start
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+OUTS = ["labels.json", "model.onnx", "tokenizer.json"]
+
+
+@pytest.fixture
+def exported(tiny, tmp_path):
+    """Exports with changed parameters or another model; gives what it left."""
+
+    def exported(model=tiny.ner, **changes):
+        params = tiny.params.export.model_copy(update=changes)
+        out = tmp_path / "exported"
+        export(params, model, tiny.aligned, out / "onnx", out / "export.json")
+        return files(out)
+
+    return exported
+
+
+@pytest.fixture
+def refusal(exported, tmp_path):
+    """The sentence with which it refuses; what stood there stays."""
+
+    def refusal(**given):
+        before = {"onnx/old": b"old"}
+        (tmp_path / "exported/onnx").mkdir(parents=True)
+        (tmp_path / "exported/onnx/old").write_bytes(b"old")
+        with pytest.raises(StageError) as error:
+            exported(**given)
+        assert files(tmp_path / "exported") == before
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return refusal
+
+
+def test_the_command_leaves_these_files(tiny):
+    ours = files(tiny.onnx)
+    assert sorted(ours) == OUTS  # no external data beside the model
+    assert ours["labels.json"] == (tiny.ner / "labels.json").read_bytes()
+    assert ours["tokenizer.json"] == (tiny.ner / "tokenizer.json").read_bytes()
+
+
+def test_the_report(tiny):
+    report = tiny.json("export.json")
+    scores = tiny.json("metrics.json")["test"]
+    for name in ("precision", "recall", "f1", "support", "PER", "ORG", "LOC"):
+        assert report.pop(name) == pytest.approx(scores[name], abs=1e-6), name
+    assert 0 < report.pop("logit_difference_max") < 1e-4
+    assert len(report.pop("onnx_sha256")) == 64
+    assert report == {
+        "providers_asked": ["CPUExecutionProvider"],
+        "providers_got": ["CPUExecutionProvider"],
+        "cuda_validated": False,
+        "tag_agreement": 1.0,
+        "opset": 20,
+    }
+
+
+def test_it_equals_torch_at_every_length_and_batch(tiny):
+    ours = session_forward_of(open_session(tiny.onnx / "model.onnx", False, 1))
+    torchs = forward_of(load_tagger(tiny.ner, torch.device("cpu")))
+    rng = np.random.default_rng(4)
+    for length in range(1, 129):
+        batch = 1 + length % 17
+        ids = rng.integers(0, len(VOCABULARY), size=(batch, length))
+        padding = np.arange(length) >= rng.integers(1, length + 1, size=(batch, 1))
+        for mask in (np.ones_like(ids), np.where(padding, 0, 1)):
+            got, expected = ours(ids, mask), torchs(ids, mask)
+            assert got.shape == (batch, length, 7)
+            real = mask == 1
+            np.testing.assert_allclose(got[real], expected[real], rtol=0, atol=1e-4)
+
+
+def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path):
+    place = tmp_path / "命名 实体 (2)"
+    for name in ("data/aligned", "models/ner"):
+        shutil.copytree(tiny.path / name, place / name)
+    shutil.copy(tiny.path / "params.yaml", place)
+    before = files(place)
+    with start("export", place, PYTHONHASHSEED="1") as process:
+        printed = process.communicate()
+    assert (process.returncode, *printed) == (0, "", "")
+    left = {name: content for name, content in files(place).items() if name not in before}
+    del left[".measured/export.json"]
+    assert left == {
+        **{f"models/onnx/{name}": content for name, content in files(tiny.onnx).items()},
+        "reports/export.json": tiny.report("export.json").read_bytes(),
+    }
+
+
+def test_the_file_knows_no_machine(tiny):
+    content = (tiny.onnx / "model.onnx").read_bytes()
+    packages = Path(importlib.util.find_spec("torch").origin).parents[1]
+    for place in (ROOT, tiny.path, packages, sys.prefix, Path.home(), "site-packages", ".py"):
+        assert str(place).encode() not in content, place
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_the_opset_is_the_one_asked_for(tiny, exported, tmp_path, opset):
+    path = tiny.onnx / "model.onnx"
+    if opset != tiny.params.export.opset:
+        assert json.loads(exported(opset=opset)["export.json"])["opset"] == opset
+        path = tmp_path / "exported/onnx/model.onnx"
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    assert {domain.version for domain in model.opset_import if domain.domain == ""} == {opset}
+    assert [(i.name, _axes(i)) for i in model.graph.input] == [
+        ("input_ids", ["batch", "length"]),
+        ("attention_mask", ["batch", "length"]),
+    ]
+    assert [(o.name, _axes(o)) for o in model.graph.output] == [("logits", ["batch", "length", 7])]
+
+
+def _axes(value):
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+
+
+def test_a_difference_beyond_the_tolerance(refusal):
+    said = refusal(logit_tolerance=1e-12)
+    assert said.startswith("a logit of the ONNX model is ")
+    assert said.endswith(
+        "e-06 away from torch's, more than export.logit_tolerance = 1e-12;"
+        " try another opset (now 20)"
+    )
+
+
+def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
+    shutil.copytree(tiny.ner, tmp_path / "ner")
+    path = tmp_path / "ner/model.safetensors"
+    weights = load_file(path)
+    weights["classifier.bias"][3] = torch.nan
+    save_file(weights, path, metadata={"format": "pt"})
+    said = refusal(model=tmp_path / "ner")
+    assert said == f"a logit of {tmp_path}/ner is no number; lower train.learning_rate"
+
+
+def test_a_model_that_is_not_there(refusal, tmp_path):
+    assert refusal(model=tmp_path / "none") == (
+        f"{tmp_path}/none holds no model.safetensors: run `dvc repro train` first"
+    )
+
+
+def test_cuda_that_is_not_there(refusal, cpu_only):
+    said = refusal(require_cuda=True)
+    assert said.startswith(f"export.require_cuda asks for CUDA, but torch {torch.__version__} (")
+    assert said.endswith("finds no CUDA GPU; see `nvidia-smi`, or set export.require_cuda: false")
