@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +14,7 @@ from stages.errors import StageError
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Device = Literal["auto", "cpu", "cuda"]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
 
 
@@ -72,18 +74,25 @@ class Download(Section):
 class Align(Section):
     """How `align` turns characters into tokens."""
 
-    types: list[Tag] = Field(min_length=1, description="Entity types of the corpus")
+    # 63 types make 127 labels: they are written as int8.
+    types: list[Tag] = Field(min_length=1, max_length=63, description="Entity types of the corpus")
     dev_sentences: Positive = Field(description="Held out of train, repeated ones together")
-    seed: int = Field(description="Of the dev split and of the choice of train sentences")
+    seed: Seed = Field(description="Of the dev split and of the choice of train sentences")
     train_sentences: Positive | None = Field(description="Use this many at most; null: all")
     window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")
     window_overlap_tokens: Annotated[int, Field(ge=0)] = Field(description="Of neighbours")
     repair_test_tags: bool = Field(description="Whether a stray I- in test becomes B- or an error")
 
     @model_validator(mode="after")
-    def _windows_move_on(self) -> Self:
-        if self.window_overlap_tokens > (self.window_tokens - 2) // 2:
-            raise ValueError("window_overlap_tokens must be at most half of window_tokens - 2")
+    def _types_differ_and_windows_move_on(self) -> Self:
+        if len(set(self.types)) < len(self.types):
+            raise ValueError(f"types is {self.types}; write each once")
+        most = (self.window_tokens - 2) // 2
+        if self.window_overlap_tokens > most:
+            raise ValueError(
+                f"window_overlap_tokens is {self.window_overlap_tokens}, with window_tokens ="
+                f" {self.window_tokens} it can be {most} at most"
+            )
         return self
 
 
@@ -95,7 +104,7 @@ class Train(Section):
         description="auto: bf16 where the GPU has it, else fp32; bf16: or fail, on the CPU too"
     )
     cpu_threads: Positive = Field(description="Of torch on the CPU; part of the result")
-    seed: int
+    seed: Seed
     deterministic: bool = Field(description="The same bytes on the same kind of device")
     epochs: Positive
     learning_rate: Annotated[float, Field(gt=0)]
@@ -161,14 +170,11 @@ def read(section: type[S], path: Path = Path("params.yaml")) -> S:
         raise StageError(f"{path} has no section {name or 'at all'}")
     try:
         # JSON, because strict mode is meant for typed input: a list stays a list, 1 may be 1.0.
-        return section.model_validate_json(json.dumps(values[name] if name else values))
+        # And what YAML takes for a date is text again.
+        text = json.dumps(values[name] if name else values, default=str)
+        return section.model_validate_json(text)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(filter(None, [name, *map(str, e['loc'])]))}: {e['msg']}"
-            + ("" if e["type"] in ("missing", "value_error") else f" (it is {e['input']!r})")
-            for e in error.errors()
-        ]
-        raise StageError(f"{path}: " + "; ".join(lines)) from None
+        raise StageError(f"{path}: " + "; ".join(_said(name, e) for e in error.errors())) from None
 
 
 def expanded(path: str) -> str:
@@ -177,7 +183,20 @@ def expanded(path: str) -> str:
     Raises:
         StageError: if one is not set.
     """
-    result = os.path.expandvars(path)
-    if "$" in result:
-        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
-    return result
+    for name in re.findall(r"\$(\w+|\{[^}]*\})", path, re.ASCII):
+        if name.strip("{}") not in os.environ:
+            raise StageError(
+                f"{path}: that environment variable is not set; set it or write the path"
+            )
+    return os.path.expandvars(path)
+
+
+def _said(section: str, error: Any) -> str:
+    key = ".".join(filter(None, [section, *map(str, error["loc"])]))
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("missing", "value_error"):
+        return f"{key}: {said}"
+    value = repr(error["input"])
+    if error["type"] == "float_type" and re.fullmatch(r"'[+-]?\d+e[+-]?\d+'", value, re.I):
+        value += ", to YAML a text: write 5.0e-5 for 5e-5"
+    return f"{key}: {said} (it is {value})"

@@ -28,13 +28,14 @@ class Corpus:
 def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
     """Reads `character TAB tag` lines, a blank line between sentences, tags in IOB2.
 
-    Repaired and counted: a byte order mark (`bom`), CRLF line ends (`crlf`) and, with
-    `repair_tags`, an I- that follows neither its B- nor its I- and so becomes B- (`stray_i`).
+    Repaired and counted: a byte order mark (`bom`), CRLF line ends (`crlf`), a line of spaces or
+    tabs that is taken for a blank one (`blank`) and, with `repair_tags`, an I- that follows neither
+    its B- nor its I- and so becomes B- (`stray_i`).
 
     Raises:
         StageError: with file and line: not UTF-8, a missing or third column, a cell of no or of
-            several characters, a tag that is not of `types`, a stray I- without `repair_tags`,
-            no sentence at all.
+            several characters, a tag that is not of `types`, a stray I- without `repair_tags`;
+            with the file: it is not there, it has no sentence.
     """
     known = set(iob2_tags(types))
     repaired: Counter[str] = Counter()
@@ -42,7 +43,9 @@ def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
     cells: list[str] = []
     tags: list[str] = []
     for number, line in enumerate([*_lines(path, repaired), ""], start=1):
-        if not line.strip():
+        # Not strip(): U+3000 or U+2028 alone is a character that lacks its tag.
+        if not line.strip(" \t"):
+            repaired["blank"] += bool(line)
             if cells:
                 sentences.append(Sentence(tuple(cells), tuple(tags)))
                 cells, tags = [], []
@@ -76,11 +79,14 @@ def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
         tags.append(tag)
     if not sentences:
         raise StageError(f"{path}: no sentence in it; is it the right file?")
-    return Corpus(sentences, repaired)
+    return Corpus(sentences, +repaired)
 
 
 def _lines(path: Path, repaired: Counter[str]) -> list[str]:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StageError(f"{path} is not here: run `dvc repro download` first") from None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

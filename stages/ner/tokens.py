@@ -10,7 +10,10 @@ class CellEncoder:
     """Encodes cells (characters of the user's text) one at a time, and remembers each."""
 
     def __init__(self, tokenizer: Tokenizer, unknown: int) -> None:
-        """Takes a tokenizer and the id of its [UNK]."""
+        """Takes a tokenizer and the id of its [UNK]; switches its padding and truncation off."""
+        # The files of sentence encoders switch them on, and a cell would be padded to 128 tokens.
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         self._tokenizer = tokenizer
         self._unknown = unknown
         self._tokens: dict[str, list[int]] = {}
