@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,15 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
 
     Writes `out`: train, dev and test as Parquet (see `stages.ner.aligned`), labels.json; and
     `report`: what was repaired, then for each split its sentences, characters, entities in and
-    kept, unknown rate, windows. No character and no entity is dropped or cut.
+    kept, unknown rate (of characters), windows. No character and no entity is dropped or cut.
 
     What is repaired and what refused: `stages.ner.corpus.read_bio`. Stray I- tags of test are
     repaired only with `repair_test_tags`.
 
     Raises:
-        StageError: malformed input, with file and line; too few sentences for the dev split; a
-            tokenizer that lacks [CLS], [SEP] or [UNK].
+        StageError: malformed input, with file and line; too few sentences for the dev split; no
+            encoder, one that takes fewer tokens than a window has, one whose tokenizer lacks
+            [CLS], [SEP], [UNK] or a fast version.
     """
     train = read_bio(raw / "train.txt", params.types, repair_tags=True)
     test = read_bio(raw / "test.txt", params.types, repair_tags=params.repair_test_tags)
@@ -38,9 +40,8 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
     if params.train_sentences is not None and params.train_sentences < len(kept):
         chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
         kept = [kept[i] for i in sorted(chosen)]
-    figures: dict[str, Any] = {
-        "repaired": {"train": dict(train.repaired), "test": dict(test.repaired)}
-    }
+    repaired = {"train": dict(train.repaired), "test": dict(test.repaired)}
+    figures: dict[str, Any] = {"repaired": repaired}
     splits = {"train": kept, "dev": dev, "test": test.sentences}
     with whole(out, report) as [folder, file]:
         folder.mkdir()
@@ -94,12 +95,25 @@ def _hold_out(
 
 
 def _tokenizer(encoder: Path, params: Align) -> tuple[CellEncoder, Labels]:
+    config = encoder / "config.json"
+    if not config.is_file():  # transformers would look for that name on the hub
+        raise StageError(f"{encoder} holds no encoder: run `dvc repro download` first")
     from transformers import AutoTokenizer  # 2 s: only once the corpus is known to be good
 
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
+    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+    most = min(positions or params.window_tokens, tokenizer.model_max_length)
+    if params.window_tokens > most:
+        raise StageError(
+            f"align.window_tokens is {params.window_tokens}, but the encoder of {encoder} takes"
+            f" {most} tokens at most; lower it"
+        )
     cls, sep, unknown = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
-    if None in (cls, sep, unknown):
-        raise StageError(f"the tokenizer of {encoder} lacks [CLS], [SEP] or [UNK]: choose another")
+    if None in (cls, sep, unknown) or not tokenizer.is_fast:
+        raise StageError(
+            f"the tokenizer of {encoder} lacks [CLS], [SEP], [UNK] or a fast version;"
+            " choose another encoder"
+        )
     labels = Labels(
         tags=iob2_tags(params.types),
         window_tokens=params.window_tokens,
@@ -125,22 +139,13 @@ def _rows(
             of_token[token] = label_of[sentence.tags[cell]]
             cell_of_token[token] = sentence.cells[cell]
         for window in windows(len(ids), labels.window_tokens - 2, labels.window_overlap_tokens):
+            span = range(window.start, window.stop)
             own = range(window.own_start, window.own_stop)
             rows["sentence"].append(number)
             rows["cells"].append([cell_of_token[t] for t in own if t in cell_of_token])
-            rows["input_ids"].append(
-                [labels.cls_id, *ids[window.start : window.stop], labels.sep_id]
-            )
-            rows["labels"].append(
-                [
-                    IGNORED,
-                    *(
-                        of_token[t] if t in own else IGNORED
-                        for t in range(window.start, window.stop)
-                    ),
-                    IGNORED,
-                ]
-            )
+            of_span = [of_token[t] if t in own else IGNORED for t in span]
+            rows["input_ids"].append([labels.cls_id, *(ids[t] for t in span), labels.sep_id])
+            rows["labels"].append([IGNORED, *of_span, IGNORED])
     return rows
 
 
@@ -148,21 +153,23 @@ def _figures(
     sentences: Sequence[Sentence], rows: dict[str, list[Any]], labels: Labels
 ) -> dict[str, Any]:
     """Counts of the corpus and of what the rows hold of it; they must agree."""
-    kept = [labels.tags[label] for row in rows["labels"] for label in row if label != IGNORED]
+    tokens, of_token = (chain.from_iterable(rows[name]) for name in ("input_ids", "labels"))
+    pairs = zip(tokens, of_token, strict=True)
+    scored = [(token, labels.tags[label]) for token, label in pairs if label != IGNORED]
+    kept = [tag for _, tag in scored]
     given = [tag for sentence in sentences for tag in sentence.tags]
     if kept != given:
         raise StageError(
             f"alignment lost something: {_entities(given).total()} entities in,"
             f" {_entities(kept).total()} kept; please report it with the corpus"
         )
-    tokens = [token for row in rows["input_ids"] for token in row[1:-1]]
     return {
         "sentences": len(sentences),
         "characters": len(given),
         "entities_in": _entities(given).total(),
         "entities_kept": _entities(kept).total(),
         "entities": dict(sorted(_entities(kept).items())),
-        "unknown_rate": tokens.count(labels.unknown_id) / len(tokens),
+        "unknown_rate": sum(token == labels.unknown_id for token, _ in scored) / len(scored),
         "windows": len(rows["input_ids"]),
     }
 

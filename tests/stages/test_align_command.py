@@ -1,0 +1,94 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.stages.tiny import CHARACTERS, FILLER, PARAMS, align_text, bio, tagged, write_encoder
+
+TRAIN = [tagged((CHARACTERS * 2)[n : n + 50], (0, 2, "LOC"), (3, 9, "PER")) for n in range(50)]
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A folder that `align` has run in, in this process."""
+    folder = tmp_path / "work"
+    encoder = write_encoder(folder / "data/encoder")
+    (folder / "params.yaml").write_text(yaml.safe_dump({"align": PARAMS}))
+    align_text(folder, encoder, train=TRAIN)
+    return folder
+
+
+def start(folder, **env):
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.align"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+OUTS = {
+    *(f"data/aligned/{split}.parquet" for split in ("train", "dev", "test")),
+    "data/aligned/labels.json",
+    "reports/align.json",
+}
+
+
+def test_the_same_bytes_again_and_in_another_process(work):
+    before = files(work)
+    align_text(work, work / "data/encoder", train=TRAIN)
+    assert files(work) == before
+    for out in OUTS:
+        (work / out).unlink()
+    # Without the last two, Python makes UTF-8 of the C locale.
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with start(work, PYTHONHASHSEED="1", TZ="Asia/Shanghai", **ascii_only) as process:
+        assert process.communicate() == ("", "")
+    after = files(work)
+    assert set(after) - set(before) == {".measured/align.json"}
+    assert {path: after[path] for path in before} == before
+
+
+def test_sigterm_leaves_what_was_there(work):
+    (work / "data/msra/train.txt").write_text(bio(*TRAIN * 60, *FILLER), encoding="utf-8")
+    before = files(work)
+    partial = work / "data/.aligned.partial/labels.json"
+    with start(work) as process:
+        deadline = time.monotonic() + 60
+        while not partial.exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        process.communicate(timeout=60)  # tqdm complains if its constructor is interrupted
+        assert process.returncode == 128 + signal.SIGTERM
+    assert files(work) == before
+    assert not partial.parent.exists()
+
+
+def test_one_line_for_a_bad_line(work):
+    (work / "data/msra/test.txt").write_text("京\tO\n京\tB-TIME\n", encoding="utf-8")
+    before = files(work)
+    with start(work) as process:
+        printed = process.communicate()[1]
+        assert process.returncode == 1
+    assert printed == (
+        "align: data/msra/test.txt:2: unknown tag 'B-TIME'; align.types in params.yaml allows"
+        " B-LOC, B-ORG, B-PER, I-LOC, I-ORG, I-PER, O\n"
+    )
+    assert files(work) == before

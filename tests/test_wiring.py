@@ -1,0 +1,199 @@
+"""The contracts of the design: names, paths and imports agree with dvc.yaml and params.yaml."""
+
+import ast
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from stages.params import Params
+from tests.conftest import ROOT
+from tests.imports import graph_of, import_closure, loaded_at_import
+
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = DVC["stages"]
+NAMES = list(STAGES)
+OUTS = ("outs", "metrics", "plots")
+
+each_stage = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture
+def graph():
+    return graph_of("stages", "pipelines")
+
+
+def paths(stage, *kinds):
+    """Paths of these kinds, of which some may have options."""
+    entries = [entry for kind in kinds for entry in STAGES[stage].get(kind, [])]
+    return {path for e in entries for path in ([e] if isinstance(e, str) else e)}
+
+
+def below(path, folder):
+    return Path(path).is_relative_to(folder)
+
+
+def is_data(path):
+    """Whether a stage makes it; else it is in the repository."""
+    return any(below(path, folder) for folder in ("data", "models", "reports"))
+
+
+def test_five_stages_in_order_each_a_section_and_a_module():
+    assert NAMES == ["download", "align", "train", "evaluate", "export"]
+    assert set(NAMES) == set(Params.model_fields)
+    assert set(NAMES) == set(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    assert {section.annotation.__name__.lower() for section in Params.model_fields.values()} == set(
+        NAMES
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+def test_dvc_takes_it():
+    with Repo(str(ROOT)) as repo:
+        repo.index.check_graph()
+        assert {stage.name for stage in repo.index.stages} == set(NAMES)
+    for artifact in DVC["artifacts"].values():
+        assert any(artifact["path"] in paths(name, "outs") for name in NAMES)
+
+
+@each_stage
+def test_command_and_params(name):
+    assert STAGES[name]["cmd"] == f"docker/run python -m stages.{name}"
+    assert STAGES[name]["params"] == [name]
+    assert STAGES[name]["desc"]
+
+
+@each_stage
+def test_the_stage_reads_its_own_section(name):
+    [call] = [
+        node
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "command"
+    ]
+    assert ast.unparse(call.args[0]) == name.capitalize()
+
+
+@each_stage
+def test_code_deps_are_the_import_closure(name, graph):
+    code = {dep for dep in paths(name, "deps") if below(dep, "stages")}
+    assert code == import_closure(graph, f"stages.{name}", ROOT)
+
+
+def test_packages_hold_no_code():
+    """Which is why no stage depends on them."""
+    for path in (ROOT / "stages").rglob("__init__.py"):
+        [docstring] = ast.parse(path.read_text(encoding="utf-8")).body
+        assert isinstance(docstring, ast.Expr)
+        assert isinstance(docstring.value, ast.Constant)
+
+
+@each_stage
+def test_main_hands_over_the_paths_of_dvc_yaml(name):
+    main = next(n for n in _tree(name).body if getattr(n, "name", "") == "main")
+    handed = {
+        ast.literal_eval(call.args[0])
+        for call in ast.walk(main)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Path"
+    }
+    outs = paths(name, *OUTS)
+    data_deps = set(filter(is_data, paths(name, "deps")))
+    assert outs <= handed
+    # What is handed over and not written is read, as a whole or a file of it.
+    read = handed - outs
+    assert all(any(below(dep, path) for dep in data_deps) for path in read)
+    assert all(any(below(dep, path) for path in read) for dep in data_deps)
+
+
+def test_what_is_read_is_written_before():
+    written = set()
+    for name in NAMES:
+        for dep in paths(name, "deps"):
+            made = (
+                any(below(dep, out) for out in written) if is_data(dep) else (ROOT / dep).is_file()
+            )
+            assert made, f"{name} reads {dep}"
+        new = paths(name, *OUTS)
+        assert all(map(is_data, new))
+        assert not new & written
+        written |= new
+
+
+@each_stage
+def test_no_out_persists(name):
+    for kind in OUTS:
+        for entry in STAGES[name].get(kind, []):
+            if isinstance(entry, dict):
+                [options] = entry.values()
+                assert not options.get("persist", False)
+
+
+@each_stage
+def test_help(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [f"stages/{name}.py", "--help"])
+    monkeypatch.delitem(sys.modules, f"stages.{name}", raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"stages.{name}", run_name="__main__")
+    assert end.value.code == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"usage: python -m stages.{name} [-h]\n")
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize("heavy", ["torch", "transformers"])
+def test_pipelines_load_no_tensors(graph, heavy):
+    assert loaded_at_import(graph, "pipelines", heavy) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import torch", True),
+        ("from torch.nn import Module", True),
+        ("try:\n    import torch\nexcept ImportError:\n    pass", True),
+        ("class C:\n    import torch", True),
+        ("from {package} import other", True),
+        ("def f():\n    import torch", False),
+        ("class C:\n    def f(self):\n        from {package}.other import x", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", False),
+        ("", False),
+    ],
+)
+def test_the_check_finds_what_it_looks_for(tmp_path, monkeypatch, code, found):
+    package = f"seen_{abs(hash(code))}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "one.py").write_text(code.format(package=package) + "\n")
+    (tmp_path / package / "other.py").write_text("import torch\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    chains = loaded_at_import(graph_of(package), f"{package}.one", "torch")
+    assert bool(chains) == found
+
+
+# A folder of somebody's machine, where no word or path goes before it.
+OF_A_MACHINE = re.compile(rf"(?<![\w.$}}/-])/({'|'.join(['home', 'root', 'Users', 'work'])})/\w")
+
+
+def test_no_tracked_file_names_a_folder_of_this_machine():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.check_output(["git", "-C", ROOT, "ls-files", "-z"], text=True)
+    files = [ROOT / name for name in listed.split("\0") if name]
+    assert ROOT / "dvc.yaml" in files
+    assert OF_A_MACHINE.search(f'"{Path("/", "home", "me")}"')
+    found = [
+        f"{file}:{number}: {line.strip()[:80]}"
+        for file in files
+        if file.is_file()
+        for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), start=1)
+        if OF_A_MACHINE.search(line)
+    ]
+    assert found == []
+
+
+def _tree(stage):
+    return ast.parse((ROOT / f"stages/{stage}.py").read_text(encoding="utf-8"))
