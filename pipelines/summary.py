@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import registry, tracking
+from pipelines import aliases, registry, tracking
 
 if TYPE_CHECKING:
     from pipelines.flow import Outcome
 
 
 def show(outcome: "Outcome", project: Path) -> None:
-    """Prints the scores, what was registered, the seconds and three next commands."""
+    """Prints the scores, what was registered, the seconds and the next commands."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(_scores(outcome))
     version, model = outcome.logged.version, registry.MODEL
@@ -62,6 +62,10 @@ def _next(project: Path) -> list[tuple[str, str]]:
         (
             "Find the names in your own sentence",
             f'{python()} -m pipelines predict "李明在北京。"',
+        ),
+        (
+            f"Make it the {aliases.CHAMPION} if it passes the gates",
+            f"{python()} -m pipelines promote",
         ),
         ("Run the real job: MSRA, on a GPU", f"{python()} -m pipelines run"),
     ]
