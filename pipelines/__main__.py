@@ -93,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not isinstance(outcome, Outcome):
         print(state.message, file=sys.stderr)
         return 1
-    summary.show(outcome, project)
+    summary.show(outcome, project, arguments.params)
     return 0
 
 

@@ -55,11 +55,12 @@ def promote(
     if force and not (reason or "").strip():
         raise Refused(Exit.ERROR, "--force needs --reason, which is kept in the history")
     chosen = _chosen(client, version)
-    about = f"promotion of version {chosen.version}"
+    number = str(chosen.version)
+    about = f"promotion of version {number}"
+    before = registry.by_alias(client, CHAMPION)
+    if before == number:
+        raise Refused(Exit.ALREADY, f"{MODEL} version {before} is the champion already")
     with aliases.one_here(project, about), tempfile.TemporaryDirectory() as folder:
-        before = registry.by_alias(client, CHAMPION)
-        if before == chosen.version:
-            raise Refused(Exit.ALREADY, f"{MODEL} version {before} is the champion already")
         model = candidate.fetch(chosen, Path(folder, "challenger"))
         found: list[Gate] = []
         if not force:
@@ -68,9 +69,9 @@ def promote(
             _keep(client, chosen, found)
             _refuse_failed(chosen, found, before)
         why = reason or "gates passed"
-        made = history.event(client, "promote", before, chosen.version, why, force)
+        made = history.event(client, "promote", before, number, why, force)
         with aliases.one_anywhere(client, about):
-            aliases.move(client, chosen.version, before, keep=True)
+            aliases.move(client, number, before, keep=True)
             history.append(client, made)
     return Promotion(made, found)
 
@@ -81,14 +82,14 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
     Raises:
         Refused: if there is no previous one, or its files are gone.
     """
+    before, version = (registry.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
+    if version is None or version == before:
+        raise Refused(
+            Exit.NO_PREVIOUS,
+            f"There is no previous champion to go back to (champion: {before}): `history` shows"
+            " what there was, `promote VERSION --force --reason TEXT` goes to any",
+        )
     with aliases.one_here(project, "rollback"), tempfile.TemporaryDirectory() as folder:
-        before, version = (registry.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
-        if version is None or version == before:
-            raise Refused(
-                Exit.NO_PREVIOUS,
-                f"There is no previous champion to go back to (champion: {before}): `history` shows"
-                " what there was, `promote VERSION --force --reason TEXT` goes to any",
-            )
         candidate.fetch(client.get_model_version(MODEL, version), Path(folder, "previous"))
         made = history.event(client, "rollback", before, version, reason or "rollback", False)
         with aliases.one_anywhere(client, f"rollback to version {version}"):
@@ -144,7 +145,7 @@ def _gates(
             )
             found.append(gates.of_difference(difference, settings))
     timed, provider = trial.latency(model, settings.latency.characters, settings.latency.texts)
-    client.set_model_version_tag(MODEL, chosen.version, "promotion.provider", provider)
+    client.set_model_version_tag(MODEL, str(chosen.version), "promotion.provider", provider)
     return found + gates.of_latency(timed, settings)
 
 
@@ -166,9 +167,9 @@ def _champions(
 def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> None:
     tags = {f"{GATE}{gate.name}": str(gate) for gate in found}
     for old in (key for key in chosen.tags if key.startswith(GATE) and key not in tags):
-        client.delete_model_version_tag(MODEL, chosen.version, old)
+        client.delete_model_version_tag(MODEL, str(chosen.version), old)
     for key, value in tags.items():
-        client.set_model_version_tag(MODEL, chosen.version, key, value)
+        client.set_model_version_tag(MODEL, str(chosen.version), key, value)
 
 
 def _refuse_failed(chosen: ModelVersion, found: Sequence[Gate], before: str | None) -> None:
