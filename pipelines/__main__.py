@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from pipelines import promote_command
 from pipelines.errors import PipelineError
 
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         help="MLflow URI of the model; default models:/msra-ner@champion, else @challenger",
     )
     predict.set_defaults(command=_predict)
+    promote_command.add(commands)
     return parser
 
 
@@ -91,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not isinstance(outcome, Outcome):
         print(state.message, file=sys.stderr)
         return 1
-    summary.show(outcome, project)
+    summary.show(outcome, project, arguments.params)
     return 0
 
 

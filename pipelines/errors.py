@@ -1,5 +1,8 @@
 """The errors that a person reads."""
 
+from enum import IntEnum
+from typing import Any
+
 
 class PipelineError(Exception):
     """A failure that the user can mend: one sentence, what was wrong and what to do."""
@@ -26,3 +29,31 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
     def __repr__(self) -> str:
         """Short, for Prefect's log, which holds the lines already."""
         return f"StageFailed({self.stage!r})"
+
+
+class Exit(IntEnum):
+    """How `promote` and `rollback` end; docs/operations.md says what to do about each."""
+
+    DONE = 0
+    ERROR = 1
+    GATES = 3
+    FILES = 4
+    FIGURES = 5
+    ALREADY = 6
+    OTHER = 7
+    NO_PREVIOUS = 8
+
+
+class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
+    """A promotion or rollback that did not come about.
+
+    Attributes:
+        exit_code: Of the command.
+        gates: Where they were asked, each with `name`, `passed` and `said`.
+    """
+
+    def __init__(
+        self, exit_code: Exit, sentence: str, gates: list[dict[str, Any]] | None = None
+    ) -> None:
+        self.exit_code, self.gates = exit_code, gates or []
+        super().__init__(sentence)

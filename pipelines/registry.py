@@ -1,5 +1,6 @@
 """The versions of the registered model `msra-ner`, one a distinct result."""
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from pipelines import dvc
 
 MODEL = "msra-ner"
 ALIAS = "challenger"
+ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+# The figures that gates hold a version to; each becomes a tag of it.
+GATED = re.compile(r"test\.f1|export\.(.+\.)?f1|export\.(logit_difference_max|test_sentences)")
 # What served.py and stages/ner/tagger.py import; no torch.
 SERVING = ("mlflow", "numpy", "onnxruntime-gpu", "onnxruntime", "pandas", "tokenizers")
 EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"
@@ -68,7 +72,10 @@ def register(client: MlflowClient, run: Run) -> str:
     [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
     kept: dict[str, str] = {key: tags[key] for key in ("dvc_lock", "commit")}
     kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
-    kept |= {key: repr(metrics[key]) for key in ("test.f1", "export.f1") if key in metrics}
+    for key in ("test_sha256", "onnx_sha256"):
+        if f"export.{key}" in tags:
+            kept[key] = tags[f"export.{key}"]
+    kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
     made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
     client.set_registered_model_alias(MODEL, ALIAS, made.version)
     return str(made.version)
@@ -91,8 +98,7 @@ def by_alias(client: MlflowClient, alias: str) -> str | None:
     try:
         return str(client.get_model_version_by_alias(MODEL, alias).version)
     except MlflowException as error:
-        absent = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
-        if error.error_code in absent:
+        if error.error_code in ABSENT:
             return None
         raise
 

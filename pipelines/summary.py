@@ -3,20 +3,21 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import registry, tracking
+from pipelines import aliases, registry, tracking
 
 if TYPE_CHECKING:
     from pipelines.flow import Outcome
 
 
-def show(outcome: "Outcome", project: Path) -> None:
-    """Prints the scores, what was registered, the seconds and three next commands."""
+def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None:
+    """Prints the scores, what was registered, the seconds and the next commands."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(_scores(outcome))
     version, model = outcome.logged.version, registry.MODEL
@@ -26,7 +27,7 @@ def show(outcome: "Outcome", project: Path) -> None:
         else f"Registered {model} version {version}, alias {registry.ALIAS}"
     )
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
-    for about, command in _next(project):
+    for about, command in _next(project, params):
         console.print(f"{about}:\n  {command}", markup=False)
 
 
@@ -50,7 +51,7 @@ def _scores(outcome: "Outcome") -> Table:
     return table
 
 
-def _next(project: Path) -> list[tuple[str, str]]:
+def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     store = tracking.uri(project) if server else "sqlite:///mlflow.db"
     if server.startswith("http"):
@@ -62,6 +63,13 @@ def _next(project: Path) -> list[tuple[str, str]]:
         (
             "Find the names in your own sentence",
             f'{python()} -m pipelines predict "李明在北京。"',
+        ),
+        (
+            f"Make it the {aliases.CHAMPION} if it passes the gates",
+            " ".join(
+                [f"{python()} -m pipelines promote"]
+                + [f"--params {shlex.quote(str(path))}" for path in params]
+            ),
         ),
         ("Run the real job: MSRA, on a GPU", f"{python()} -m pipelines run"),
     ]

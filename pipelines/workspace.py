@@ -13,6 +13,7 @@ from dvc.config import Config, ConfigError, merge
 
 from pipelines import git
 from pipelines.errors import PipelineError
+from pipelines.settings import Promote
 from stages.errors import StageError
 from stages.params import Params, read
 
@@ -64,7 +65,7 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
             git.check_out(project, head, partial, partial.with_suffix(".index"))
         if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
             shutil.copy2(project / "dvc.lock", partial)
-        _merge(overlays, partial / "params.yaml")
+        merge_params(overlays, partial / "params.yaml")
         _share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
@@ -80,6 +81,29 @@ def require_project(folder: Path) -> None:
     for name in ("dvc.yaml", "params.yaml", ".dvc"):
         if not (folder / name).exists():
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+
+
+def merge_params(overlays: list[Path], path: Path) -> Promote:
+    """Merges the overlays in turn over the params.yaml `path`, and checks every section.
+
+    Returns:
+        The section that is not a stage's.
+
+    Raises:
+        PipelineError: naming each wrong key of the result.
+    """
+    about = " with ".join(["params.yaml", *map(str, overlays)])
+    try:
+        if overlays:
+            values = _load(path)
+            for overlay in overlays:
+                merge(values, _load(overlay))
+            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+            path.write_text(f"# {about}\n{text}", encoding="utf-8")
+        read(Params, path)
+        return read(Promote, path)
+    except StageError as error:
+        raise PipelineError(str(error).replace(str(path), about)) from None
 
 
 def _refuse_uncommitted(project: Path, head: str | None) -> None:
@@ -101,20 +125,6 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         copy = folder / file.relative_to(project)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy, follow_symlinks=False)
-
-
-def _merge(overlays: list[Path], path: Path) -> None:
-    about = " with ".join(["params.yaml", *map(str, overlays)])
-    try:
-        if overlays:
-            values = _load(path)
-            for overlay in overlays:
-                merge(values, _load(overlay))
-            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-            path.write_text(f"# {about}\n{text}", encoding="utf-8")
-        read(Params, path)
-    except StageError as error:
-        raise PipelineError(str(error).replace(str(path), about)) from None
 
 
 def _load(layer: Path) -> dict[str, object]:

@@ -22,19 +22,23 @@ from stages.errors import StageError
 from stages.ner import model as torch_model
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
-from stages.ner.metrics import predict, score
+from stages.ner.metrics import predict, strict_scores
+from stages.ner.sentences import sha256, write_counts
 from stages.ner.session import CPU, CUDA, forward_of, open_session
 from stages.outs import whole
 from stages.params import Export
 from stages.progress import progress
 
 
-def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) -> dict[str, Any]:
+def export(
+    params: Export, model: Path, aligned: Path, out: Path, report: Path, counts: Path
+) -> dict[str, Any]:
     """Exports `model` (fp32, dynamic batch and length) and runs the whole test split through it.
 
-    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs) and
+    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs),
     `report`: providers asked for and got, the largest difference of a logit from torch's, the
-    share of equal tags, precision, recall and F1 of the ONNX file.
+    share of equal tags, precision, recall and F1 of the ONNX file; and `counts`, a CSV of what was
+    right in each sentence.
 
     Raises:
         StageError: `require_cuda` without the CUDA provider; a logit further from torch's than
@@ -47,7 +51,7 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
     tagger = torch_model.load_tagger(model, torch.device("cpu"))
-    with whole(out, report) as [folder, report_file]:
+    with whole(out, report, counts) as [folder, report_file, counts_file]:
         folder.mkdir()
         _write_onnx(tagger, folder / "model.onnx", params.opset)
         copyfile(model / "tokenizer.json", folder / "tokenizer.json")
@@ -72,8 +76,15 @@ def export(params: Export, model: Path, aligned: Path, out: Path, report: Path) 
                 f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
                 f" (now {params.opset})"
             )
+        gold, found = (
+            [[labels.tags[label] for label in sentence] for sentence in each]
+            for each in (split.sentence_labels(), predicted)
+        )
+        write_counts(counts_file, gold, found)
         figures = {
-            **score(split, predicted, labels.tags),
+            **strict_scores(gold, found),
+            "test_sentences": len(gold),
+            "test_sha256": sha256(split.sentence_cells(), gold),
             "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
             "providers_got": session.get_providers(),
             "cuda_validated": session.get_providers()[0] == CUDA,
@@ -96,6 +107,7 @@ def main() -> None:
             Path("data/aligned"),
             Path("models/onnx"),
             Path("reports/export.json"),
+            Path("reports/sentences.csv"),
         ),
         "Exports the model to ONNX and checks it on the test split.",
     )

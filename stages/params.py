@@ -148,6 +148,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     export: Export
+    promote: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
 
 
 S = TypeVar("S", bound=Section)

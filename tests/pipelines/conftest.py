@@ -6,10 +6,14 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.pipelines import standin
+
+if TYPE_CHECKING:
+    from tests.pipelines.registered import Registered
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +62,11 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mlflow")
     tracking.connect(folder).search_experiments()
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Registered":
+    """A project with runs to register; who registers versions forgets them."""
+    from tests.pipelines import registered
+
+    return registered.project(tmp_path_factory.mktemp("registered") / "project", empty_mlflow)

@@ -15,6 +15,9 @@ METRICS = {
     "train/loss": 0.25,
     "train/lr": 0.00005,
     "export.f1": 0.5,
+    "export.LOC.f1": 0.5,
+    "export.logit_difference_max": 0.00001,
+    "export.test_sentences": 3.0,
     "measured.train.seconds": 1.5,
     **{f"test.{key}": value for key, value in SCORES.items()},
     **{f"test.{t}.{k}": v for t in ("PER", "ORG", "LOC") for k, v in SCORES.items()},
@@ -29,6 +32,7 @@ ARTIFACTS = {
     "reports/errors.jsonl",
     "reports/export.json",
     "reports/metrics.json",
+    "reports/sentences.csv",
     "reports/train.csv",
     "reports/train.json",
 }

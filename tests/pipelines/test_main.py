@@ -25,6 +25,7 @@ def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> No
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
     assert "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db" in done.stdout
     assert "python -m pipelines predict" in done.stdout
+    assert "python -m pipelines promote" in done.stdout
     assert "python -m pipelines run" in done.stdout
     assert "train: at work" in done.stderr
     assert "Traceback" not in done.stderr

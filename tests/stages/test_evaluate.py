@@ -66,7 +66,7 @@ def figures(n_gold, n_found, n_right):
 
 def test_the_command_leaves_these_reports(tiny):
     assert sorted(files(tiny.path / "reports")) == sorted(
-        [*REPORTS, "align.json", "train.json", "train.csv", "export.json"]
+        [*REPORTS, "align.json", "train.json", "train.csv", "export.json", "sentences.csv"]
     )
 
 

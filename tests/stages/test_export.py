@@ -1,3 +1,5 @@
+import csv
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -13,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from stages.errors import StageError
 from stages.export import export
 from stages.ner.model import forward_of, load_tagger
+from stages.ner.sentences import sha256
 from stages.ner.session import forward_of as session_forward_of
 from stages.ner.session import open_session
 from tests.conftest import ROOT
@@ -30,7 +33,9 @@ def exported(tiny, tmp_path):
     def exported(model=tiny.ner, **changes):
         params = tiny.params.export.model_copy(update=changes)
         out = tmp_path / "exported"
-        export(params, model, tiny.aligned, out / "onnx", out / "export.json")
+        export(
+            params, model, tiny.aligned, out / "onnx", out / "export.json", out / "sentences.csv"
+        )
         return files(out)
 
     return exported
@@ -67,6 +72,9 @@ def test_the_report(tiny):
         assert report.pop(name) == pytest.approx(scores[name], abs=1e-6), name
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
+    raw = (tiny.path / "data/msra/test.txt").read_bytes()
+    assert report.pop("test_sha256") == hashlib.sha256(raw + b"\n").hexdigest()
+    assert report.pop("test_sentences") == len(tiny.test)
     assert report == {
         "providers_asked": ["CPUExecutionProvider"],
         "providers_got": ["CPUExecutionProvider"],
@@ -74,6 +82,31 @@ def test_the_report(tiny):
         "tag_agreement": 1.0,
         "opset": 20,
     }
+
+
+def test_the_counts_of_each_sentence_add_up_to_the_report(tiny):
+    with tiny.report("sentences.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    report = tiny.json("export.json")
+    assert list(rows[0]) == ["sentence", "type", "gold", "predicted", "right"]
+    keys = [(int(row["sentence"]), row["type"]) for row in rows]
+    assert keys == sorted(set(keys))
+    assert all(int(row["gold"]) + int(row["predicted"]) > 0 for row in rows)
+    for type_ in ("PER", "ORG", "LOC"):
+        gold, found, right = (
+            sum(int(row[column]) for row in rows if row["type"] == type_)
+            for column in ("gold", "predicted", "right")
+        )
+        assert gold == report[type_]["support"]
+        assert 2 * right / (gold + found) == pytest.approx(report[type_]["f1"], abs=1e-12)
+
+
+def test_the_tests_data_is_the_same_with_another_tokenizer(tiny):
+    cells = [[cell for cell, _ in sentence] for sentence in tiny.test]
+    tags = [[tag for _, tag in sentence] for sentence in tiny.test]
+    assert sha256(cells, tags) == tiny.json("export.json")["test_sha256"]
+    tags[-1] = ["O"] * len(tags[-1])
+    assert sha256(cells, tags) != tiny.json("export.json")["test_sha256"]
 
 
 def test_it_equals_torch_at_every_length_and_batch(tiny):
@@ -105,6 +138,7 @@ def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path):
     assert left == {
         **{f"models/onnx/{name}": content for name, content in files(tiny.onnx).items()},
         "reports/export.json": tiny.report("export.json").read_bytes(),
+        "reports/sentences.csv": tiny.report("sentences.csv").read_bytes(),
     }
 
 

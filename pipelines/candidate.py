@@ -1,0 +1,125 @@
+"""What a registered version brings to a promotion: its figures, its files, its counts."""
+
+import csv
+import hashlib
+import json
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines.bootstrap import Counts
+from pipelines.errors import Exit, Refused
+from pipelines.gates import Figures
+from pipelines.registry import MODEL
+
+SENTENCES = "reports/sentences.csv"
+
+
+def figures(version: ModelVersion, types: Collection[str]) -> Figures:
+    """Reads the version's tags.
+
+    Args:
+        version: The version.
+        types: Those whose F1 is wanted.
+
+    Raises:
+        Refused: naming each tag that it lacks or that is no number.
+    """
+    tags: Mapping[str, str] = version.tags
+    names = ["export.f1", *(f"export.{t}.f1" for t in types), "export.logit_difference_max"]
+    numbers = {name: _number(tags.get(name, "")) for name in [*names, "export.test_sentences"]}
+    lacking = [name for name, number in numbers.items() if number is None]
+    lacking += [name for name in ("cuda_validated", "test_sha256") if not tags.get(name)]
+    if lacking:
+        raise Refused(
+            Exit.FIGURES,
+            f"{MODEL} version {version.version} lacks {', '.join(lacking)} among its tags, which"
+            " gates need: register it anew by a run of the present code, or give --force --reason",
+        )
+    found = {name: number for name, number in numbers.items() if number is not None}
+    return Figures(
+        f1=found["export.f1"],
+        type_f1={type_: found[f"export.{type_}.f1"] for type_ in types},
+        logit_difference=found["export.logit_difference_max"],
+        cuda_validated=tags["cuda_validated"] == "true",
+        test_sha256=tags["test_sha256"],
+        test_sentences=int(found["export.test_sentences"]),
+    )
+
+
+def fetch(version: ModelVersion, into: Path) -> Path:
+    """The folder of its model, downloaded into `into` and checked against what was exported.
+
+    Raises:
+        Refused: if a file is gone, or is not what `export` wrote.
+    """
+    about = f"{MODEL} version {version.version}"
+    try:
+        source = f"models:/{MODEL}/{version.version}"
+        mlflow.artifacts.download_artifacts(source, dst_path=str(into))
+        onnx = (exported(into) / "model.onnx").read_bytes()
+    except (MlflowException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Refused(
+            Exit.FILES,
+            f"Files of {about} are gone ({words}): restore its artifacts from a backup, or run its"
+            f" commit {version.tags.get('commit', '')} again",
+        ) from None
+    expected = version.tags.get("onnx_sha256")
+    if expected and hashlib.sha256(onnx).hexdigest() != expected:
+        raise Refused(
+            Exit.FILES,
+            f"model.onnx of {about} is not the file that was exported: its SHA-256 is not"
+            f" {expected}; restore its artifacts from a backup",
+        )
+    return into
+
+
+def exported(model: Path) -> Path:
+    """Where an MLflow model's folder has what `export` wrote."""
+    flavour = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+    return model / str(flavour["python_function"]["artifacts"]["model"]["path"])
+
+
+def labels(model: Path) -> list[str]:
+    """The tags of its labels.json."""
+    text = (exported(model) / "labels.json").read_text(encoding="utf-8")
+    return [str(tag) for tag in json.loads(text)["tags"]]
+
+
+def counts(client: MlflowClient, version: ModelVersion, sentences: int) -> Counts:
+    """Gold, predicted and right entities of each test sentence: [sentences, 3].
+
+    Raises:
+        Refused: if its run has no such file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = client.download_artifacts(str(version.run_id), SENTENCES, folder)
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        except (MlflowException, OSError) as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            raise Refused(
+                Exit.FILES,
+                f"{SENTENCES} of {MODEL} version {version.version} is gone ({words}): restore the"
+                f" artifacts of run {version.run_id}",
+            ) from None
+    result = np.zeros((sentences, 3), dtype=np.int64)
+    for row in rows:
+        result[int(row["sentence"])] += [int(row[key]) for key in ("gold", "predicted", "right")]
+    return result
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,184 @@
+"""Moves the alias champion: forward through the gates, or back."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines import aliases, bootstrap, candidate, gates, history, registry, rescore, trial
+from pipelines.aliases import CHAMPION, PREVIOUS
+from pipelines.bootstrap import Counts
+from pipelines.errors import Exit, PipelineError, Refused
+from pipelines.gates import Figures, Gate
+from pipelines.history import Event
+from pipelines.registry import MODEL
+from pipelines.settings import Promote
+
+GATE = "gate."
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A promotion that came about; `gates` is empty where they were skipped."""
+
+    event: Event
+    gates: list[Gate]
+
+
+def promote(
+    client: MlflowClient,
+    project: Path,
+    settings: Promote,
+    version: str | None = None,
+    reason: str | None = None,
+    force: bool = False,
+) -> Promotion:
+    """Makes `version`, or else the challenger, the champion if it passes all gates.
+
+    The verdict of each gate is kept as a tag of the version, `gate.NAME`, also when one fails.
+
+    Args:
+        client: Of the registry.
+        project: Whose lock is held, and whose DVC cache is asked for test data.
+        settings: The gates.
+        version: Its number.
+        reason: Kept in the history; needed with `force`.
+        force: Skip the gates, but not the look at the version's files.
+
+    Raises:
+        Refused: with the exit code of each way in which it does not come about.
+    """
+    if force and not (reason or "").strip():
+        raise Refused(Exit.ERROR, "--force needs --reason, which is kept in the history")
+    chosen = _chosen(client, version)
+    number = str(chosen.version)
+    about = f"promotion of version {number}"
+    before = registry.by_alias(client, CHAMPION)
+    if before == number:
+        raise Refused(Exit.ALREADY, f"{MODEL} version {before} is the champion already")
+    with aliases.one_here(project, about), tempfile.TemporaryDirectory() as folder:
+        model = candidate.fetch(chosen, Path(folder, "challenger"))
+        found: list[Gate] = []
+        if not force:
+            figures = candidate.figures(chosen, settings.type_f1_min)
+            found = _gates(client, project, settings, chosen, figures, model, before)
+            _keep(client, chosen, found)
+            _refuse_failed(chosen, found, before)
+        why = reason or "gates passed"
+        made = history.event(client, "promote", before, number, why, force)
+        with aliases.one_anywhere(client, about):
+            aliases.move(client, number, before, keep=True)
+            history.append(client, made)
+    return Promotion(made, found)
+
+
+def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> Event:
+    """Makes the previous champion the champion again, without gates; afterwards none is previous.
+
+    Raises:
+        Refused: if there is no previous one, or its files are gone.
+    """
+    before, version = (registry.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
+    if version is None or version == before:
+        raise Refused(
+            Exit.NO_PREVIOUS,
+            f"There is no previous champion to go back to (champion: {before}): `history` shows"
+            " what there was, `promote VERSION --force --reason TEXT` goes to any",
+        )
+    with aliases.one_here(project, "rollback"), tempfile.TemporaryDirectory() as folder:
+        candidate.fetch(client.get_model_version(MODEL, version), Path(folder, "previous"))
+        made = history.event(client, "rollback", before, version, reason or "rollback", False)
+        with aliases.one_anywhere(client, f"rollback to version {version}"):
+            aliases.move(client, version, before, keep=False)
+            history.append(client, made)
+    return made
+
+
+def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
+    number = version or registry.by_alias(client, registry.ALIAS)
+    if number is None:
+        raise Refused(
+            Exit.ERROR,
+            f"{MODEL} has no challenger (champion: {registry.by_alias(client, CHAMPION)}): name a"
+            " version, or make one by `python -m pipelines run`",
+        )
+    try:
+        return client.get_model_version(MODEL, number)
+    except MlflowException as error:
+        if error.error_code not in registry.ABSENT:
+            raise
+        raise Refused(
+            Exit.ERROR, f"{MODEL} has no version {number}: `status` shows those with an alias"
+        ) from None
+
+
+def _gates(
+    client: MlflowClient,
+    project: Path,
+    settings: Promote,
+    chosen: ModelVersion,
+    figures: Figures,
+    model: Path,
+    before: str | None,
+) -> list[Gate]:
+    found = gates.of_figures(figures, settings)
+    labels = candidate.labels(model)
+    own = candidate.counts(client, chosen, figures.test_sentences)
+    if before is None:
+        found.append(gates.of_labels(labels, None))
+        found.append(Gate("not_worse", True, "no champion to compare with"))
+    else:
+        champion = client.get_model_version(MODEL, before)
+        try:
+            other = candidate.fetch(champion, model.with_name("champion"))
+            found.append(gates.of_labels(labels, candidate.labels(other)))
+            theirs = _champions(client, project, chosen, figures, labels, champion, other)
+        except PipelineError as error:
+            found.append(Gate("not_worse", False, f"no figure: {error}"))
+        else:
+            difference = bootstrap.difference(
+                own, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
+            )
+            found.append(gates.of_difference(difference, settings))
+    timed, provider = trial.latency(model, settings.latency.characters, settings.latency.texts)
+    client.set_model_version_tag(MODEL, str(chosen.version), "promotion.provider", provider)
+    return found + gates.of_latency(timed, settings)
+
+
+def _champions(
+    client: MlflowClient,
+    project: Path,
+    chosen: ModelVersion,
+    figures: Figures,
+    labels: list[str],
+    champion: ModelVersion,
+    model: Path,
+) -> Counts:
+    """Those that its run left, or new ones where the test data is another."""
+    if champion.tags.get("test_sha256") != figures.test_sha256:
+        return rescore.counts(project, client, chosen, labels, model)
+    return candidate.counts(client, champion, figures.test_sentences)
+
+
+def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> None:
+    tags = {f"{GATE}{gate.name}": str(gate) for gate in found}
+    for old in (key for key in chosen.tags if key.startswith(GATE) and key not in tags):
+        client.delete_model_version_tag(MODEL, str(chosen.version), old)
+    for key, value in tags.items():
+        client.set_model_version_tag(MODEL, str(chosen.version), key, value)
+
+
+def _refuse_failed(chosen: ModelVersion, found: Sequence[Gate], before: str | None) -> None:
+    failed = [gate for gate in found if not gate.passed]
+    if failed:
+        said = "".join(f"\n  {gate.name}: {gate.said}" for gate in failed)
+        raise Refused(
+            Exit.GATES,
+            f"{MODEL} version {chosen.version} is not promoted, {len(failed)} of {len(found)} gates"
+            f" failed:{said}\nChampion: {f'still version {before}' if before else 'none'}",
+            [gate.as_json() for gate in found],
+        )

@@ -1,0 +1,170 @@
+"""`promote`, `rollback`, `history` and `status` on the command line."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import Exit, PipelineError, Refused
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CODES = """\
+exit codes:
+  0  done
+  1  another error, such as no such version
+  3  a gate failed
+  4  files of the version are gone
+  5  a tag of the version lacks a figure that gates need
+  6  it is the champion already
+  7  another promotion is under way, or won
+  8  there is no previous champion to go back to"""
+Result = tuple[dict[str, Any], Callable[[], None]]  # for --json; else what prints it
+
+
+def add(commands: Any) -> None:
+    """Adds the four subcommands."""
+    promote = _command(
+        commands,
+        "promote",
+        "make a version the champion if it passes the gates",
+        "Holds the version, or else the challenger, to the gates in `promote` of params.yaml. If it"
+        " passes all, it becomes the champion, and the champion the previous one. Each verdict is"
+        " kept as a tag of the version, gate.NAME.",
+    )
+    promote.add_argument("version", metavar="VERSION", nargs="?", help="default: the challenger")
+    promote.add_argument(
+        "--params",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="YAML merged over params.yaml; may be given several times",
+    )
+    promote.add_argument(
+        "--force", action="store_true", help="skip the gates; needs --reason, and history says so"
+    )
+    promote.add_argument("--reason", metavar="TEXT", help="kept in the history")
+    promote.set_defaults(answer=_promote)
+
+    rollback = _command(
+        commands,
+        "rollback",
+        "make the previous champion the champion again",
+        "Makes the previous champion the champion again, at once and without gates.",
+    )
+    rollback.add_argument("--reason", metavar="TEXT", help="kept in the history")
+    rollback.set_defaults(answer=_rollback)
+    _command(
+        commands,
+        "history",
+        "print who made what the champion when, and why",
+        "Prints each promotion and rollback, the oldest first.",
+    ).set_defaults(answer=_history)
+    _command(
+        commands,
+        "status",
+        "print champion, challenger and previous with their figures",
+        "Prints champion, challenger and previous with their figures.",
+    ).set_defaults(answer=_status)
+
+
+def _command(commands: Any, name: str, short: str, about: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=short,
+        description=about,
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", help="print one line of JSON")
+    made.set_defaults(command=_run)
+    return made
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Prints what the subcommand answers; with --json also how it failed."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found, show = arguments.answer(arguments)
+    except (PipelineError, OSError, MlflowException) as error:
+        code = error.exit_code if isinstance(error, Refused) else Exit.ERROR
+        said = str(error) if isinstance(error, PipelineError) else " ".join(str(error).split())
+        if arguments.json:
+            gates = error.gates if isinstance(error, Refused) else []
+            _print({"exit_code": int(code), "error": said, "gates": gates})
+        else:
+            print(said, file=sys.stderr)
+        return int(code)
+    if arguments.json:
+        _print({"exit_code": 0, **found})
+    else:
+        show()
+    return 0
+
+
+def _print(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _client(project: Path) -> "MlflowClient":
+    """Raises a PipelineError where there is nothing, without making an empty mlflow.db."""
+    from pipelines import registry, tracking
+
+    nothing = f"No version of {registry.MODEL} is registered yet: `python -m pipelines run` does"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
+        raise PipelineError(nothing)
+    tracking.check(project)
+    client = tracking.connect(project)
+    if not client.search_registered_models(f"name = '{registry.MODEL}'"):
+        raise PipelineError(nothing)
+    return client
+
+
+def _promote(arguments: argparse.Namespace) -> Result:
+    from pipelines import settings
+    from pipelines.promote import promote
+
+    project = Path.cwd()
+    gates = settings.gates(project, arguments.params)
+    client = _client(project)
+    done = promote(client, project, gates, arguments.version, arguments.reason, arguments.force)
+
+    def show() -> None:
+        for gate in done.gates:
+            print(f"{gate.name}: {gate}")
+        _show_event(asdict(done.event))
+
+    return {"event": asdict(done.event), "gates": [gate.as_json() for gate in done.gates]}, show
+
+
+def _rollback(arguments: argparse.Namespace) -> Result:
+    from pipelines.promote import rollback
+
+    event = asdict(rollback(_client(Path.cwd()), Path.cwd(), arguments.reason))
+    return {"event": event}, lambda: _show_event(event)
+
+
+def _history(arguments: argparse.Namespace) -> Result:  # noqa: ARG001
+    from pipelines import history, standing
+
+    found = history.events(_client(Path.cwd()))
+    return {"history": [asdict(event) for event in found]}, lambda: standing.show_history(found)
+
+
+def _status(arguments: argparse.Namespace) -> Result:  # noqa: ARG001
+    from pipelines import standing
+
+    found = standing.status(_client(Path.cwd()))
+    return dict(found), lambda: standing.show_status(found)
+
+
+def _show_event(event: dict[str, Any]) -> None:
+    before = f"version {event['before']} was" if event["before"] else "there was none"
+    print(f"Champion is version {event['version']}, {before} until {event['when'][:19]} UTC")

@@ -1,0 +1,71 @@
+"""The champion on another version's test split, where that is not the one it was scored on."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines import dvc, trial
+from pipelines.bootstrap import Counts
+from pipelines.errors import PipelineError
+from stages.errors import StageError
+
+TEST = "data/aligned/test.parquet"
+
+
+def counts(
+    project: Path, client: MlflowClient, version: ModelVersion, tags: list[str], model: Path
+) -> Counts:
+    """Gold, predicted and right entities of each test sentence: [sentences, 3].
+
+    The split comes from DVC's cache or remote, by the MD5 in the version's dvc.lock: MLflow holds
+    no sentence of the corpus.
+
+    Args:
+        project: Whose DVC is asked.
+        client: Of the registry.
+        version: Whose test split.
+        tags: Of its labels, in order.
+        model: Folder of the model that is scored.
+
+    Raises:
+        PipelineError: if the split cannot be had, or is not the one that `version` was scored on.
+    """
+    from stages.ner.aligned import read_aligned
+    from stages.ner.decode import spans
+    from stages.ner.sentences import sha256
+
+    about = f"the test split of version {version.version}"
+    try:
+        path = dvc.cached(project, _md5(client, str(version.run_id)))
+        split = read_aligned(path)
+    except (PipelineError, StageError, MlflowException, OSError, KeyError, TypeError) as error:
+        words = " ".join(str(error).split()).rstrip(".")
+        raise PipelineError(
+            f"{about} cannot be had ({words}): run `dvc pull {TEST}` at its commit"
+            f" {version.tags.get('commit', '')}, or promote where that run was made"
+        ) from None
+    cells = split.sentence_cells()
+    gold = [[tags[label] for label in labels] for labels in split.sentence_labels()]
+    if sha256(cells, gold) != version.tags["test_sha256"]:
+        raise PipelineError(f"{about} is not the one that it was scored on; run it again")
+    found = trial.entities(model, ["".join(sentence) for sentence in cells])
+    rows = []
+    for right, predicted in zip(gold, found, strict=True):
+        expected = {(span.start, span.stop, span.type) for span in spans(right)}
+        rows.append([len(expected), len(predicted), len(expected & predicted)])
+    return np.array(rows, dtype=np.int64)
+
+
+def _md5(client: MlflowClient, run_id: str) -> str:
+    lock = yaml.safe_load(
+        Path(client.download_artifacts(run_id, "dvc.lock")).read_text(encoding="utf-8")
+    )
+    for stage in lock["stages"].values():
+        for dep in stage.get("deps", []):
+            if dep["path"] == TEST:
+                return str(dep["md5"])
+    raise PipelineError(f"its dvc.lock knows no {TEST}")
