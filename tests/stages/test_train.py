@@ -193,6 +193,6 @@ def test_what_a_log_shows(fit, monkeypatch, capsys):
 
 def test_tokens_are_counted(tiny, fit):
     split = read_aligned(tiny.aligned / "train.parquet")
-    measured, _, _ = fit(epochs=2, patience_evals=99)
-    tokens = 2 * sum(map(len, split.input_ids))
-    assert measured["tokens_per_s"] * measured["fit_seconds"] == pytest.approx(tokens, rel=0.01)
+    measured, _, _ = fit(epochs=8, patience_evals=99)
+    tokens = 8 * sum(map(len, split.input_ids))
+    assert measured["tokens_per_s"] * measured["fit_seconds"] == pytest.approx(tokens, rel=0.02)
