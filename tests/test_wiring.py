@@ -13,7 +13,8 @@ from dvc.repo import Repo
 
 from stages.params import Params
 from tests.conftest import ROOT
-from tests.imports import graph_of, import_closure, loaded_at_import
+from tests.imports import graph_of, import_closure
+from tests.stages.tiny import align_text, write_encoder
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = DVC["stages"]
@@ -123,6 +124,13 @@ def test_what_is_read_is_written_before():
         written |= new
 
 
+def test_what_align_writes_is_what_others_read(tmp_path):
+    align_text(tmp_path, write_encoder(tmp_path / "data/encoder"))
+    read = {dep for name in NAMES for dep in paths(name, "deps") if below(dep, "data/aligned")}
+    for path in paths("align", *OUTS) | read:
+        assert (tmp_path / path).exists(), path
+
+
 @each_stage
 def test_no_out_persists(name):
     for kind in OUTS:
@@ -142,36 +150,6 @@ def test_help(name, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith(f"usage: python -m stages.{name} [-h]\n")
     assert printed.err == ""
-
-
-@pytest.mark.parametrize("heavy", ["torch", "transformers"])
-def test_pipelines_load_no_tensors(graph, heavy):
-    assert loaded_at_import(graph, "pipelines", heavy) == set()
-
-
-@pytest.mark.parametrize(
-    ("code", "found"),
-    [
-        ("import torch", True),
-        ("from torch.nn import Module", True),
-        ("try:\n    import torch\nexcept ImportError:\n    pass", True),
-        ("class C:\n    import torch", True),
-        ("from {package} import other", True),
-        ("def f():\n    import torch", False),
-        ("class C:\n    def f(self):\n        from {package}.other import x", False),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", False),
-        ("", False),
-    ],
-)
-def test_the_check_finds_what_it_looks_for(tmp_path, monkeypatch, code, found):
-    package = f"seen_{abs(hash(code))}"
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "__init__.py").touch()
-    (tmp_path / package / "one.py").write_text(code.format(package=package) + "\n")
-    (tmp_path / package / "other.py").write_text("import torch\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    chains = loaded_at_import(graph_of(package), f"{package}.one", "torch")
-    assert bool(chains) == found
 
 
 # A folder of somebody's machine, where no word or path goes before it.

@@ -51,6 +51,13 @@ def test_nothing_right_is_zero(gold, predicted, types):
     assert scores == figures(0, 0, 0, support)
 
 
+def test_a_stray_i_is_no_entity():
+    """Which it is for seqeval's own default and for conlleval."""
+    scores = strict_scores([["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "O"]])
+    assert scores.pop("PER") == figures(0, 0, 0, 1)
+    assert scores == figures(0, 0, 0, 1)
+
+
 @st.composite
 def tag_rows(draw):
     """Gold and predicted tags of some sentences, both valid."""
