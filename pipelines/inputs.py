@@ -83,7 +83,7 @@ def _parsed(line: bytes, key: str) -> Row:
     if key not in value:
         return Row(None, f"line has no key {key}")
     if not isinstance(value[key], str) and len(line) > CHUNK_BYTES:  # or it would be kept, in vain
-        return Row(None, f"{key} must be a string, it is {type(value[key]).__name__}")
+        return Row(None, f"{key} must be a string, and not of {len(line)} bytes")
     return Row(value[key])
 
 

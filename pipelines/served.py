@@ -9,10 +9,12 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -86,7 +88,7 @@ def _error(row: Any) -> str | None:
     if row is None or row is pd.NA or (isinstance(row, float) and math.isnan(row)):
         return "text is null"
     if not isinstance(row, str):
-        return f"text must be a string, it is {type(row).__name__}"
+        return f"text must be a string, it is {_kind(row)}"
     if len(row) > MAX_TEXT_CHARACTERS:
         return f"text has {len(row)} characters, {MAX_TEXT_CHARACTERS} are allowed: split it"
     try:
@@ -94,6 +96,17 @@ def _error(row: Any) -> str | None:
     except UnicodeEncodeError as error:
         return f"text has half of a surrogate pair at {error.start}, which is no character"
     return None
+
+
+def _kind(row: Any) -> str:
+    """JSON's word for it; Python's would depend on the other rows, as pandas' floats do."""
+    if isinstance(row, bool):
+        return "a boolean"
+    if isinstance(row, Number):
+        return "a number"
+    if isinstance(row, dict):
+        return "an object"
+    return "a list" if isinstance(row, list | tuple | np.ndarray) else type(row).__name__
 
 
 def _bounded(texts: list[str]) -> Iterator[list[str]]:
