@@ -54,8 +54,9 @@ def main() -> None:
     with _served(asked.model) as url:
         result["provider"] = _post(url, SENTENCES)[0]["provider"]
         result["serve"] = [
-            _requests(url, clients, texts, asked.requests)
-            for clients, texts in ((1, 1), (8, 1), (1, 64))
+            _requests(url, 1, 1, asked.requests),
+            _requests(url, 8, 1, asked.requests),
+            _requests(url, 1, 64, asked.requests // 5),
         ]
     result["batch"] = _batch(asked.model, asked.rows)
     result["load_average_1m_after"] = round(os.getloadavg()[0], 2)
