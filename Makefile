@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: environment ## The whole flow on the embedded sample, minutes on a CPU
 	$(VENV)/bin/python -m pipelines run --params samples/params.yaml --dirty
@@ -21,10 +21,13 @@ test-all: lint ## The same with the slow tests
 lint: environment ## Lint, format, types and import contracts alone
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo
 
+bench-serving: environment ## Latency and throughput of the registered model, served and in batch
+	$(VENV)/bin/python -m benchmarks.serving
+
 lock: environment ## Make constraints.txt again, versions kept where they still fit
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
 
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint lock environment
+.PHONY: help run test test-all lint bench-serving lock environment

@@ -45,6 +45,7 @@ SIGNATURE = ModelSignature(
                 "entities",
             ),
             ColSpec(DataType.string, "error", required=False),
+            ColSpec(DataType.string, "provider"),
         ]
     ),
 )

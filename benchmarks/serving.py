@@ -1,0 +1,180 @@
+"""Latency and throughput of the model, served and in batch: `make bench-serving`.
+
+Run it in a project that has a registered model, where nothing else computes. It writes
+benchmarks/results/serving.json beside this file.
+"""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from pipelines import registry, tracking
+
+RESULT = Path(__file__).parent / "results" / "serving.json"
+SENTENCES = [
+    "记者昨天从市政府得知，李明和张伟已经回到北京。",
+    "中国国家主席习近平在北京大学会见了联合国秘书长。",
+    "今天没有新闻。",
+    "上海的三家企业在广州开会，会议由王芳主持，来自全国各地的两百多名代表参加了会议，会后签订了协议。",
+]
+START_WITHIN_S = 120
+
+
+def main() -> None:
+    """Measures, prints and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=f"models:/{registry.MODEL}@{registry.ALIAS}")
+    parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--rows", type=int, default=20_000)
+    asked = parser.parse_args()
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average_1m_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "onnxruntime": _onnxruntime(),
+        "model_bytes": _model_bytes(asked.model),
+        "characters_a_text": sum(map(len, SENTENCES)) / len(SENTENCES),
+    }
+    with _served(asked.model) as url:
+        result["provider"] = _post(url, SENTENCES)[0]["provider"]
+        result["serve"] = [
+            _requests(url, 1, 1, asked.requests),
+            _requests(url, 8, 1, asked.requests),
+            _requests(url, 1, 64, asked.requests // 5),
+        ]
+    result["batch"] = _batch(asked.model, asked.rows)
+    result["load_average_1m_after"] = round(os.getloadavg()[0], 2)
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, float]:
+    """`requests` of `texts` texts each, by as many `clients` at once."""
+    body = (SENTENCES * texts)[:texts]
+
+    def one(_: int) -> float:
+        started = time.perf_counter()
+        _post(url, body)
+        return (time.perf_counter() - started) * 1000
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(one, range(4 * clients)))  # warm
+        started = time.perf_counter()
+        latency_ms = list(pool.map(one, range(requests)))
+        seconds = time.perf_counter() - started
+    percentiles = quantiles(latency_ms, n=100)
+    return {
+        "clients": clients,
+        "texts_a_request": texts,
+        "latency_ms_p50": round(percentiles[49], 2),
+        "latency_ms_p99": round(percentiles[98], 2),
+        "texts_per_s": round(requests * texts / seconds, 1),
+    }
+
+
+def _batch(model: str, rows: int) -> dict[str, float]:
+    """`python -m pipelines predict` on a text file, with and without its start."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def seconds(count: int) -> float:
+            source, output = Path(folder, f"{count}.txt"), Path(folder, f"{count}.jsonl")
+            source.write_text("\n".join((SENTENCES * count)[:count]), encoding="utf-8")
+            command = [sys.executable, "-m", "pipelines", "predict", "--model", model]
+            started = time.perf_counter()
+            subprocess.run(
+                [*command, "--input", str(source), "--output", str(output)],
+                check=True,
+                capture_output=True,
+            )
+            return time.perf_counter() - started
+
+        start_s, all_s = seconds(1), seconds(rows)
+    return {
+        "rows": rows,
+        "start_s": round(start_s, 2),
+        "seconds": round(all_s, 2),
+        "texts_per_s": round(rows / (all_s - start_s), 1),
+    }
+
+
+@contextmanager
+def _served(model: str) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    bin_folder = Path(sys.executable).parent
+    env = {**os.environ, "MLFLOW_TRACKING_URI": tracking.uri(Path.cwd())}
+    env["PATH"] = f"{bin_folder}{os.pathsep}{env['PATH']}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["-m", model, "--port", str(port)]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, env=env, stdout=log, stderr=log) as process,
+    ):
+        try:
+            _wait(f"http://127.0.0.1:{port}/health", process)
+            yield f"http://127.0.0.1:{port}/invocations"
+        finally:
+            process.terminate()
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urlopen(url).close()  # noqa: S310
+        except URLError:
+            time.sleep(0.2)
+        else:
+            return
+    sys.exit("The server did not start: try `mlflow models serve` by itself")
+
+
+def _post(url: str, texts: list[str]) -> list[dict[str, str]]:
+    body = json.dumps({"inputs": texts}).encode()
+    request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    with urlopen(request) as response:  # noqa: S310
+        rows: list[dict[str, str]] = json.load(response)["predictions"]
+        return rows
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _onnxruntime() -> str:
+    pins = [pin for pin in registry.requirements() if pin.startswith("onnxruntime")]
+    return " ".join(pins)
+
+
+def _model_bytes(model: str) -> int:
+    import mlflow
+
+    tracking.connect(Path.cwd())
+    [path] = Path(mlflow.artifacts.download_artifacts(model)).rglob("model.onnx")
+    return path.stat().st_size
+
+
+if __name__ == "__main__":
+    main()

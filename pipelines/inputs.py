@@ -1,0 +1,147 @@
+"""The texts that `predict` is given, one row after the other: never a whole file in memory."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import PipelineError
+
+# More than the longest text that the model takes, with each character a JSON escape.
+MAX_LINE_BYTES = 2**24
+PARQUET_ROWS = 64
+CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Row:
+    """What stands in one row, or why that cannot be said."""
+
+    value: Any
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """Rows in their order, and how many there are: 0 if that is not known before the end."""
+
+    rows: Iterator[Row]
+    total: int
+
+
+def open_input(texts: list[str], path: Path | None, column: str) -> Input:
+    """The `texts`, the lines of standard input if they are "-" alone, or the rows of a file.
+
+    A file is Parquet or JSONL by its ending, else text with a row a line. `column` is Parquet's
+    column or JSONL's key; a line of JSONL may also be a string by itself.
+
+    Raises:
+        PipelineError: if there is nothing to read, or no such column.
+        OSError: if the file cannot be read.
+    """
+    if (path is None) == (not texts):
+        raise PipelineError("Give texts, or - for the lines of standard input, or --input FILE")
+    if texts == ["-"]:
+        return Input(_text(sys.stdin.buffer), 0)
+    if path is None:
+        return Input(map(Row, texts), len(texts))
+    if path.suffix == ".parquet":
+        return _parquet(path, column)
+    file = path.open("rb")
+    rows = _jsonl(file, column) if path.suffix in (".jsonl", ".ndjson") else _text(file)
+    return Input(rows, _line_count(path))
+
+
+def _text(file: IO[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(_lines(file)):
+        if line is None:
+            yield _TOO_LONG
+        else:
+            yield _decoded(line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line)
+
+
+def _jsonl(file: IO[bytes], key: str) -> Iterator[Row]:
+    for line in _lines(file):
+        yield _TOO_LONG if line is None else _parsed(line, key)
+
+
+def _parsed(line: bytes, key: str) -> Row:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return Row(None, f"line is not JSON: {error}")
+    if isinstance(value, str):
+        return Row(value)
+    if not isinstance(value, dict):
+        return Row(None, f"line is neither an object nor a string, it is {type(value).__name__}")
+    if key not in value:
+        return Row(None, f"line has no key {key}")
+    if not isinstance(value[key], str) and len(line) > CHUNK_BYTES:  # or it would be kept, in vain
+        return Row(None, f"{key} must be a string, and not of {len(line)} bytes")
+    return Row(value[key])
+
+
+def _parquet(path: Path, column: str) -> Input:
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise PipelineError(f"{path} is not Parquet: {error}") from None
+    if column not in file.schema_arrow.names:
+        raise PipelineError(
+            f"{path} has no column {column}, it has {', '.join(file.schema_arrow.names)}:"
+            " name one with --column"
+        )
+    return Input(_parquet_rows(path, file, column), file.metadata.num_rows)
+
+
+def _parquet_rows(path: Path, file: Any, column: str) -> Iterator[Row]:
+    try:
+        for batch in file.iter_batches(PARQUET_ROWS, columns=[column]):
+            values = batch.column(0)
+            if pa.types.is_dictionary(values.type):
+                values = values.dictionary_decode()
+            text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+            # As bytes, so that one that is not UTF-8 spoils no other.
+            for value in (values.cast(pa.large_binary()) if text else values).to_pylist():
+                yield _decoded(value) if text and value is not None else Row(value)
+    except pa.ArrowException as error:
+        raise PipelineError(f"{path} cannot be read to its end: {error}") from None
+
+
+_TOO_LONG = Row(None, f"line has more than {MAX_LINE_BYTES} bytes")
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    """Each line without its end; None for one of more than `MAX_LINE_BYTES`."""
+    while line := file.readline(MAX_LINE_BYTES):
+        long = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
+        while line and long and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES)
+        yield None if long else line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _decoded(line: bytes) -> Row:
+    try:
+        return Row(line.decode())
+    except UnicodeDecodeError as error:
+        return Row(
+            line.decode(errors="surrogateescape"),
+            f"text is not UTF-8: byte 0x{line[error.start]:02x} at {error.start}",
+        )
+
+
+def _line_count(path: Path) -> int:
+    if not path.is_file():  # a pipe can be read once
+        return 0
+    lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        while chunk := os.read(file.fileno(), CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+    return lines + (last != b"\n")
