@@ -103,7 +103,8 @@ def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
         champion = registry.by_alias(client, CHAMPION) or "none"
         raise Refused(
             Exit.ERROR,
-            f"{MODEL} has no challenger (champion: {champion}): name a version, or make one by `python -m pipelines run`",
+            f"{MODEL} has no challenger (champion: {champion}): name a version, or make one by"
+            " `python -m pipelines run`",
         )
     try:
         return client.get_model_version(MODEL, number)
