@@ -112,8 +112,8 @@ def _expect(client: MlflowClient, version: str | None) -> None:
     if found != version:
         raise Refused(
             Exit.OTHER,
-            f"Another promotion won: the champion is version {found} now, it was {version} when"
-            " this one began; look at `status`, then promote again",
+            f"Another promotion won: the champion is version {found} now, it was"
+            f" {version or 'none'} when this one began; look at `status`, then promote again",
         )
 
 

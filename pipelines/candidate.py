@@ -13,6 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from yaml import YAMLError
 
 from pipelines.bootstrap import Counts
 from pipelines.errors import Exit, Refused
@@ -20,6 +21,7 @@ from pipelines.gates import Figures
 from pipelines.registry import MODEL
 
 SENTENCES = "reports/sentences.csv"
+F1_TOLERANCE = 1e-6  # both are of the same counts
 
 
 def figures(version: ModelVersion, types: Collection[str]) -> Figures:
@@ -65,7 +67,8 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         source = f"models:/{MODEL}/{version.version}"
         mlflow.artifacts.download_artifacts(source, dst_path=str(into))
         onnx = (exported(into) / "model.onnx").read_bytes()
-    except (MlflowException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        labels(into)
+    except (MlflowException, OSError, LookupError, TypeError, ValueError, YAMLError) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refused(
             Exit.FILES,
@@ -98,24 +101,31 @@ def counts(client: MlflowClient, version: ModelVersion, sentences: int) -> Count
     """Gold, predicted and right entities of each test sentence: [sentences, 3].
 
     Raises:
-        Refused: if its run has no such file.
+        Refused: if its run has no such file, or it does not add up to the version's F1.
     """
+    result = np.zeros((sentences, 3), dtype=np.int64)
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = client.download_artifacts(str(version.run_id), SENTENCES, folder)
             with Path(path).open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-        except (MlflowException, OSError) as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            raise Refused(
-                Exit.FILES,
-                f"{SENTENCES} of {MODEL} version {version.version} is gone ({words}): restore the"
-                f" artifacts of run {version.run_id}",
-            ) from None
-    result = np.zeros((sentences, 3), dtype=np.int64)
-    for row in rows:
-        result[int(row["sentence"])] += [int(row[key]) for key in ("gold", "predicted", "right")]
+                for row in csv.DictReader(file):
+                    figures = [int(row[key]) for key in ("gold", "predicted", "right")]
+                    result[int(row["sentence"])] += figures
+        except (MlflowException, OSError, LookupError, ValueError) as error:
+            raise _no_counts(version, f"{type(error).__name__}: {error}") from None
+    gold, predicted, right = (int(number) for number in result.sum(axis=0))
+    f1, expected = 2 * right / max(gold + predicted, 1), _number(version.tags.get("export.f1", ""))
+    if expected is not None and abs(f1 - expected) > F1_TOLERANCE:
+        raise _no_counts(version, f"its F1 is {f1:.6f}, that of the version {expected:.6f}")
     return result
+
+
+def _no_counts(version: ModelVersion, words: str) -> Refused:
+    return Refused(
+        Exit.FILES,
+        f"{SENTENCES} of {MODEL} version {version.version} is gone or cut"
+        f" ({' '.join(words.split())}): restore the artifacts of run {version.run_id}",
+    )
 
 
 def _number(text: str) -> float | None:

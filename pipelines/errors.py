@@ -32,7 +32,7 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
 
 
 class Exit(IntEnum):
-    """How `promote` and `rollback` end; docs/operations.md says what to do about each."""
+    """How `promote` and `rollback` end; README.md tables what to do about each."""
 
     DONE = 0
     ERROR = 1

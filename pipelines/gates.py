@@ -100,15 +100,22 @@ def of_labels(labels: list[str], champions: list[str] | None) -> Gate:
     return Gate("labels", False, f"not the champion's labels ({both})")
 
 
-def of_difference(difference: Difference, settings: Promote) -> Gate:
-    """Not worse than the champion on the same test data."""
+def of_difference(difference: Difference, settings: Promote, rescored: bool = False) -> Gate:
+    """Not worse than the champion on the same test data.
+
+    Args:
+        difference: Of the version's F1 to the champion's.
+        settings: How much worse is still noise.
+        rescored: Whether the champion was scored anew, as its own test data is another.
+    """
     passed = difference.low >= -settings.not_worse_by
     return Gate(
         "not_worse",
         passed,
         f"F1 {difference.f1:+.4f} to the champion,"
         f" {settings.confidence:.0%} interval [{difference.low:+.4f}, {difference.high:+.4f}],"
-        f" lower end {'>=' if passed else '<'} {-settings.not_worse_by:g}",
+        f" lower end {'>=' if passed else '<'} {-settings.not_worse_by:g}"
+        + (", champion scored again on this test data" if rescored else ""),
     )
 
 

@@ -11,7 +11,6 @@ from mlflow.exceptions import MlflowException
 
 from pipelines import aliases, bootstrap, candidate, gates, history, registry, rescore, trial
 from pipelines.aliases import CHAMPION, PREVIOUS
-from pipelines.bootstrap import Counts
 from pipelines.errors import Exit, PipelineError, Refused
 from pipelines.gates import Figures, Gate
 from pipelines.history import Event
@@ -86,8 +85,8 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
     if version is None or version == before:
         raise Refused(
             Exit.NO_PREVIOUS,
-            f"There is no previous champion to go back to (champion: {before}): `history` shows"
-            " what there was, `promote VERSION --force --reason TEXT` goes to any",
+            f"There is no previous champion to go back to (champion: {before or 'none'}):"
+            " `history` shows what there was, `promote VERSION --force --reason TEXT` goes to any",
         )
     with aliases.one_here(project, "rollback"), tempfile.TemporaryDirectory() as folder:
         candidate.fetch(client.get_model_version(MODEL, version), Path(folder, "previous"))
@@ -101,10 +100,11 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
 def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
     number = version or registry.by_alias(client, registry.ALIAS)
     if number is None:
+        champion = registry.by_alias(client, CHAMPION) or "none"
         raise Refused(
             Exit.ERROR,
-            f"{MODEL} has no challenger (champion: {registry.by_alias(client, CHAMPION)}): name a"
-            " version, or make one by `python -m pipelines run`",
+            f"{MODEL} has no challenger (champion: {champion}): name a version, or make one by"
+            " `python -m pipelines run`",
         )
     try:
         return client.get_model_version(MODEL, number)
@@ -133,35 +133,25 @@ def _gates(
         found.append(Gate("not_worse", True, "no champion to compare with"))
     else:
         champion = client.get_model_version(MODEL, before)
+        same_data = champion.tags.get("test_sha256") == figures.test_sha256
         try:
             other = candidate.fetch(champion, model.with_name("champion"))
             found.append(gates.of_labels(labels, candidate.labels(other)))
-            theirs = _champions(client, project, chosen, figures, labels, champion, other)
+            theirs = (
+                candidate.counts(client, champion, figures.test_sentences)
+                if same_data
+                else rescore.counts(project, client, chosen, labels, other)
+            )
         except PipelineError as error:
             found.append(Gate("not_worse", False, f"no figure: {error}"))
         else:
             difference = bootstrap.difference(
                 own, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
             )
-            found.append(gates.of_difference(difference, settings))
+            found.append(gates.of_difference(difference, settings, rescored=not same_data))
     timed, provider = trial.latency(model, settings.latency.characters, settings.latency.texts)
     client.set_model_version_tag(MODEL, str(chosen.version), "promotion.provider", provider)
     return found + gates.of_latency(timed, settings)
-
-
-def _champions(
-    client: MlflowClient,
-    project: Path,
-    chosen: ModelVersion,
-    figures: Figures,
-    labels: list[str],
-    champion: ModelVersion,
-    model: Path,
-) -> Counts:
-    """Those that its run left, or new ones where the test data is another."""
-    if champion.tags.get("test_sha256") != figures.test_sha256:
-        return rescore.counts(project, client, chosen, labels, model)
-    return candidate.counts(client, champion, figures.test_sentences)
 
 
 def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> None:

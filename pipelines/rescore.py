@@ -22,7 +22,7 @@ def counts(
     """Gold, predicted and right entities of each test sentence: [sentences, 3].
 
     The split comes from DVC's cache or remote, by the MD5 in the version's dvc.lock: MLflow holds
-    no sentence of the corpus.
+    no copy of it.
 
     Args:
         project: Whose DVC is asked.

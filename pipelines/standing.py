@@ -62,7 +62,7 @@ def show_history(found: Sequence[Event]) -> None:
             event.action + (", forced" if event.forced else ""),
             event.before or "none",
             event.version,
-            _figure(event.f1_before),
+            _figure(event.f1_before) if event.before else "",
             _figure(event.f1),
             event.why,
         )

@@ -83,7 +83,7 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
     )
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Refused(Exit.FILES, f"the model in {model.name} does not run ({words})")
+        raise Refused(Exit.FILES, f"The {model.name}'s model does not run here ({words})")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -91,7 +91,7 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     ]
     me = aliases.who()
     assert rows == [
-        [me, "promote", "none", "1", "unknown", "0.9600", "gates passed"],
+        [me, "promote", "none", "1", "", "0.9600", "gates passed"],
         [me, "promote, forced", "1", "2", "0.9600", "0.9300", "a trial"],
         [me, "rollback", "2", "1", "0.9300", "0.9600", "it was one"],
     ]
@@ -227,7 +227,7 @@ def test_of_two_on_two_hosts_the_slower_says_that_it_lost(
         one.send_signal(signal.SIGCONT)
         _, said = one.communicate(timeout=120)
     assert one.returncode == 7, said
-    assert said.startswith("Another promotion won: the champion is version 2 now, it was None when")
+    assert said.startswith("Another promotion won: the champion is version 2 now, it was none when")
     assert made.aliases() == {"champion": second}
 
 
