@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import standin
+from tests.tiny import Tiny
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,16 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mlflow")
     tracking.connect(folder).search_experiments()
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an mlflow.db in which the tiny model is the champion `msra-ner` version 1."""
+    from tests.pipelines import registered
+
+    folder = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_mlflow, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
+        registered.register(folder, tiny.onnx)
+    return folder
