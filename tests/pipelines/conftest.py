@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipelines import standin
+from tests.tiny import Tiny
 
 if TYPE_CHECKING:
     from tests.pipelines.registered import Registered
@@ -70,3 +71,16 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
     from tests.pipelines import registered
 
     return registered.project(tmp_path_factory.mktemp("registered") / "project", empty_mlflow)
+
+
+@pytest.fixture(scope="session")
+def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an mlflow.db in which the tiny model is the champion `msra-ner` version 1."""
+    from tests.pipelines import champion
+
+    folder = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_mlflow, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
+        champion.register(folder, tiny.onnx)
+    return folder
