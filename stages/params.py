@@ -167,7 +167,7 @@ def read(section: type[S], path: Path = Path("params.yaml")) -> S:
     if not isinstance(values, dict) or (name and name not in values):
         raise StageError(f"{path} has no section {name or 'at all'}")
     try:
-        # JSON, as strict mode is for typed input: a list stays a list, 1 may be 1.0, a date is text.
+        # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
         text = json.dumps(values[name] if name else values, default=str)
         return section.model_validate_json(text)
     except ValidationError as error:
