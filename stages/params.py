@@ -170,8 +170,7 @@ def read(section: type[S], path: Path = Path("params.yaml")) -> S:
     if not isinstance(values, dict) or (name and name not in values):
         raise StageError(f"{path} has no section {name or 'at all'}")
     try:
-        # JSON, because strict mode is meant for typed input: a list stays a list, 1 may be 1.0.
-        # And what YAML takes for a date is text again.
+        # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
         text = json.dumps(values[name] if name else values, default=str)
         return section.model_validate_json(text)
     except ValidationError as error:
@@ -184,11 +183,8 @@ def expanded(path: str) -> str:
     Raises:
         StageError: if one is not set.
     """
-    for name in re.findall(r"\$(\w+|\{[^}]*\})", path, re.ASCII):
-        if name.strip("{}") not in os.environ:
-            raise StageError(
-                f"{path}: that environment variable is not set; set it or write the path"
-            )
+    if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
+        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
     return os.path.expandvars(path)
 
 
