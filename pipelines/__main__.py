@@ -71,6 +71,23 @@ def _parser() -> argparse.ArgumentParser:
         help="MLflow URI of the model; default models:/msra-ner@champion, else @challenger",
     )
     predict.set_defaults(command=_predict)
+
+    setup = commands.add_parser(
+        "setup",
+        help="make what the deployments need on the Prefect server",
+        description="Makes the work pool, the one GPU slot and the automation that marks runs of"
+        " dead workers as crashed, on the server that PREFECT_API_URL or the Prefect profile names."
+        " Again, it changes only what differs.",
+    )
+    setup.add_argument(
+        "--heartbeat-s",
+        metavar="N",
+        type=int,
+        default=60,
+        help="seconds between the signs of life of a run, 30 at least; after three that are missed"
+        " it counts as crashed; default %(default)s",
+    )
+    setup.set_defaults(command=_setup)
     return parser
 
 
@@ -99,6 +116,17 @@ def _predict(arguments: argparse.Namespace) -> int:
     from pipelines.predict import predict
 
     for line in predict(Path.cwd(), arguments.text, arguments.model):
+        print(line)
+    return 0
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    from pipelines import server
+
+    server.require()
+    from pipelines.setup import setup
+
+    for line in setup(arguments.heartbeat_s):
         print(line)
     return 0
 

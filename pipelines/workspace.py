@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from dvc.config import Config, ConfigError, merge
@@ -17,6 +18,7 @@ from stages.errors import StageError
 from stages.params import Params, read
 
 NAMED_FILES = 10
+Values = dict[str, Any]  # of params.yaml, or some of them
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,18 @@ class Workspace:
     params_sha256: str
 
 
-def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
+def create(
+    project: Path,
+    overlays: list[Path],
+    dirty: bool,
+    ref: str | None = None,
+    overrides: Values | None = None,
+) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
-    The overlays are merged over params.yaml in turn and checked. The workspace shares the
+    With `ref`, a branch, tag or commit that is fetched first, it is that one's files, and the
+    working tree may hold what it will. The overlays, and `overrides` as the last one, are merged
+    over params.yaml in turn and checked. The workspace shares the
     project's DVC cache. Either it is whole or nothing is left.
 
     Raises:
@@ -51,7 +61,9 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
     project = project.resolve()
     require_project(project)
     head = git.commit(project)
-    if not dirty:
+    if ref:
+        head = git.resolve(project, ref)
+    elif not dirty:
         _refuse_uncommitted(project, head)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path = project / ".runs" / run_id
@@ -64,7 +76,7 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
             git.check_out(project, head, partial, partial.with_suffix(".index"))
         if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
             shutil.copy2(project / "dvc.lock", partial)
-        _merge(overlays, partial / "params.yaml")
+        _merge(overlays, overrides or {}, partial / "params.yaml")
         _share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
@@ -103,13 +115,14 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         shutil.copy2(file, copy, follow_symlinks=False)
 
 
-def _merge(overlays: list[Path], path: Path) -> None:
-    about = " with ".join(["params.yaml", *map(str, overlays)])
+def _merge(overlays: list[Path], overrides: Values, path: Path) -> None:
+    given = ["the run's overrides"] if overrides else []
+    about = " with ".join(["params.yaml", *map(str, overlays), *given])
     try:
-        if overlays:
+        if overlays or overrides:
             values = _load(path)
-            for overlay in overlays:
-                merge(values, _load(overlay))
+            for overlay in [*map(_load, overlays), overrides]:
+                merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
         read(Params, path)
@@ -117,7 +130,7 @@ def _merge(overlays: list[Path], path: Path) -> None:
         raise PipelineError(str(error).replace(str(path), about)) from None
 
 
-def _load(layer: Path) -> dict[str, object]:
+def _load(layer: Path) -> Values:
     try:
         values = yaml.safe_load(layer.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,0 +1,79 @@
+"""The flows that prefect.yaml deploys and that train: `retrain` and `train-on-demand`.
+
+They run in the folder where the worker was started, the project's; what they run is `ref`'s. No
+parameter has a default here: prefect.yaml holds every number, and Prefect's form shows them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas import State
+from prefect.states import Failed
+from pydantic import Field
+
+from pipelines import messages, slot
+from pipelines.errors import PipelineError
+from pipelines.flow import Outcome, train
+
+Ref = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s-]\S*$",
+        title="Commit",
+        description="Branch, tag or commit to run; fetched at the start where there is a remote",
+        examples=["main"],
+    ),
+]
+Overrides = Annotated[
+    dict[str, dict[str, Any]],
+    Field(
+        title="Overrides",
+        description="Merged over params.yaml as the last overlay and checked before anything runs",
+        examples=[{"train": {"learning_rate": 0.0001}}],
+    ),
+]
+WaitMinutes = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=7 * 24 * 60,
+        title="Wait for the GPU, minutes",
+        description="How long to wait for the slot that all deployments share, before failing",
+    ),
+]
+Promote = Annotated[
+    bool,
+    Field(
+        title="Promote",
+        description="Whether the new version becomes the champion if it passes the gates",
+    ),
+]
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(ref: Ref, wait_minutes: WaitMinutes, promote: Promote) -> Outcome | State[Any]:
+    """Trains what stands at a branch, on a schedule."""
+    return _run(ref, {}, wait_minutes, promote)
+
+
+@flow(name="train-on-demand", persist_result=False)
+def train_on_demand(
+    ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes, promote: Promote
+) -> Outcome | State[Any]:
+    """Trains any commit, with other parameters if wanted."""
+    return _run(ref, overrides, wait_minutes, promote)
+
+
+def _run(
+    ref: str, overrides: dict[str, Any], wait_minutes: float, promote: bool
+) -> Outcome | State[Any]:
+    project = Path.cwd()
+    try:
+        with slot.gpu(wait_minutes):
+            outcome = train(project, [], ref=ref, overrides=overrides)
+    except PipelineError as error:
+        messages.failed(str(error))
+        return Failed(message=str(error), data=error)
+    messages.trained(outcome, project)
+    return outcome
