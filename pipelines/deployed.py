@@ -42,32 +42,23 @@ WaitMinutes = Annotated[
         description="How long to wait for the slot that all deployments share, before failing",
     ),
 ]
-Promote = Annotated[
-    bool,
-    Field(
-        title="Promote",
-        description="Whether the new version becomes the champion if it passes the gates",
-    ),
-]
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(ref: Ref, wait_minutes: WaitMinutes, promote: Promote) -> Outcome | State[Any]:
+def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
     """Trains what stands at a branch, on a schedule."""
-    return _run(ref, {}, wait_minutes, promote)
+    return _run(ref, {}, wait_minutes)
 
 
 @flow(name="train-on-demand", persist_result=False)
 def train_on_demand(
-    ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes, promote: Promote
+    ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes
 ) -> Outcome | State[Any]:
     """Trains any commit, with other parameters if wanted."""
-    return _run(ref, overrides, wait_minutes, promote)
+    return _run(ref, overrides, wait_minutes)
 
 
-def _run(
-    ref: str, overrides: dict[str, Any], wait_minutes: float, promote: bool
-) -> Outcome | State[Any]:
+def _run(ref: str, overrides: dict[str, Any], wait_minutes: float) -> Outcome | State[Any]:
     project = Path.cwd()
     try:
         with slot.gpu(wait_minutes):
@@ -76,4 +67,5 @@ def _run(
         messages.failed(str(error))
         return Failed(message=str(error), data=error)
     messages.trained(outcome, project)
+    # A promotion goes here: outside the slot, for gates that time the CPU.
     return outcome

@@ -1,6 +1,7 @@
 """What a deployed run leaves in Prefect for people to read: an artifact with a table."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
@@ -25,12 +26,17 @@ def trained(outcome: Outcome, project: Path) -> None:
     )
 
 
+def evaluated(said: str, figures: Mapping[str, Leaf]) -> None:
+    """The champion's scores of a night."""
+    _publish(said, scores(figures))
+
+
 def failed(message: str) -> None:
     """Why a run failed."""
     _publish(f"{registry.MODEL}: failed", f"```text\n{message}\n```")
 
 
-def scores(figures: dict[str, Leaf]) -> str:
+def scores(figures: Mapping[str, Leaf]) -> str:
     """A Markdown table of test scores: all entities, then each type."""
     lines = [f"| | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     for row in [key.removesuffix(".f1") for key in figures if key.endswith(".f1")]:

@@ -76,7 +76,7 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     state = ended(client, second.id)
     assert (state.name, state.message) == ("Cancelled", "Deployment concurrency limit reached.")
     on_demand = client.read_deployment_by_name("train-on-demand/train-on-demand")
-    third = client.create_flow_run_from_deployment(on_demand.id, {"wait_minutes": 0.02})
+    third = client.create_flow_run_from_deployment(on_demand.id, parameters={"wait_minutes": 0.02})
     state = ended(client, third.id)
     assert state.is_failed()
     assert state.message == (
@@ -113,14 +113,14 @@ def test_every_parameter_is_a_field_of_the_form_with_checks(client) -> None:
     on_demand = client.read_deployment_by_name("train-on-demand/train-on-demand")
     fields = on_demand.parameter_openapi_schema["properties"]
     assert {name: field["type"] for name, field in fields.items()} == {
-        "ref": "string", "overrides": "object", "wait_minutes": "number", "promote": "boolean",
+        "ref": "string", "overrides": "object", "wait_minutes": "number",
     }  # fmt: skip
     assert all(field["description"] and field["title"] for field in fields.values())
     assert fields["wait_minutes"]["exclusiveMinimum"] == 0
     assert set(on_demand.parameters) == set(fields)
     for wrong in ({"wait_minutes": -1}, {"ref": "--upload-pack=x"}, {"overrides": {"train": 1}}):
         with pytest.raises(PrefectHTTPStatusError, match="409"):
-            client.create_flow_run_from_deployment(on_demand.id, wrong)
+            client.create_flow_run_from_deployment(on_demand.id, parameters=wrong)
 
 
 @pytest.mark.slow  # Prefect sends no heartbeat more often than each 30 s, and three are awaited
