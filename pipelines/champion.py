@@ -27,20 +27,18 @@ from stages.ner.metrics import strict_scores
 ALIGNED = Path("data", "aligned")  # as dvc.yaml has it; `align` writes it
 CALL_BYTES = 2**18  # of texts on one command line; Linux takes 2 MiB
 
-F1Min = Annotated[
-    float,
-    Field(
-        ge=0,
-        le=1,
-        title="F1 floor",
-        description="Below it, over all types on the test split, the run fails, which alerts",
-    ),
-]
+F1Min = Annotated[float, Field(ge=0, le=1)]
 
 
 @flow(name="evaluate-champion", persist_result=False)
 def evaluate_champion(ref: Ref, f1_min: F1Min, wait_minutes: WaitMinutes) -> State[Any]:
-    """Scores the champion on the test data of a branch, every night."""
+    """Scores the champion on the test data of a branch, every night.
+
+    Args:
+        ref: Branch, tag or commit of the test data; fetched at the start where there is a remote.
+        f1_min: Below it, over all types on the test split, the run fails, which alerts.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
     project = Path.cwd()
     try:
         with slot.gpu(wait_minutes):

@@ -16,37 +16,22 @@ from pipelines import messages, slot
 from pipelines.errors import PipelineError
 from pipelines.flow import Outcome, train
 
-Ref = Annotated[
-    str,
-    Field(
-        pattern=r"^[^\s-]\S*$",
-        title="Commit",
-        description="Branch, tag or commit to run; fetched at the start where there is a remote",
-        examples=["main"],
-    ),
-]
+# Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
+Ref = Annotated[str, Field(pattern=r"^[^\s-]\S*$", examples=["main"])]
 Overrides = Annotated[
-    dict[str, dict[str, Any]],
-    Field(
-        title="Overrides",
-        description="Merged over params.yaml as the last overlay and checked before anything runs",
-        examples=[{"train": {"learning_rate": 0.0001}}],
-    ),
+    dict[str, dict[str, Any]], Field(examples=[{"train": {"learning_rate": 0.0001}}])
 ]
-WaitMinutes = Annotated[
-    float,
-    Field(
-        gt=0,
-        le=7 * 24 * 60,
-        title="Wait for the GPU, minutes",
-        description="How long to wait for the slot that all deployments share, before failing",
-    ),
-]
+WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 
 
 @flow(name="retrain", persist_result=False)
 def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
-    """Trains what stands at a branch, on a schedule."""
+    """Trains what stands at a branch, on a schedule.
+
+    Args:
+        ref: Branch, tag or commit to run; fetched at the start where there is a remote.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
     return _run(ref, {}, wait_minutes)
 
 
@@ -54,7 +39,13 @@ def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
 def train_on_demand(
     ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes
 ) -> Outcome | State[Any]:
-    """Trains any commit, with other parameters if wanted."""
+    """Trains any commit, with other parameters if wanted.
+
+    Args:
+        ref: Branch, tag or commit to run; fetched at the start where there is a remote.
+        overrides: Merged over params.yaml as the last overlay, checked before anything runs.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
     return _run(ref, overrides, wait_minutes)
 
 

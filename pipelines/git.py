@@ -54,8 +54,8 @@ def resolve(project: Path, ref: str) -> str:
             return run(project, "rev-parse", *asked).strip()
         except PipelineError:
             continue
-    where = f"{remotes[0] if len(remotes) == 1 else 'the remote'} or here" if remotes else "here"
-    raise PipelineError(f"{ref} is no branch, tag or commit in {where}: correct ref, or push it")
+    where = f"at {remote} or here" if remotes else "here"
+    raise PipelineError(f"{ref} is no branch, tag or commit {where}: correct ref, or push it")
 
 
 def changes(project: Path) -> list[str]:
