@@ -47,6 +47,13 @@ def held(client) -> int:
     return client.read_global_concurrency_limit_by_name(slot.SLOT).active_slots
 
 
+def trains(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[-2:] == ["stage.py", "train"]
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
 def runs_of(client, deployment) -> list:
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
@@ -129,14 +136,14 @@ def test_a_killed_worker_does_not_block_the_next_run(deployed: Deployed, client,
     params = deployed.project / "params.yaml"
     params.write_text(params.read_text().replace("seed: 42", "seed: 43"))
     commit(deployed.project)
+    until(lambda: held(client), lambda slots: slots == 0, 150)
     run = client.create_flow_run_from_deployment(retrain.id)
-    until(lambda: held(client), lambda slots: slots == 1)
-    below = psutil.Process(deployed.worker.pid).children(recursive=True)
-    wait_for(lambda: any("stage.py" in " ".join(p.cmdline()) for p in
-                         psutil.Process(deployed.worker.pid).children(recursive=True)
-                         if not gone(p.pid)), "train runs", 90)  # fmt: skip
+    worker = psutil.Process(deployed.worker.pid)
+    wait_for(lambda: any(map(trains, worker.children(recursive=True))), "train runs", 120)
+    below = worker.children(recursive=True)
     os.killpg(below[0].pid, signal.SIGKILL)
-    for process in below:  # and what has a group of its own, as when the host dies
+    # A flow run has a group of its own and would go on to its end; this is the death of the host.
+    for process in below:
         if not gone(process.pid):
             process.kill()
     deployed.worker.communicate()
