@@ -26,13 +26,13 @@ WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 
 @flow(name="retrain", persist_result=False)
 def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
-    """Trains what stands at a branch, on a schedule.
+    """Trains what stands at a branch, with unpinned sources as they are now, on a schedule.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
-    return _run(ref, {}, wait_minutes)
+    return _run(ref, {}, wait_minutes, refetch=True)
 
 
 @flow(name="train-on-demand", persist_result=False)
@@ -49,11 +49,13 @@ def train_on_demand(
     return _run(ref, overrides, wait_minutes)
 
 
-def _run(ref: str, overrides: dict[str, Any], wait_minutes: float) -> Outcome | State[Any]:
+def _run(
+    ref: str, overrides: dict[str, Any], wait_minutes: float, refetch: bool = False
+) -> Outcome | State[Any]:
     project = Path.cwd()
     try:
         with slot.gpu(wait_minutes):
-            outcome = train(project, [], ref=ref, overrides=overrides)
+            outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
     except PipelineError as error:
         messages.failed(str(error))
         return Failed(message=str(error), data=error)

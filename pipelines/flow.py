@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipelines.errors import PipelineError, StageFailed
 from pipelines.figures import Leaf
 from pipelines.tracking import Logged
 from pipelines.workspace import Values, Workspace
+from stages.params import UNPINNED, Download, read
 
 RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
 RETRY_AFTER_S = 10.0
@@ -64,6 +66,7 @@ def train(
     dirty: bool = False,
     ref: str | None = None,
     overrides: Values | None = None,
+    refetch: bool = False,
 ) -> Outcome:
     """What every flow that trains does: the stages in a workspace of their own, then MLflow.
 
@@ -73,6 +76,7 @@ def train(
         dirty: Run the working tree as it is.
         ref: Branch, tag or commit to run instead of HEAD, fetched first.
         overrides: The last overlay.
+        refetch: Ask the sources again that are unpinned; else what DVC has of them is good enough.
 
     Raises:
         PipelineError: whatever went wrong, in a sentence.
@@ -81,14 +85,17 @@ def train(
     tracking.check(project)
     made = workspace.create(project, params, dirty, ref, overrides)
     get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
-    run_stages(made.path, dvc.stages(made.path))
+    again = {"download"} if refetch and _is_unpinned(made.path) else set()
+    run_stages(made.path, dvc.stages(made.path), again)
     logged = _log(project, made, flow_run.get_id())
     leaves = figures.leaves(dvc.reports(made.path))
     return Outcome(made.path, leaves, logged, time.monotonic() - started)
 
 
-def run_stages(path: Path, stages: list[dvc.Stage]) -> None:
+def run_stages(path: Path, stages: list[dvc.Stage], again: Collection[str] = ()) -> None:
     """One at a time, as DVC is made for; each knows those that it reads from.
+
+    Those in `again` run although DVC has their outs.
 
     Raises:
         StageFailed: by the first that fails.
@@ -104,14 +111,21 @@ def run_stages(path: Path, stages: list[dvc.Stage]) -> None:
             persist_result=False,
         )(_repro)
         upstream = [states[name] for name in stage.upstream]
-        states[stage.name] = run(path, stage.name, return_state=True, wait_for=upstream)
+        states[stage.name] = run(
+            path, stage.name, stage.name in again, return_state=True, wait_for=upstream
+        )
         states[stage.name].result()
 
 
-def _repro(path: Path, stage: str) -> State[StageFailed | None]:
+def _is_unpinned(path: Path) -> bool:
+    params = read(Download, path / "params.yaml")
+    return any(source.sha256 == UNPINNED for source in (params.train, params.test))
+
+
+def _repro(path: Path, stage: str, force: bool) -> State[StageFailed | None]:
     log = get_run_logger()
     try:
-        ran = dvc.repro(path, stage, log.info)
+        ran = dvc.repro(path, stage, log.info, force)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
     # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
