@@ -111,6 +111,7 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
     [
         ((), ("run", "predict")),
         (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
+        (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
         (("predict",), ("TEXT", "--model URI", "@challenger")),
     ],
 )
