@@ -73,7 +73,8 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     [made] = client.create_deployment_schedules(retrain.id, [(often, True)])
     try:
         [run] = until(
-            lambda: [r for r in runs_of(client, retrain) if r.start_time], lambda found: found
+            lambda: [r for r in runs_of(client, retrain) if r.state.is_running()],
+            lambda found: found,
         )
         assert run.auto_scheduled
         assert run.expected_start_time >= soon - timedelta(seconds=1)
