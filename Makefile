@@ -27,7 +27,10 @@ bench-serving: environment ## Latency and throughput of the registered model, se
 lock: environment ## Make constraints.txt again, versions kept where they still fit
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
 
+deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
+	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
+
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock environment
+.PHONY: help run test test-all lint bench-serving lock deploy environment

@@ -90,6 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.set_defaults(command=_predict)
     promote_command.add(commands)
+
+    setup = commands.add_parser(
+        "setup",
+        help="make what the deployments need on the Prefect server",
+        description="Makes the work pool, the one GPU slot and the automation that marks runs of"
+        " dead workers as crashed, on the server that PREFECT_API_URL or the Prefect profile names."
+        " Again, it changes only what differs.",
+    )
+    setup.add_argument(
+        "--heartbeat-s",
+        metavar="N",
+        type=int,
+        default=60,
+        help="seconds between the signs of life of a run, 30 at least; after three that are missed"
+        " it counts as crashed; default %(default)s",
+    )
+    setup.set_defaults(command=_setup)
     return parser
 
 
@@ -131,6 +148,17 @@ def _predict(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:  # `| head`: nobody reads on, and Python must not flush at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    return 0
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    from pipelines import server
+
+    server.require()
+    from pipelines.setup import setup
+
+    for line in setup(arguments.heartbeat_s):
+        print(line)
     return 0
 
 

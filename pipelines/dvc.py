@@ -108,10 +108,10 @@ def cached(project: Path, md5: str) -> Path:
     return path
 
 
-def repro(workspace: Path, stage: str, on_line: Callable[[str], None]) -> bool:
+def repro(workspace: Path, stage: str, on_line: Callable[[str], None], force: bool = False) -> bool:
     """Reproduces `stage` alone; every line that it prints goes to `on_line` at once.
 
-    However this is left, no process stays behind.
+    With `force` it runs although DVC has its outs. However this is left, no process stays behind.
 
     Returns:
         Whether it ran; False where DVC had its outs already.
@@ -120,6 +120,7 @@ def repro(workspace: Path, stage: str, on_line: Callable[[str], None]) -> bool:
         StageFailed: if it ended with an error.
     """
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    command += ["--force"] if force else []
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran = False
     process = supervise.start(command, cwd=workspace, env=_environment())

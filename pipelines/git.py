@@ -1,4 +1,7 @@
-"""What Git is asked; nothing in the user's repository is written, not even the index."""
+"""What Git is asked; nothing in the user's tree is written, not even the index.
+
+`resolve` alone writes below .git: what it fetches.
+"""
 
 import os
 import shutil
@@ -7,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
+
+RUN_S = 600.0  # a remote that has stopped answering would hold a scheduled run, and so the next one
 
 
 def commit(project: Path) -> str | None:
@@ -26,6 +31,31 @@ def commit(project: Path) -> str | None:
         return run(project, "rev-parse", "--quiet", "--verify", "HEAD").strip()
     except PipelineError:
         return None
+
+
+def resolve(project: Path, ref: str) -> str:
+    """The commit of a branch, tag or commit id, fetched first where there is a remote.
+
+    The remote's branch is taken, not a local one of the same name that may be behind it.
+
+    Raises:
+        PipelineError: if the remote does not answer, or there is no such commit.
+    """
+    remotes = run(project, "remote").split()
+    names = [ref]
+    if remotes:
+        remote = "origin" if "origin" in remotes else remotes[0]
+        never_ask = {"GIT_TERMINAL_PROMPT": "0"}
+        run(project, "fetch", "--quiet", "--no-write-fetch-head", remote, **never_ask)
+        names = [f"refs/remotes/{remote}/{ref}", ref]
+    for name in names:
+        try:
+            asked = ("--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            return run(project, "rev-parse", *asked).strip()
+        except PipelineError:
+            continue
+    where = f"at {remote} or here" if remotes else "here"
+    raise PipelineError(f"{ref} is no branch, tag or commit {where}: correct ref, or push it")
 
 
 def changes(project: Path) -> list[str]:
@@ -88,7 +118,12 @@ def run(folder: Path, *arguments: str, **env: str) -> str:
             env={**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **env},
             check=True,
             capture_output=True,
+            timeout=RUN_S,
         )
+    except subprocess.TimeoutExpired:
+        raise PipelineError(
+            f"git {arguments[0]} was ended after {RUN_S:.0f} s without an end: try it by hand"
+        ) from None
     except FileNotFoundError:
         raise PipelineError("git is not installed, or not on PATH") from None
     except subprocess.CalledProcessError as error:

@@ -14,7 +14,11 @@ from pipelines import supervise
 from pipelines.errors import PipelineError
 
 START_S = 120.0
-QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 def start(project: Path) -> None:
@@ -63,6 +67,18 @@ def start(project: Path) -> None:
         time.sleep(0.1)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # or each run would print a link that leads nowhere
+
+
+def require() -> None:
+    """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
+    theirs = _configured()
+    if not theirs:
+        raise PipelineError(
+            "Deployments need a Prefect server that stays: start one with `prefect server start`"
+            " and set PREFECT_API_URL (docs/operations.md)"
+        )
+    if not answers(f"{theirs}/health"):
+        raise PipelineError(f"Prefect's server at {theirs} does not answer: start it")
 
 
 def answers(url: str) -> bool:

@@ -55,7 +55,7 @@ def check(project: Path) -> None:
     kept = {key: os.environ.get(key) for key in REACH}
     os.environ.update({key: value for key, value in REACH.items() if not kept[key]})
     try:
-        _experiment(connect(project), project)
+        experiment(connect(project), project)
     except MlflowException as error:
         words = " ".join(str(error).split())
         raise PipelineError(
@@ -91,7 +91,7 @@ def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None)
     client = connect(project)
     dvc_lock = lock_sha256(made.path / "dvc.lock")
     with _one_at_a_time(project):
-        experiment_id = _experiment(client, project)
+        experiment_id = experiment(client, project)
         runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
         for run in (run for run in runs if "log_complete" in run.data.tags):
             version = registry.version_of(client, dvc_lock) or registry.register(client, run)
@@ -118,15 +118,16 @@ def lock_sha256(path: Path) -> str:
     return hashlib.sha256(json.dumps(lock, sort_keys=True).encode()).hexdigest()
 
 
-def _experiment(client: MlflowClient, project: Path) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
+def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> str:
+    """The id of the experiment, which is made if there is none."""
+    found = client.get_experiment_by_name(name)
     if found is None:
         # A server decides itself where artifacts go.
         beside = (project / "mlartifacts").resolve().as_uri()
         location = None if os.environ.get("MLFLOW_TRACKING_URI") else beside
-        return str(client.create_experiment(EXPERIMENT, location))
+        return str(client.create_experiment(name, location))
     if found.lifecycle_stage != "active":
-        raise MlflowException(f"experiment {EXPERIMENT} is deleted: `mlflow experiments restore`")
+        raise MlflowException(f"experiment {name} is deleted: `mlflow experiments restore`")
     return str(found.experiment_id)
 
 

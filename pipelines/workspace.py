@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from dvc.config import Config, ConfigError, merge
@@ -18,6 +19,7 @@ from stages.errors import StageError
 from stages.params import Params, read
 
 NAMED_FILES = 10
+Values = dict[str, Any]  # of params.yaml, or some of them
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,18 @@ class Workspace:
     params_sha256: str
 
 
-def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
+def create(
+    project: Path,
+    overlays: list[Path],
+    dirty: bool,
+    ref: str | None = None,
+    overrides: Values | None = None,
+) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
-    The overlays are merged over params.yaml in turn and checked. The workspace shares the
+    With `ref`, a branch, tag or commit that is fetched first, it is that one's files, and the
+    working tree may hold what it will. The overlays, and `overrides` as the last one, are merged
+    over params.yaml in turn and checked. The workspace shares the
     project's DVC cache. Either it is whole or nothing is left.
 
     Raises:
@@ -52,7 +62,9 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
     project = project.resolve()
     require_project(project)
     head = git.commit(project)
-    if not dirty:
+    if ref:
+        head = git.resolve(project, ref)
+    elif not dirty:
         _refuse_uncommitted(project, head)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path = project / ".runs" / run_id
@@ -65,7 +77,7 @@ def create(project: Path, overlays: list[Path], dirty: bool) -> Workspace:
             git.check_out(project, head, partial, partial.with_suffix(".index"))
         if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
             shutil.copy2(project / "dvc.lock", partial)
-        merge_params(overlays, partial / "params.yaml")
+        merge_params(overlays, partial / "params.yaml", overrides)
         _share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
@@ -83,8 +95,8 @@ def require_project(folder: Path) -> None:
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
 
 
-def merge_params(overlays: list[Path], path: Path) -> Promote:
-    """Merges the overlays in turn over the params.yaml `path`, and checks every section.
+def merge_params(overlays: list[Path], path: Path, overrides: Values | None = None) -> Promote:
+    """Merges the overlays, then `overrides`, over the params.yaml `path`, and checks every section.
 
     Returns:
         The section that is not a stage's.
@@ -92,12 +104,13 @@ def merge_params(overlays: list[Path], path: Path) -> Promote:
     Raises:
         PipelineError: naming each wrong key of the result.
     """
-    about = " with ".join(["params.yaml", *map(str, overlays)])
+    given = ["the run's overrides"] if overrides else []
+    about = " with ".join(["params.yaml", *map(str, overlays), *given])
     try:
-        if overlays:
+        if overlays or overrides:
             values = _load(path)
-            for overlay in overlays:
-                merge(values, _load(overlay))
+            for overlay in [*map(_load, overlays), overrides or {}]:
+                merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
         read(Params, path)
@@ -127,7 +140,7 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         shutil.copy2(file, copy, follow_symlinks=False)
 
 
-def _load(layer: Path) -> dict[str, object]:
+def _load(layer: Path) -> Values:
     try:
         values = yaml.safe_load(layer.read_text(encoding="utf-8"))
     except OSError as error:

@@ -15,6 +15,7 @@ Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Device = Literal["auto", "cpu", "cuda"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
 Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
 
 
@@ -33,12 +34,16 @@ class Source(Section):
     )
     bytes: Positive | None = Field(description="Size")
     git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")
-    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the content")
+    sha256: str | None = Field(
+        pattern=f"^([0-9a-f]{{64}}|{UNPINNED})$", description=f"Of the content, or {UNPINNED}"
+    )
 
     @model_validator(mode="after")
     def _has_a_hash(self) -> Self:
         if not (self.git_blob or self.sha256):
             raise ValueError("needs git_blob or sha256: a source without either cannot be checked")
+        if self.sha256 == UNPINNED and (self.git_blob or self.bytes):
+            raise ValueError(f"is {UNPINNED}, so bytes and git_blob must be null")
         return self
 
 

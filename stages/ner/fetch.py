@@ -12,7 +12,7 @@ import httpx
 
 from stages.errors import StageError
 from stages.ner.transfer import HTML, Partial, is_html, transfer, tries
-from stages.params import Source, expanded
+from stages.params import UNPINNED, Source, expanded
 from stages.progress import progress
 
 CHUNK_BYTES = 1 << 20
@@ -28,6 +28,8 @@ def fetch(
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Writes to `path` what the first of `source.sources` gives that passes the checks.
+
+    What is unpinned passes if it came whole.
 
     What came before a transfer was cut off is kept: the next attempt, at the same mirror or the
     next, asks for the rest. What was put together like that and fails its checks is fetched anew.
@@ -88,6 +90,10 @@ def _from_http(
     for _ in tries(attempts):
         resumed = partial.held_bytes > 0
         cause = transfer(client, address, partial, timeout_s)
+        if cause and source.sha256 == UNPINNED:
+            # Without a check a part would pass for the whole, or be continued by something newer.
+            partial.path.unlink(missing_ok=True)
+            continue
         mismatch = _mismatch(partial, source)
         if not mismatch:
             return
@@ -137,7 +143,7 @@ def _mismatch(partial: Partial, source: Source) -> str:
         mismatch = ", ".join(
             f"has {check} {content[check]}, expected {expected}"
             for check, expected in (("git_blob", source.git_blob), ("sha256", source.sha256))
-            if expected not in (None, content[check])
+            if expected not in (None, UNPINNED, content[check])
         )
     with partial.path.open("rb") as file:
         return HTML if mismatch and is_html(file.read(200)) else mismatch

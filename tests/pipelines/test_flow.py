@@ -105,6 +105,24 @@ def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> No
     assert tries.read_text().split() == ["download", "download", "download", "align"]
 
 
+def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_path) -> None:
+    from prefect import flow
+
+    from pipelines.flow import train
+
+    shutil.copy(empty_mlflow, project)
+    asked, stage = tmp_path / "asked", project / "stage.py"
+    count = f"    open({str(asked)!r}, 'a').write('x')\ndef align"
+    stage.write_text(stage.read_text().replace("def align", count))
+    commit(project)
+    source = {"bytes": None, "git_blob": None, "sha256": "unpinned"}
+    overrides = {"download": {"train": source}}
+    retrain = flow(name="again", persist_result=False)(train)
+    for refetch, times in ((True, 1), (True, 2), (False, 2)):
+        retrain(project, [], overrides=overrides, refetch=refetch)
+        assert len(asked.read_text()) == times
+
+
 def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, monkeypatch) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)

@@ -113,6 +113,7 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
         ((), ("run", "predict")),
         (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
         (("predict",), ("TEXT", "--input FILE", "--output FILE", "--model URI", "@challenger")),
+        (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
     ],
 )
 def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) -> None:

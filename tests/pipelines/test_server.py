@@ -56,3 +56,20 @@ def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
     said = "Uncommitted changes in stage.py: commit them, or run them as they are with --dirty"
     assert done.stderr.splitlines()[-1] == said
     assert "Traceback" not in done.stderr
+
+
+def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^Deployments need a Prefect server that stays"):
+        server.require()
+    url = f"http://127.0.0.1:{closed_port()}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(PipelineError, match=f"^Prefect's server at {url} does not answer"):
+        server.require()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_heartbeat_that_prefect_would_not_send_is_refused() -> None:
+    from pipelines.setup import setup
+
+    with pytest.raises(PipelineError, match=r"^--heartbeat-s is 29; Prefect sends one every 30 s"):
+        setup(29)

@@ -25,6 +25,17 @@ def test_redirect_gives_the_token_to_nobody_else(get, mirror, mirror_2):
     assert [asked["Authorization"] for asked in mirror_2.headers] == [None]
 
 
+UNPINNED = {"bytes": None, "git_blob": None, "sha256": "unpinned"}
+
+
+def test_unpinned_is_what_came_whole_and_never_put_together(get, mirror, mirror_2):
+    cut = mirror.put("/train", b"older" * 100, cuts=[100, 200])
+    whole = mirror_2.put("/train", BODY)
+    assert get(cut, whole, **UNPINNED)["mirror"] == whole
+    assert mirror.requests == [("/train", None)] * 2
+    assert mirror_2.requests == [("/train", None)]
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_is_asked_again(get, mirror, status):
     address = mirror.put("/train", b"", status=status)

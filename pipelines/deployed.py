@@ -1,0 +1,64 @@
+"""The flows that prefect.yaml deploys and that train: `retrain` and `train-on-demand`.
+
+They run in the folder where the worker was started, the project's; what they run is `ref`'s. No
+parameter has a default here: prefect.yaml holds every number, and Prefect's form shows them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas import State
+from prefect.states import Failed
+from pydantic import Field
+
+from pipelines import messages, slot
+from pipelines.errors import PipelineError
+from pipelines.flow import Outcome, train
+
+# Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
+Ref = Annotated[str, Field(pattern=r"^[^\s-]\S*$", examples=["main"])]
+Overrides = Annotated[
+    dict[str, dict[str, Any]], Field(examples=[{"train": {"learning_rate": 0.0001}}])
+]
+WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
+    """Trains what stands at a branch, with unpinned sources as they are now, on a schedule.
+
+    Args:
+        ref: Branch, tag or commit to run; fetched at the start where there is a remote.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
+    return _run(ref, {}, wait_minutes, refetch=True)
+
+
+@flow(name="train-on-demand", persist_result=False)
+def train_on_demand(
+    ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes
+) -> Outcome | State[Any]:
+    """Trains any commit, with other parameters if wanted.
+
+    Args:
+        ref: Branch, tag or commit to run; fetched at the start where there is a remote.
+        overrides: Merged over params.yaml as the last overlay, checked before anything runs.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
+    return _run(ref, overrides, wait_minutes)
+
+
+def _run(
+    ref: str, overrides: dict[str, Any], wait_minutes: float, refetch: bool = False
+) -> Outcome | State[Any]:
+    project = Path.cwd()
+    try:
+        with slot.gpu(wait_minutes):
+            outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
+    except PipelineError as error:
+        messages.failed(str(error))
+        return Failed(message=str(error), data=error)
+    messages.trained(outcome, project)
+    # A promotion goes here: outside the slot, for gates that time the CPU.
+    return outcome
