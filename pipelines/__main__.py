@@ -58,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    log = commands.add_parser(
+        "log",
+        help="log a run whose stages are done and that MLflow did not take",
+        description="Logs to MLflow what the stages of a run wrote, and registers the model, as"
+        " `run` would have done. What is logged already is not logged again.",
+    )
+    log.add_argument("run", metavar="RUN", help="the folder's name in .runs, or how it begins")
+    log.set_defaults(command=_log)
+
     predict = commands.add_parser(
         "predict",
         help="print the entities of a text as JSON",
@@ -92,6 +101,14 @@ def _run(arguments: argparse.Namespace) -> int:
         print(state.message, file=sys.stderr)
         return 1
     summary.show(outcome, project)
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from pipelines import late
+
+    logged = late.log(Path.cwd(), arguments.run)
+    print(f"Run {logged.run_id} in MLflow, version {logged.version} of the model")
     return 0
 
 

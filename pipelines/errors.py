@@ -26,3 +26,11 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
     def __repr__(self) -> str:
         """Short, for Prefect's log, which holds the lines already."""
         return f"StageFailed({self.stage!r})"
+
+
+class StageTimeoutError(PipelineError):
+    """A stage that was ended because its time was over."""
+
+
+class RunCancelledError(PipelineError):
+    """A run that was ended because someone asked for it."""

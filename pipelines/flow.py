@@ -1,6 +1,7 @@
 """The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
 
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
-from pipelines import dvc, figures, tracking, workspace
-from pipelines.errors import PipelineError, StageFailed
+from pipelines import cancel, disk, dvc, figures, remote, settings, state, tracking, workspace
+from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.figures import Leaf
+from pipelines.settings import Run
 from pipelines.tracking import Logged
 from pipelines.workspace import Workspace
 
@@ -32,12 +34,14 @@ class Outcome:
         figures: Every single value of the JSON reports, as `test.PER.f1`.
         logged: Where MLflow has it.
         seconds: It took.
+        warning: What the user should see to although all is done; None if nothing.
     """
 
     workspace: Path
     figures: dict[str, Leaf]
     logged: Logged
     seconds: float
+    warning: str | None = None
 
 
 @flow(name="msra-ner", persist_result=False)
@@ -54,57 +58,78 @@ def msra_ner(
     started = time.monotonic()
     log = get_run_logger()
     try:
+        state.sweep(project)
         tracking.check(project)
-        made = workspace.create(project, params or [], dirty)
+        made = workspace.create(project, params or [], dirty, flow_run.get_id())
         log.info("Workspace %s", made.path)
-        _run_stages(made.path)
-        logged = _log(project, made, flow_run.get_id())
+        with state.running(made.path):
+            run = settings.read_run(made.path / "params.yaml")
+            disk.require(project, run.free_disk_gb)
+            with cancel.watched() as cancelled:
+                _run_stages(made.path, run, cancelled)
+            state.mark(made.path, "running", state.STAGES_DONE)
+            warning = remote.push(made.path)
+            if warning:
+                log.warning(warning)
+            logged = _log(project, made)
+    except RunCancelledError as error:
+        return Cancelled(message=str(error), data=error)
     except PipelineError as error:
         # Returned, not raised: Prefect would put a traceback before what the user has to read.
         return Failed(message=str(error), data=error)
     leaves = figures.leaves(dvc.reports(made.path))
-    return Outcome(made.path, leaves, logged, time.monotonic() - started)
+    return Outcome(made.path, leaves, logged, time.monotonic() - started, warning)
 
 
-def _run_stages(path: Path) -> None:
+def _run_stages(path: Path, settings: Run, cancelled: threading.Event) -> None:
     """One at a time, as DVC is made for; each knows those that it reads from.
 
     Raises:
-        StageFailed: by the first that fails.
+        PipelineError: by the first that fails, lasts too long or is cancelled.
     """
     states: dict[str, State] = {}
     for stage in dvc.stages(path):
+        if cancelled.is_set():
+            raise RunCancelledError(f"Cancelled before stage {stage.name}")
         run = task(
             name=stage.name,
             task_run_name=stage.name,
             retries=RETRIES.get(stage.name, 0),
             retry_delay_seconds=RETRY_AFTER_S,
+            retry_condition_fn=lambda _task, _run, state: state.name == "Failed",
             cache_policy=NO_CACHE,  # DVC is the cache
             persist_result=False,
         )(_repro)
         upstream = [states[name] for name in stage.upstream]
-        states[stage.name] = run(path, stage.name, return_state=True, wait_for=upstream)
+        parameters = (path, stage.name, settings.timeout_s(stage.name), cancelled)
+        states[stage.name] = run(*parameters, return_state=True, wait_for=upstream)
         states[stage.name].result()
 
 
-def _repro(path: Path, stage: str) -> State[StageFailed | None]:
+def _repro(
+    path: Path, stage: str, timeout_s: float | None, cancelled: threading.Event
+) -> State[PipelineError | None]:
     log = get_run_logger()
     try:
-        ran = dvc.repro(path, stage, log.info)
+        ran = dvc.repro(path, stage, log.info, timeout_s, cancelled)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
+    except StageTimeoutError as error:
+        return Failed(name="TimedOut", message=str(error), data=error)
+    except RunCancelledError as error:
+        return Cancelled(message=str(error), data=error)
     # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
     return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
 
 
-def _log(project: Path, made: Workspace, flow_run_id: str | None) -> Logged:
+def _log(project: Path, made: Workspace) -> Logged:
     try:
-        return tracking.log_run(project, made, flow_run_id)
+        return tracking.log_run(project, made)
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())
         raise PipelineError(
-            f"All stages are done, but MLflow did not take the result ({words}): mend that and run"
-            " again, which only logs it"
+            f"All stages are done, but MLflow did not take the result ({words}): it is whole in"
+            f" {made.path}, and `python -m pipelines log {made.run_id}` logs it when that is mended"
         ) from None
 
 

@@ -78,7 +78,7 @@ def connect(project: Path) -> MlflowClient:
     return MlflowClient()
 
 
-def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None) -> Logged:
+def log_run(project: Path, made: "Workspace") -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
     A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
@@ -99,7 +99,7 @@ def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None)
         for run in filter(_abandoned, runs):
             registry.forget(client, run)
             client.delete_run(run.info.run_id)
-        tags = _tags(made, dvc_lock, prefect_run_id)
+        tags = _tags(made, dvc_lock)
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)
@@ -136,14 +136,14 @@ def _abandoned(run: Run) -> bool:
     return not running or run.data.tags.get("host") == platform.node()
 
 
-def _tags(made: "Workspace", dvc_lock: str, prefect_run_id: str | None) -> dict[str, str]:
+def _tags(made: "Workspace", dvc_lock: str) -> dict[str, str]:
     return {
         "commit": made.commit or "none",
         "mlflow.source.git.commit": made.commit or "none",
         "dirty": str(bool(made.dirty_diff)).lower(),
         "dvc_lock": dvc_lock,
         "params_sha256": made.params_sha256,
-        "prefect_run_id": prefect_run_id or "none",
+        "prefect_run_id": made.prefect_run_id or "none",
         "host": platform.node(),
         "workspace": made.run_id,
     }

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert "log_complete" not in interrupted.data.tags
     shutil.move(away, model)
 
-    logged = tracking.log_run(project, made, "prefect-id")
+    logged = tracking.log_run(project, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
     assert logged == tracking.Logged(run.info.run_id, "1", already_logged=False)
     assert run.info.run_id != interrupted.info.run_id
