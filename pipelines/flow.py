@@ -13,10 +13,10 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
-from pipelines import cancel, disk, dvc, figures, remote, settings, state, tracking, workspace
+from pipelines import cancel, disk, dvc, figures, remote, run_settings, state, tracking, workspace
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.figures import Leaf
-from pipelines.settings import Run
+from pipelines.run_settings import Run
 from pipelines.tracking import Logged
 from pipelines.workspace import Workspace
 
@@ -63,7 +63,7 @@ def msra_ner(
         made = workspace.create(project, params or [], dirty, flow_run.get_id())
         log.info("Workspace %s", made.path)
         with state.running(made.path):
-            run = settings.read_run(made.path / "params.yaml")
+            run = run_settings.read_run(made.path / "params.yaml")
             disk.require(project, run.free_disk_gb)
             with cancel.watched() as cancelled:
                 _run_stages(made.path, run, cancelled)

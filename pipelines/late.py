@@ -17,13 +17,7 @@ def log(project: Path, run_id: str) -> Logged:
     """
     state.sweep(project)
     made = workspace.find(project, run_id)
-    what = state.read(made.path)
-    if what is None or what.state not in ("unlogged", "complete"):
-        raise PipelineError(
-            f"{made.run_id} is {what.state if what else 'not begun'}"
-            f"{f' ({what.reason})' if what and what.reason else ''}: only a run whose stages are"
-            " all done can be logged"
-        )
+    state.require_done(made.path)
     tracking.check(project)
     try:
         logged = tracking.log_run(project, made)

@@ -82,6 +82,16 @@ def word(path: Path) -> Word | None:
     return state.state if state else None
 
 
+def require_done(path: Path) -> None:
+    """Raises a PipelineError if the stages of the workspace `path` are not all done."""
+    found = read(path)
+    if found is None or found.state not in ("unlogged", "complete"):
+        said = (
+            f"{found.state}{f' ({found.reason})' if found.reason else ''}" if found else "not begun"
+        )
+        raise PipelineError(f"Run {path.name} is {said}: its stages are not all done")
+
+
 def sweep(project: Path) -> None:
     """Marks the workspaces whose run was killed, which could not do it itself."""
     for path in workspace.all_of(project):

@@ -90,13 +90,13 @@ def log_run(project: Path, made: "Workspace") -> Logged:
     """
     client = connect(project)
     dvc_lock = lock_sha256(made.path / "dvc.lock")
-    with _one_at_a_time(project):
+    with one_at_a_time(project):
         experiment_id = _experiment(client, project)
         runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
         for run in (run for run in runs if "log_complete" in run.data.tags):
             version = registry.version_of(client, dvc_lock) or registry.register(client, run)
             return Logged(run.info.run_id, version, already_logged=True)
-        for run in filter(_abandoned, runs):
+        for run in filter(abandoned, runs):
             registry.forget(client, run)
             client.delete_run(run.info.run_id)
         tags = _tags(made, dvc_lock)
@@ -130,7 +130,7 @@ def _experiment(client: MlflowClient, project: Path) -> str:
     return str(found.experiment_id)
 
 
-def _abandoned(run: Run) -> bool:
+def abandoned(run: Run) -> bool:
     """Whether nobody logs to it any more: another host might, while it is running."""
     running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
     return not running or run.data.tags.get("host") == platform.node()
@@ -183,7 +183,7 @@ def _name(key: str) -> str:
 
 
 @contextmanager
-def _one_at_a_time(project: Path) -> Iterator[None]:
+def one_at_a_time(project: Path) -> Iterator[None]:
     """Two runs with the same result would else both find nothing and both log it."""
     (project / ".runs").mkdir(exist_ok=True)
     with (project / ".runs" / "log.lock").open("w") as file:

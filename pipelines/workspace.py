@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from dvc.config import Config, ConfigError, merge
 
-from pipelines import git, settings
+from pipelines import git, run_settings
 from pipelines.errors import PipelineError
 from stages.errors import StageError
 from stages.params import Params, read
@@ -144,7 +144,7 @@ def _merge(overlays: list[Path], path: Path) -> None:
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
         read(Params, path)
-        settings.read_run(path)
+        run_settings.read_run(path)
     except (StageError, PipelineError) as error:
         raise PipelineError(str(error).replace(str(path), about)) from None
 

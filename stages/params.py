@@ -148,7 +148,9 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     export: Export
-    run: dict[str, Any] = Field(description="No stage's: pipelines/settings.py says what is in it")
+    run: dict[str, Any] = Field(
+        description="No stage's: pipelines/run_settings.py says what is in it"
+    )
 
 
 S = TypeVar("S", bound=Section)
