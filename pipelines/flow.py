@@ -8,9 +8,11 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
 from pipelines import cancel, disk, dvc, figures, remote, run_settings, state, tracking, workspace
@@ -60,7 +62,8 @@ def msra_ner(
     try:
         state.sweep(project)
         tracking.check(project)
-        made = workspace.create(project, params or [], dirty, flow_run.get_id())
+        by = (flow_run.get_id(), _page())
+        made = workspace.create(project, params or [], dirty, *by)
         log.info("Workspace %s", made.path)
         with state.running(made.path):
             run = run_settings.read_run(made.path / "params.yaml")
@@ -72,6 +75,7 @@ def msra_ner(
             if warning:
                 log.warning(warning)
             logged = _log(project, made)
+        _link(project, logged)
     except RunCancelledError as error:
         return Cancelled(message=str(error), data=error)
     except PipelineError as error:
@@ -131,6 +135,19 @@ def _log(project: Path, made: Workspace) -> Logged:
             f"All stages are done, but MLflow did not take the result ({words}): it is whole in"
             f" {made.path}, and `python -m pipelines log {made.run_id}` logs it when that is mended"
         ) from None
+
+
+def _page() -> str | None:
+    """The address of this flow run's page; None where its server has none."""
+    return flow_run.get_flow_run_ui_url() if PREFECT_UI_URL.value() else None
+
+
+def _link(project: Path, logged: Logged) -> None:
+    """Shows in Prefect where MLflow has the result."""
+    where = tracking.page(project, logged) or f"run {logged.run_id}"
+    create_markdown_artifact(
+        f"MLflow: {where}\n\nVersion {logged.version} of the model", key="mlflow-run"
+    )
 
 
 def _without_none(record: logging.LogRecord) -> bool:

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 
-from pipelines import dvc, figures, registry
+from pipelines import dvc, figures, registry, surroundings
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
 
@@ -44,6 +44,15 @@ class Logged:
 def uri(project: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite beside the project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve()}/mlflow.db"
+
+
+def page(project: Path, logged: Logged) -> str | None:
+    """The address of the run's page; None where no server shows it."""
+    server = uri(project)
+    if not server.startswith("http"):
+        return None
+    run = connect(project).get_run(logged.run_id)
+    return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
 
 
 def check(project: Path) -> None:
@@ -99,7 +108,7 @@ def log_run(project: Path, made: "Workspace") -> Logged:
         for run in filter(abandoned, runs):
             registry.forget(client, run)
             client.delete_run(run.info.run_id)
-        tags = _tags(made, dvc_lock)
+        tags = {"dvc_lock": dvc_lock, **surroundings.tags(made)}
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)
@@ -136,19 +145,6 @@ def abandoned(run: Run) -> bool:
     return not running or run.data.tags.get("host") == platform.node()
 
 
-def _tags(made: "Workspace", dvc_lock: str) -> dict[str, str]:
-    return {
-        "commit": made.commit or "none",
-        "mlflow.source.git.commit": made.commit or "none",
-        "dirty": str(bool(made.dirty_diff)).lower(),
-        "dvc_lock": dvc_lock,
-        "params_sha256": made.params_sha256,
-        "prefect_run_id": made.prefect_run_id or "none",
-        "host": platform.node(),
-        "workspace": made.run_id,
-    }
-
-
 def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
     reports = dvc.reports(made.path)
     found: dict[str, Leaf] = figures.leaves(reports) | figures.measured(made.path / ".measured")
@@ -176,6 +172,8 @@ def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
         client.log_artifacts(run_id, str(made.path / ".measured"), "measured")
     if made.dirty_diff:
         client.log_text(run_id, made.dirty_diff, "dirty.diff")
+    client.log_text(run_id, surroundings.packages(), "packages.txt")
+    client.log_inputs(run_id, datasets=surroundings.datasets(made.path, made.commit))
 
 
 def _name(key: str) -> str:

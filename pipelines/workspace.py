@@ -32,6 +32,7 @@ class Workspace:
         dirty_diff: How they differ from it; empty if they don't.
         params_sha256: Of its params.yaml, overlays merged.
         prefect_run_id: Of the flow run that it was made for.
+        prefect_url: Of that flow run's page, where a server that has pages ran it.
     """
 
     path: Path
@@ -40,10 +41,15 @@ class Workspace:
     dirty_diff: str
     params_sha256: str
     prefect_run_id: str | None = None
+    prefect_url: str | None = None
 
 
 def create(
-    project: Path, overlays: list[Path], dirty: bool, prefect_run_id: str | None = None
+    project: Path,
+    overlays: list[Path],
+    dirty: bool,
+    prefect_run_id: str | None = None,
+    prefect_url: str | None = None,
 ) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
@@ -74,7 +80,8 @@ def create(
         share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
-        made = Workspace(path, run_id, head, dirty_diff, params_sha256, prefect_run_id)
+        by = (prefect_run_id, prefect_url)
+        made = Workspace(path, run_id, head, dirty_diff, params_sha256, *by)
         record = {key: value for key, value in asdict(made).items() if key != "path"}
         (partial / RECORD).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         partial.rename(path)

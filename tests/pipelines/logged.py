@@ -23,6 +23,7 @@ ARTIFACTS = {
     "dvc.lock",
     "dvc.yaml",
     "measured/train.json",
+    "packages.txt",
     "params.yaml",
     "reports/align.json",
     "reports/confusion.csv",

@@ -3,11 +3,12 @@
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipelines import late, registry, state, tracking, workspace
 from pipelines.errors import PipelineError
-from tests.pipelines.logged import runs, versions
+from tests.pipelines.logged import artifacts, runs, versions
 from tests.pipelines.standin import closed_port, commit
 from tests.pipelines.test_dvc import FIVE
 
@@ -47,9 +48,15 @@ def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_
     assert other.figures["test.PER.recall"] == 1.0
 
 
-def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
+def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
     with (project / "dvc.yaml").open("a") as file:
-        file.write("  compare:\n    cmd: echo compared\n    deps: [models/onnx]\n")
+        file.write(
+            "  compare:\n    cmd: echo '{\"gap\": 0.5}' > reports/compare.json\n"
+            "    deps: [models/onnx]\n    metrics: [reports/compare.json]\n"
+        )
+    in_the_way = f"{project / 'stage.py'}/store"
+    with (project / ".dvc" / "config").open("a") as file:
+        file.write(f"    remote = store\n['remote \"store\"']\n    url = {in_the_way}\n")
     commit(project)
     ended = run(project)
     found = task_runs(ended.state_details.flow_run_id)
@@ -63,6 +70,15 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
     assert {name: upstream.get(name, ()) for name in found} == expected
     spans = sorted((task.start_time, task.end_time) for task in found.values())
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    warning = ended.result().warning
+    assert warning.startswith("The outs were not pushed to the DVC remote store (")
+    assert "nothing is lost" in warning
+    [logged] = runs(tracking.connect(project))
+    assert logged.data.metrics["compare.gap"] == 0.5
+    assert "reports/compare.json" in artifacts(tracking.connect(project), logged.info.run_id)
+    wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
+    [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
+    assert f"run {logged.info.run_id}" in link["data"]
 
 
 def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from pipelines import figures, registry, tracking
@@ -61,6 +62,22 @@ def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
     assert tags["measured.train.device"] == "cpu"
     assert tags["export.cuda_validated"] == "false"
     assert tags["log_complete"] == "true"
+
+
+def test_the_data_is_an_input_with_its_hash(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    [made] = (path for path in (ran[0] / ".runs").glob("2*"))
+    [out] = yaml.safe_load((made / "dvc.lock").read_text())["stages"]["download"]["outs"]
+    [found] = run.inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("data/raw.txt", out["md5"])
+    assert json.loads(found.dataset.source)["commit"] == run.data.tags["commit"]
+
+
+def test_the_packages_are_those_that_ran_it(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    text = Path(client.download_artifacts(run.info.run_id, "packages.txt")).read_text()
+    assert f"mlflow=={mlflow.__version__}" in text.splitlines()
+    assert len(text.splitlines()) > 50
 
 
 def test_one_version_is_registered_with_the_figures_of_gates(ran, client: MlflowClient) -> None:
