@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
+from dvc.utils.serialize import load_yaml
 
 from pipelines import registry, state, tracking, tracking_old, workspace
 from pipelines.errors import PipelineError
@@ -103,4 +103,5 @@ def _md5(path: Path) -> str | None:
 
 
 def _load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    # As DVC reads and writes it: to YAML 1.1 its 5e-05 would be a text.
+    return load_yaml(str(path)) if path.is_file() else {}
