@@ -15,6 +15,7 @@ from pipelines.errors import PipelineError, RunCancelledError
 
 Word = Literal["running", "complete", "unlogged", "failed", "cancelled"]
 STAGES_DONE = "all stages are done"
+CTRL_C, SIGNAL = "ended by Ctrl-C", "ended by a signal"
 KILLED = "its process was killed, or the machine went down"
 
 
@@ -51,7 +52,7 @@ def running(path: Path) -> Iterator[None]:
             _end(path, "failed", words.partition("\n")[0])
             raise
         except BaseException as error:
-            _end(path, "cancelled", f"by {type(error).__name__}")
+            _end(path, "cancelled", CTRL_C if isinstance(error, KeyboardInterrupt) else SIGNAL)
             raise
         mark(path, "complete")
 

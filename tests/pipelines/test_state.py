@@ -32,8 +32,8 @@ def locks(path: Path) -> list[str]:
         (PipelineError("Stage x failed.\n its lines"), "failed", "Stage x failed."),
         (ValueError("odd"), "failed", "ValueError('odd')"),
         (RunCancelledError("Cancelled in stage x"), "cancelled", "Cancelled in stage x"),
-        (KeyboardInterrupt(), "cancelled", "by KeyboardInterrupt"),
-        (SystemExit(143), "cancelled", "by SystemExit"),
+        (KeyboardInterrupt(), "cancelled", "ended by Ctrl-C"),
+        (SystemExit(143), "cancelled", "ended by a signal"),
     ],
 )
 def test_each_end_is_marked_and_leaves_no_lock(path: Path, error, word, reason) -> None:
