@@ -15,7 +15,18 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
-from pipelines import cancel, disk, dvc, figures, remote, run_settings, state, tracking, workspace
+from pipelines import (
+    cancel,
+    disk,
+    dvc,
+    figures,
+    remote,
+    run_settings,
+    sampling,
+    state,
+    tracking,
+    workspace,
+)
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.figures import Leaf
 from pipelines.run_settings import Run
@@ -68,7 +79,7 @@ def msra_ner(
         with state.running(made.path):
             run = run_settings.read_run(made.path / "params.yaml")
             disk.require(project, run.free_disk_gb)
-            with cancel.watched() as cancelled:
+            with cancel.watched() as cancelled, sampling.into(made.path):
                 _run_stages(made.path, run, cancelled)
             state.mark(made.path, "running", state.STAGES_DONE)
             warning = remote.push(made.path)

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 
-from pipelines import dvc, figures, registry, surroundings
+from pipelines import dvc, figures, registry, sampling, surroundings
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
 
@@ -148,12 +148,14 @@ def abandoned(run: Run) -> bool:
 def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
     reports = dvc.reports(made.path)
     found: dict[str, Leaf] = figures.leaves(reports) | figures.measured(made.path / ".measured")
+    system = made.path / sampling.FILE
+    curves = {**reports, **({sampling.FILE.name: system} if system.is_file() else {})}
     now_ms = int(time.time() * 1000)
     metrics = [
         Metric(_name(key), value, now_ms, 0)
         for key, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
-    ] + [Metric(_name(key), value, now_ms, step) for key, value, step in figures.curves(reports)]
+    ] + [Metric(_name(key), value, now_ms, step) for key, value, step in figures.curves(curves)]
     params = [Param(k, v) for k, v in figures.params(made.path / "params.yaml").items()]
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])

@@ -35,6 +35,16 @@ ARTIFACTS = {
 }
 
 
+SYSTEM_CSV = "measured/system.csv"  # of a run by the flow
+
+
+def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that are the same on each machine; the others must be there."""
+    system = {key for key in metrics if key.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= system
+    return {key: value for key, value in metrics.items() if key not in system}
+
+
 def runs(client: MlflowClient) -> list:
     """The runs that are not deleted."""
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
