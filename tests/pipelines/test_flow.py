@@ -51,7 +51,7 @@ def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_
 def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
     with (project / "dvc.yaml").open("a") as file:
         file.write(
-            "  compare:\n    cmd: echo '{\"gap\": 0.5}' > reports/compare.json\n"
+            "  compare:\n    cmd: >-\n      echo '{\"gap\": 0.5}' > reports/compare.json\n"
             "    deps: [models/onnx]\n    metrics: [reports/compare.json]\n"
         )
     in_the_way = f"{project / 'stage.py'}/store"
