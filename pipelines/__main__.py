@@ -59,6 +59,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    log = commands.add_parser(
+        "log",
+        help="log a run whose stages are done and that MLflow did not take",
+        description="Logs to MLflow what the stages of a run wrote, and registers the model, as"
+        " `run` would have done. What is logged already is not logged again.",
+    )
+    log.add_argument("run", metavar="RUN", help="the folder's name in .runs, or how it begins")
+    log.set_defaults(command=_log)
+
+    bring = commands.add_parser(
+        "bring",
+        help="bring the dvc.lock of a run or a version into the working tree",
+        description="Writes dvc.lock, so that `dvc repro` here finds all stages done. Refused where"
+        " parameters, code or dvc.yaml here are not the run's.",
+    )
+    bring.add_argument("what", metavar="RUN|VERSION", help="a name in .runs, a version, an alias")
+    bring.add_argument("--params", action="store_true", help="write the run's params.yaml as well")
+    bring.set_defaults(command=_bring)
+
+    gc = commands.add_parser(
+        "gc",
+        help="delete old workspaces, DVC cache and MLflow runs",
+        description="Kept are: workspaces that run or are not logged yet, and the last complete and"
+        " the last failed ones, run.keep_workspaces of each; MLflow runs that a registered version"
+        " stands on; what the dvc.lock of a registered version, a kept workspace, the working tree,"
+        " a branch or a tag names in the cache. All else is deleted. To let go of a version's"
+        " files, delete the version first.",
+    )
+    gc.add_argument("--dry-run", action="store_true", help="say it only")
+    gc.set_defaults(command=_gc)
+
     predict = commands.add_parser(
         "predict",
         help="find the entities of texts, lines or a file",
@@ -128,6 +159,36 @@ def _run(arguments: argparse.Namespace) -> int:
         print(state.message, file=sys.stderr)
         return 1
     summary.show(outcome, project, arguments.params)
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from pipelines import late
+
+    logged = late.log(Path.cwd(), arguments.run)
+    print(f"Run {logged.run_id} in MLflow, version {logged.version} of the model")
+    return 0
+
+
+def _bring(arguments: argparse.Namespace) -> int:
+    from pipelines.bring import bring
+
+    names = bring(Path.cwd(), arguments.what, arguments.params)
+    print(f"Wrote {' and '.join(names)}; `dvc repro` finds all done (`dvc pull` first elsewhere)")
+    return 0
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from pipelines.prune import prune
+
+    pruned = prune(Path.cwd(), arguments.dry_run)
+    for about, names in (("workspace", pruned.workspaces), ("MLflow run", pruned.mlflow_runs)):
+        for name in names:
+            print(f"{about} {name}")
+    print(f"{pruned.cache_objects} objects of the DVC cache")
+    print("would be deleted" if arguments.dry_run else "deleted")
+    if pruned.left_alone:
+        print(f"The DVC cache was left alone: {pruned.left_alone}", file=sys.stderr)
     return 0
 
 

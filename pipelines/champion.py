@@ -9,16 +9,17 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from pipelines import dvc, messages, registry, slot, tracking, workspace
+from pipelines import dvc, messages, registry, slot, tracking
 from pipelines.deployed import Ref, WaitMinutes
 from pipelines.errors import PipelineError
-from pipelines.flow import run_stages
+from pipelines.flow import ended, in_workspace
+from pipelines.stage_tasks import run_stages
 from pipelines.tracking_champion import log_champion
 from stages.ner.aligned import Aligned, read_aligned
 from stages.ner.labels import Labels
@@ -45,7 +46,7 @@ def evaluate_champion(ref: Ref, f1_min: F1Min, wait_minutes: WaitMinutes) -> Sta
             version, scores = _score(project, ref)
     except PipelineError as error:
         messages.failed(str(error))
-        return Failed(message=str(error), data=error)
+        return ended(error)
     f1 = scores["test.f1"]
     low = f1 < f1_min
     said = f"{registry.MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
@@ -62,15 +63,14 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float]]:
     version = registry.by_alias(tracking.connect(project), "champion")
     if version is None:
         raise PipelineError(f"{registry.MODEL} has no champion yet: promote a version")
-    made = workspace.create(project, [], dirty=False, ref=ref)
-    get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
-    run_stages(made.path, _up_to(dvc.stages(made.path), "align"))
-    tags = Labels.read(made.path / ALIGNED).tags
-    split = read_aligned(made.path / ALIGNED / "test.parquet")
-    gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
-    found = strict_scores(gold, _predicted(project, version, split))
-    scores = {f"test.{key}": float(value) for key, value in _flat(found)}
-    log_champion(project, version, scores, made, flow_run.get_id())
+    with in_workspace(project, [], ref=ref) as made:
+        run_stages(made.path, _up_to(dvc.stages(made.path), "align"))
+        tags = Labels.read(made.path / ALIGNED).tags
+        split = read_aligned(made.path / ALIGNED / "test.parquet")
+        gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
+        found = strict_scores(gold, _predicted(project, version, split))
+        scores = {f"test.{key}": float(value) for key, value in _flat(found)}
+        log_champion(project, version, scores, made, flow_run.get_id())
     return version, scores
 
 

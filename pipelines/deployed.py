@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas import State
-from prefect.states import Failed
 from pydantic import Field
 
 from pipelines import messages, slot
 from pipelines.errors import PipelineError
-from pipelines.flow import Outcome, train
+from pipelines.flow import Outcome, ended, train
 
 # Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
 Ref = Annotated[str, Field(pattern=r"^[^\s-]\S*$", examples=["main"])]
@@ -58,7 +57,7 @@ def _run(
             outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
     except PipelineError as error:
         messages.failed(str(error))
-        return Failed(message=str(error), data=error)
+        return ended(error)
     messages.trained(outcome, project)
     # A promotion goes here: outside the slot, for gates that time the CPU.
     return outcome

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
 from pipelines import supervise
-from pipelines.errors import PipelineError, StageFailed
+from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 
 LAST_LINES = 15
 # What DVC says on its own behalf and a reader of a stage's log does not need.
@@ -108,32 +109,51 @@ def cached(project: Path, md5: str) -> Path:
     return path
 
 
-def repro(workspace: Path, stage: str, on_line: Callable[[str], None], force: bool = False) -> bool:
+def repro(
+    workspace: Path,
+    stage: str,
+    on_line: Callable[[str], None],
+    force: bool = False,
+    timeout_s: float | None = None,
+    cancelled: threading.Event | None = None,
+) -> bool:
     """Reproduces `stage` alone; every line that it prints goes to `on_line` at once.
 
     With `force` it runs although DVC has its outs. However this is left, no process stays behind.
+    `cancelled` may be set by another thread.
 
     Returns:
         Whether it ran; False where DVC had its outs already.
 
     Raises:
         StageFailed: if it ended with an error.
+        StageTimeoutError: if it was ended after `timeout_s`.
+        RunCancelledError: if it was ended because `cancelled` was set.
     """
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran = False
-    process = supervise.start(command, cwd=workspace, env=_environment())
+    process = supervise.start(command, cwd=workspace, env=environment())
     try:
-        for line in map(str.rstrip, process.stdout or ()):
-            ran = ran or line.startswith(f"Running stage '{stage}'")
-            if not NOISE.match(line):
-                last.append(line)
-                on_line(line)
+        with supervise.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
+            for line in map(str.rstrip, process.stdout or ()):
+                ran = ran or line.startswith(f"Running stage '{stage}'")
+                if not NOISE.match(line):
+                    last.append(line)
+                    on_line(line)
+            process.wait()
     finally:
         if process.stdin:
             process.stdin.close()
         process.wait()
+    if process.returncode and why == ["timeout"]:
+        raise StageTimeoutError(
+            f"Stage {stage} was ended after {timeout_s:g} s: raise run.stage_timeout_s in"
+            " params.yaml, for this stage or for `others`, if it may take longer"
+        )
+    if process.returncode and why:
+        raise RunCancelledError(f"Cancelled in stage {stage}; no process of it is left")
     if process.returncode:
         code = re.search(r"exited with (-?\d+)", " ".join(list(last)[-3:]))
         raise StageFailed(
@@ -144,6 +164,13 @@ def repro(workspace: Path, stage: str, on_line: Callable[[str], None], force: bo
             + shlex.quote(stage),
         )
     return ran
+
+
+def environment() -> dict[str, str]:
+    """Of a command that runs in a workspace."""
+    # The workspace has no environment of its own: `python` in a command is the one that runs here.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
@@ -170,9 +197,3 @@ def _on_path(tool: str) -> str:
     if shutil.which(tool) == str(folder / tool):
         return tool
     return f"PATH={shlex.quote(str(folder))}:$PATH {tool}"
-
-
-def _environment() -> dict[str, str]:
-    # The workspace has no environment of its own: `python` in a command is the one that runs here.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}

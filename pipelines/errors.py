@@ -57,3 +57,11 @@ class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
     ) -> None:
         self.exit_code, self.gates = exit_code, gates or []
         super().__init__(sentence)
+
+
+class StageTimeoutError(PipelineError):
+    """A stage that was ended because its time was over."""
+
+
+class RunCancelledError(PipelineError):
+    """A run that was ended because someone asked for it."""

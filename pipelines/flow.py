@@ -1,28 +1,35 @@
 """The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
 
-import logging
 import time
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.settings import PREFECT_UI_URL
+from prefect.states import Cancelled, Failed
 
-from pipelines import dvc, figures, tracking, workspace
-from pipelines.errors import PipelineError, StageFailed
+from pipelines import (
+    disk,
+    dvc,
+    figures,
+    remote,
+    run_settings,
+    state,
+    tracking,
+    workspace,
+)
+from pipelines.errors import PipelineError, RunCancelledError
 from pipelines.figures import Leaf
+from pipelines.stage_tasks import run_stages
 from pipelines.tracking import Logged
 from pipelines.workspace import Values, Workspace
 from stages.params import UNPINNED, Download, read
-
-RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
-RETRY_AFTER_S = 10.0
-logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(record))
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,14 @@ class Outcome:
         figures: Every single value of the JSON reports, as `test.PER.f1`.
         logged: Where MLflow has it.
         seconds: It took.
+        warning: What the user should see to although all is done; None if nothing.
     """
 
     workspace: Path
     figures: dict[str, Leaf]
     logged: Logged
     seconds: float
+    warning: str | None = None
 
 
 @flow(name="msra-ner", persist_result=False)
@@ -56,8 +65,16 @@ def msra_ner(
     try:
         return train(project, params or [], dirty)
     except PipelineError as error:
-        # Returned, not raised: Prefect would put a traceback before what the user has to read.
-        return Failed(message=str(error), data=error)
+        return ended(error)
+
+
+def ended(error: PipelineError) -> State[PipelineError]:
+    """The state of a flow run that `error` ended.
+
+    Returned, not raised: Prefect would put a traceback before what the user has to read.
+    """
+    made = Cancelled if isinstance(error, RunCancelledError) else Failed
+    return made(message=str(error), data=error)
 
 
 def train(
@@ -82,39 +99,39 @@ def train(
         PipelineError: whatever went wrong, in a sentence.
     """
     started = time.monotonic()
-    tracking.check(project)
-    made = workspace.create(project, params, dirty, ref, overrides)
-    get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
-    again = {"download"} if refetch and _is_unpinned(made.path) else set()
-    run_stages(made.path, dvc.stages(made.path), again)
-    logged = _log(project, made, flow_run.get_id())
+    with in_workspace(project, params, dirty, ref, overrides) as made:
+        again = {"download"} if refetch and _is_unpinned(made.path) else set()
+        run_stages(made.path, dvc.stages(made.path), again)
+        state.mark(made.path, "running", state.STAGES_DONE)
+        warning = remote.push(made.path)
+        if warning:
+            get_run_logger().warning(warning)
+        logged = _log(project, made)
+    _link(project, logged)
     leaves = figures.leaves(dvc.reports(made.path))
-    return Outcome(made.path, leaves, logged, time.monotonic() - started)
+    return Outcome(made.path, leaves, logged, time.monotonic() - started, warning)
 
 
-def run_stages(path: Path, stages: list[dvc.Stage], again: Collection[str] = ()) -> None:
-    """One at a time, as DVC is made for; each knows those that it reads from.
-
-    Those in `again` run although DVC has their outs.
+@contextmanager
+def in_workspace(
+    project: Path,
+    params: list[Path],
+    dirty: bool = False,
+    ref: str | None = None,
+    overrides: Values | None = None,
+) -> Iterator[Workspace]:
+    """A new workspace, marked while this is entered as running and then as what became of it.
 
     Raises:
-        StageFailed: by the first that fails.
+        PipelineError: before anything runs, if MLflow does not answer or the disk is too full.
     """
-    states: dict[str, State] = {}
-    for stage in stages:
-        run = task(
-            name=stage.name,
-            task_run_name=stage.name,
-            retries=RETRIES.get(stage.name, 0),
-            retry_delay_seconds=RETRY_AFTER_S,
-            cache_policy=NO_CACHE,  # DVC is the cache
-            persist_result=False,
-        )(_repro)
-        upstream = [states[name] for name in stage.upstream]
-        states[stage.name] = run(
-            path, stage.name, stage.name in again, return_state=True, wait_for=upstream
-        )
-        states[stage.name].result()
+    state.sweep(project)
+    tracking.check(project)
+    made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
+    get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
+    with state.running(made.path):
+        disk.require(project, run_settings.read_run(made.path / "params.yaml").free_disk_gb)
+        yield made
 
 
 def _is_unpinned(path: Path) -> bool:
@@ -122,29 +139,25 @@ def _is_unpinned(path: Path) -> bool:
     return any(source.sha256 == UNPINNED for source in (params.train, params.test))
 
 
-def _repro(path: Path, stage: str, force: bool) -> State[StageFailed | None]:
-    log = get_run_logger()
+def _log(project: Path, made: Workspace) -> Logged:
     try:
-        ran = dvc.repro(path, stage, log.info, force)
-    except StageFailed as error:
-        return Failed(message=f"exit code {error.exit_code}", data=error)
-    # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
-    return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
-
-
-def _log(project: Path, made: Workspace, flow_run_id: str | None) -> Logged:
-    try:
-        return tracking.log_run(project, made, flow_run_id)
+        return tracking.log_run(project, made)
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())
         raise PipelineError(
-            f"All stages are done, but MLflow did not take the result ({words}): mend that and run"
-            " again, which only logs it"
+            f"All stages are done, but MLflow did not take the result ({words}): it is whole in"
+            f" {made.path}, and `python -m pipelines log {made.run_id}` logs it when that is mended"
         ) from None
 
 
-def _without_none(record: logging.LogRecord) -> bool:
-    """Prefect asks for a traceback where a task returned its failure, which has none."""
-    if record.exc_info and record.exc_info[0] is None:
-        record.exc_info = None
-    return True
+def _page() -> str | None:
+    """The address of this flow run's page; None where its server has none."""
+    return flow_run.get_flow_run_ui_url() if PREFECT_UI_URL.value() else None
+
+
+def _link(project: Path, logged: Logged) -> None:
+    """Shows in Prefect where MLflow has the result."""
+    where = tracking.page(project, logged) or f"run {logged.run_id}"
+    create_markdown_artifact(
+        f"MLflow: {where}\n\nVersion {logged.version} of the model", key="mlflow-run"
+    )

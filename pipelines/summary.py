@@ -27,6 +27,8 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
         else f"Registered {model} version {version}, alias {registry.ALIAS}"
     )
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
+    if outcome.warning:
+        console.print(f"{outcome.warning}\n", markup=False)
     for about, command in _next(project, params):
         console.print(f"{about}:\n  {command}", markup=False)
 

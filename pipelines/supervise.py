@@ -9,10 +9,14 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+POLL_S = 0.1
 GRACE_S = 10.0  # between TERM and KILL; train has written nothing in place, so little to undo
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
@@ -38,6 +42,35 @@ def start(
         encoding="utf-8",
         errors="replace",
     )
+
+
+@contextmanager
+def ended_by(
+    process: "subprocess.Popen[str]", timeout_s: float | None, stop: threading.Event
+) -> Iterator[list[str]]:
+    """Ends what `start` gave after `timeout_s` seconds, or when `stop` is set.
+
+    Yields a list that then holds the one word `timeout` or `stop`.
+    """
+    why: list[str] = []
+    over = threading.Event()
+    deadline = time.monotonic() + (timeout_s or float("inf"))
+
+    def watch() -> None:
+        while not over.wait(POLL_S):
+            if stop.is_set() or time.monotonic() > deadline:
+                why.append("stop" if stop.is_set() else "timeout")
+                if process.stdin:
+                    process.stdin.close()
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield why
+    finally:
+        over.set()
+        thread.join()
 
 
 def main(command: list[str]) -> int:

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 
-from pipelines import dvc, figures, registry
+from pipelines import dvc, figures, registry, sampling, surroundings
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
 
@@ -44,6 +44,15 @@ class Logged:
 def uri(project: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite beside the project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve()}/mlflow.db"
+
+
+def page(project: Path, logged: Logged) -> str | None:
+    """The address of the run's page; None where no server shows it."""
+    server = uri(project)
+    if not server.startswith("http"):
+        return None
+    run = connect(project).get_run(logged.run_id)
+    return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
 
 
 def check(project: Path) -> None:
@@ -78,7 +87,7 @@ def connect(project: Path) -> MlflowClient:
     return MlflowClient()
 
 
-def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None) -> Logged:
+def log_run(project: Path, made: "Workspace") -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
     A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
@@ -90,16 +99,16 @@ def log_run(project: Path, made: "Workspace", prefect_run_id: str | None = None)
     """
     client = connect(project)
     dvc_lock = lock_sha256(made.path / "dvc.lock")
-    with _one_at_a_time(project):
+    with one_at_a_time(project):
         experiment_id = experiment(client, project)
         runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
         for run in (run for run in runs if "log_complete" in run.data.tags):
             version = registry.version_of(client, dvc_lock) or registry.register(client, run)
             return Logged(run.info.run_id, version, already_logged=True)
-        for run in filter(_abandoned, runs):
+        for run in filter(abandoned, runs):
             registry.forget(client, run)
             client.delete_run(run.info.run_id)
-        tags = _tags(made, dvc_lock, prefect_run_id)
+        tags = {"dvc_lock": dvc_lock, **surroundings.tags(made)}
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)
@@ -131,34 +140,23 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
     return str(found.experiment_id)
 
 
-def _abandoned(run: Run) -> bool:
+def abandoned(run: Run) -> bool:
     """Whether nobody logs to it any more: another host might, while it is running."""
     running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
     return not running or run.data.tags.get("host") == platform.node()
 
 
-def _tags(made: "Workspace", dvc_lock: str, prefect_run_id: str | None) -> dict[str, str]:
-    return {
-        "commit": made.commit or "none",
-        "mlflow.source.git.commit": made.commit or "none",
-        "dirty": str(bool(made.dirty_diff)).lower(),
-        "dvc_lock": dvc_lock,
-        "params_sha256": made.params_sha256,
-        "prefect_run_id": prefect_run_id or "none",
-        "host": platform.node(),
-        "workspace": made.run_id,
-    }
-
-
 def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
     reports = dvc.reports(made.path)
     found: dict[str, Leaf] = figures.leaves(reports) | figures.measured(made.path / ".measured")
+    system = made.path / sampling.FILE
+    curves = {**reports, **({sampling.FILE.name: system} if system.is_file() else {})}
     now_ms = int(time.time() * 1000)
     metrics = [
         Metric(_name(key), value, now_ms, 0)
         for key, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
-    ] + [Metric(_name(key), value, now_ms, step) for key, value, step in figures.curves(reports)]
+    ] + [Metric(_name(key), value, now_ms, step) for key, value, step in figures.curves(curves)]
     params = [Param(k, v) for k, v in figures.params(made.path / "params.yaml").items()]
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
@@ -177,6 +175,8 @@ def _log_files(client: MlflowClient, run_id: str, made: "Workspace") -> None:
         client.log_artifacts(run_id, str(made.path / ".measured"), "measured")
     if made.dirty_diff:
         client.log_text(run_id, made.dirty_diff, "dirty.diff")
+    client.log_text(run_id, surroundings.packages(), "packages.txt")
+    client.log_inputs(run_id, datasets=surroundings.datasets(made.path, made.commit))
 
 
 def _name(key: str) -> str:
@@ -184,7 +184,7 @@ def _name(key: str) -> str:
 
 
 @contextmanager
-def _one_at_a_time(project: Path) -> Iterator[None]:
+def one_at_a_time(project: Path) -> Iterator[None]:
     """Two runs with the same result would else both find nothing and both log it."""
     (project / ".runs").mkdir(exist_ok=True)
     with (project / ".runs" / "log.lock").open("w") as file:

@@ -1,10 +1,11 @@
 """A run's own copy of the project, so that the user's tree is never written."""
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 from dvc.config import Config, ConfigError, merge
 
-from pipelines import git
+from pipelines import git, run_settings
 from pipelines.errors import PipelineError
 from pipelines.settings import Promote
 from stages.errors import StageError
@@ -20,6 +21,7 @@ from stages.params import Params, read
 
 NAMED_FILES = 10
 Values = dict[str, Any]  # of params.yaml, or some of them
+RECORD = ".run.json"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Workspace:
         commit: That the files are of; None if the repository has none yet.
         dirty_diff: How they differ from it; empty if they don't.
         params_sha256: Of its params.yaml, overlays merged.
+        prefect_run_id: Of the flow run that it was made for.
+        prefect_url: Of that flow run's page, where a server that has pages ran it.
     """
 
     path: Path
@@ -39,6 +43,8 @@ class Workspace:
     commit: str | None
     dirty_diff: str
     params_sha256: str
+    prefect_run_id: str | None = None
+    prefect_url: str | None = None
 
 
 def create(
@@ -47,6 +53,8 @@ def create(
     dirty: bool,
     ref: str | None = None,
     overrides: Values | None = None,
+    prefect_run_id: str | None = None,
+    prefect_url: str | None = None,
 ) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
@@ -78,14 +86,40 @@ def create(
         if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
             shutil.copy2(project / "dvc.lock", partial)
         merge_params(overlays, partial / "params.yaml", overrides)
-        _share_cache(project, partial, path)
+        share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
+        by = (prefect_run_id, prefect_url)
+        made = Workspace(path, run_id, head, dirty_diff, params_sha256, *by)
+        record = {key: value for key, value in asdict(made).items() if key != "path"}
+        (partial / RECORD).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return Workspace(path, run_id, head, dirty_diff, params_sha256)
+    return made
+
+
+def all_of(project: Path) -> list[Path]:
+    """The folders of the project's workspaces, the newest first."""
+    return sorted((p.parent for p in (project / ".runs").glob(f"[!.]*/{RECORD}")), reverse=True)
+
+
+def find(project: Path, run_id: str) -> Workspace:
+    """The workspace with this id, or the only one whose id begins so.
+
+    Raises:
+        PipelineError: if there is none, or more than one.
+    """
+    found = [path for path in all_of(project.resolve()) if path.name.startswith(run_id)]
+    if len(found) != 1 or not run_id:
+        names = ", ".join(path.name for path in (found or all_of(project))[:NAMED_FILES])
+        raise PipelineError(
+            f"{len(found)} runs in {project / '.runs'} begin with {run_id!r}: name one of"
+            f" {names or 'none, there is no run yet'}"
+        )
+    record = json.loads((found[0] / RECORD).read_text(encoding="utf-8"))
+    return Workspace(path=found[0], **record)
 
 
 def require_project(folder: Path) -> None:
@@ -114,8 +148,9 @@ def merge_params(overlays: list[Path], path: Path, overrides: Values | None = No
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
         read(Params, path)
+        run_settings.read_run(path)
         return read(Promote, path)
-    except StageError as error:
+    except (StageError, PipelineError) as error:
         raise PipelineError(str(error).replace(str(path), about)) from None
 
 
@@ -152,7 +187,7 @@ def _load(layer: Path) -> Values:
     return values
 
 
-def _share_cache(project: Path, partial: Path, path: Path) -> None:
+def share_cache(project: Path, partial: Path, path: Path) -> None:
     """Writes .dvc/config.local: the project's settings with paths resolved, and what a copy needs.
 
     By way of `Config`: opening a `Repo` would write into the user's .dvc.

@@ -84,3 +84,19 @@ def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPath
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
         champion.register(folder, tiny.onnx)
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(prefect_url: str, empty_mlflow: Path):
+    """`run(project, **parameters)` gives the flow run's final state."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from pipelines.flow import msra_ner
+
+    def run(project: Path, **parameters):
+        if not (project / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+            shutil.copy(empty_mlflow, project)
+        return msra_ner(project=project, return_state=True, **parameters)
+
+    with temporary_settings({PREFECT_API_URL: prefect_url}):
+        yield run

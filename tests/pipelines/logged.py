@@ -26,6 +26,7 @@ ARTIFACTS = {
     "dvc.lock",
     "dvc.yaml",
     "measured/train.json",
+    "packages.txt",
     "params.yaml",
     "reports/align.json",
     "reports/confusion.csv",
@@ -36,6 +37,16 @@ ARTIFACTS = {
     "reports/train.csv",
     "reports/train.json",
 }
+
+
+SYSTEM_CSV = "measured/system.csv"  # of a run by the flow
+
+
+def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that are the same on each machine; the others must be there."""
+    system = {key for key in metrics if key.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= system
+    return {key: value for key, value in metrics.items() if key not in system}
 
 
 def runs(client: MlflowClient) -> list:

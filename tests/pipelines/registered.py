@@ -48,7 +48,7 @@ class Registered:
             "export.onnx_sha256": hashlib.sha256(b"onnx").hexdigest(),
         }
         with mlflow.start_run(
-            experiment_id=tracking._experiment(self.client, self.project), tags=tags | figures
+            experiment_id=tracking.experiment(self.client, self.project), tags=tags | figures
         ) as run:
             f1 = {f"export.{t}f1": right / SENTENCES for t in ("", "PER.", "ORG.", "LOC.")}
             parity = {"export.logit_difference_max": 2e-5}

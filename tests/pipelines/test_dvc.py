@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipelines import dvc, workspace
 from pipelines.dvc import Stage
-from pipelines.errors import PipelineError, StageFailed
+from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from tests.pipelines.standin import ROOT, clean_environment, commit
 from tests.pipelines.test_supervise import gone, wait_for
 
@@ -184,3 +185,16 @@ def test_a_killed_parent_leaves_no_stage_running(project: Path, way: signal.Sign
     parent.send_signal(way)
     parent.wait(30)
     wait_for(lambda: gone(int((made / "pid").read_text())), "the stage ends")
+
+
+def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
+    (project / "stage.py").write_text(SLOW + "print('started', flush=True); time.sleep(600)\n")
+    made = make(project)
+    with pytest.raises(
+        StageTimeoutError, match=r"^Stage download was ended after 1 s: raise run\."
+    ):
+        dvc.repro(made, "download", ignore, timeout_s=1)
+    cancelled = threading.Event()
+    with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; no process"):
+        dvc.repro(made, "download", lambda _: cancelled.set(), 600, cancelled)
+    assert gone(int((made / "pid").read_text()))

@@ -1,32 +1,17 @@
 """The flow on the stand-in project, with a real Prefect server and a real MLflow."""
 
-import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
-from pipelines import registry, tracking
-from tests.pipelines.logged import runs, versions
+from pipelines import late, registry, state, tracking, workspace
+from pipelines.errors import PipelineError
+from tests.pipelines.logged import artifacts, runs, versions
 from tests.pipelines.standin import closed_port, commit
 from tests.pipelines.test_dvc import FIVE
-
-
-@pytest.fixture(scope="module")
-def run(prefect_url: str, empty_mlflow: Path):
-    """`run(project, **parameters)` gives the flow run's final state."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from pipelines.flow import msra_ner
-
-    def run(project: Path, **parameters):
-        if not (project / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
-            shutil.copy(empty_mlflow, project)
-        return msra_ner(project=project, return_state=True, **parameters)
-
-    with temporary_settings({PREFECT_API_URL: prefect_url}):
-        yield run
 
 
 def task_runs(flow_run_id) -> dict:
@@ -36,6 +21,12 @@ def task_runs(flow_run_id) -> dict:
     with get_client(sync_client=True) as client:
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
         return {run.name: run for run in client.read_task_runs(flow_run_filter=wanted)}
+
+
+def made(project: Path) -> Path:
+    """The one workspace that there is."""
+    [path] = workspace.all_of(project)
+    return path
 
 
 def overlay(folder: Path, rate: float) -> Path:
@@ -58,12 +49,18 @@ def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_
     assert other.figures["test.PER.recall"] == 1.0
 
 
-def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
+def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
     with (project / "dvc.yaml").open("a") as file:
-        file.write("  compare:\n    cmd: echo compared\n    deps: [models/onnx]\n")
+        file.write(
+            "  compare:\n    cmd: >-\n      echo '{\"gap\": 0.5}' > reports/compare.json\n"
+            "    deps: [models/onnx]\n    metrics: [reports/compare.json]\n"
+        )
+    in_the_way = f"{project / 'stage.py'}/store"
+    with (project / ".dvc" / "config").open("a") as file:
+        file.write(f"    remote = store\n['remote \"store\"']\n    url = {in_the_way}\n")
     commit(project)
-    state = run(project)
-    found = task_runs(state.state_details.flow_run_id)
+    ended = run(project)
+    found = task_runs(ended.state_details.flow_run_id)
     by_id = {task.id: name for name, task in found.items()}
     upstream = {
         name: tuple(sorted(by_id[source.id] for source in task.task_inputs["wait_for"]))
@@ -74,23 +71,37 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run) -> None:
     assert {name: upstream.get(name, ()) for name in found} == expected
     spans = sorted((task.start_time, task.end_time) for task in found.values())
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    warning = ended.result().warning
+    assert warning.startswith("The outs were not pushed to the DVC remote store (")
+    assert "nothing is lost" in warning
+    [logged] = runs(tracking.connect(project))
+    assert logged.data.metrics["compare.gap"] == 0.5
+    assert "reports/compare.json" in artifacts(tracking.connect(project), logged.info.run_id)
+    wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
+    [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
+    assert f"run {logged.info.run_id}" in link["data"]
 
 
 def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:
-    state = run(project, params=[overlay(tmp_path, 2)])
-    assert state.is_failed()
-    assert "train: the loss is not a number at step 3, learning_rate is 2" in state.message
-    assert f"To repeat it: cd {project / '.runs'}" in state.message
-    assert "dvc repro --single-item train" in state.message
-    assert set(task_runs(state.state_details.flow_run_id)) == {"download", "align", "train"}
+    ended = run(project, params=[overlay(tmp_path, 2)])
+    assert ended.is_failed()
+    assert "train: the loss is not a number at step 3, learning_rate is 2" in ended.message
+    assert f"To repeat it: cd {project / '.runs'}" in ended.message
+    assert "dvc repro --single-item train" in ended.message
+    assert set(task_runs(ended.state_details.flow_run_id)) == {"download", "align", "train"}
     assert "Traceback" not in caplog.text
     assert versions(tracking.connect(project)) == []
+    said = state.read(made(project))
+    assert (said.state, said.reason) == (
+        "failed",
+        "Stage train failed with exit code 1. Its last lines:",
+    )
 
 
 def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> None:
-    from pipelines import flow
+    from pipelines import stage_tasks
 
-    monkeypatch.setattr(flow, "RETRY_AFTER_S", 0)
+    monkeypatch.setattr(stage_tasks, "RETRY_AFTER_S", 0)
     tries = tmp_path / "tries"
     (project / "stage.py").write_text(
         "import sys, pathlib\n"
@@ -100,8 +111,8 @@ def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> No
         "pathlib.Path('data').mkdir(exist_ok=True)\n"
         "pathlib.Path('data/raw.txt').write_text('raw')\n"
     )
-    state = run(project, dirty=True)
-    assert state.is_failed()
+    ended = run(project, dirty=True)
+    assert ended.is_failed()
     assert tries.read_text().split() == ["download", "download", "download", "align"]
 
 
@@ -126,10 +137,10 @@ def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_p
 def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, monkeypatch) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    state = run(project)
-    assert state.is_failed()
-    assert state.message.startswith(f"MLflow at {url} cannot be used")
-    assert "\n" not in state.message
+    ended = run(project)
+    assert ended.is_failed()
+    assert ended.message.startswith(f"MLflow at {url} cannot be used")
+    assert "\n" not in ended.message
     assert not (project / ".runs").exists()
 
 
@@ -139,13 +150,22 @@ def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
     with (project / "dvc.yaml").open("a") as file:
         file.write(f"  block:\n    cmd: {command}\n    deps: [models/onnx]\n")
     commit(project)
-    state = run(project)
-    assert "All stages are done, but MLflow did not take the result" in state.message
-    assert "\n" not in state.message
+    ended = run(project)
+    assert "All stages are done, but MLflow did not take the result" in ended.message
+    assert "\n" not in ended.message
+    assert state.word(made(project)) == "unlogged"
+    with pytest.raises(PipelineError, match=f"^MLflow did not take {made(project).name}"):
+        late.log(project, made(project).name)
+    assert state.word(made(project)) == "unlogged"
     in_the_way.unlink()
-    again = run(project, dirty=True).result()
-    assert (again.logged.version, again.logged.already_logged) == ("1", False)
-    assert [r.info.run_id for r in runs(tracking.connect(project))] == [again.logged.run_id]
+    assert f"`python -m pipelines log {made(project).name}`" in ended.message
+    logged = late.log(project, made(project).name)
+    assert (logged.version, logged.already_logged) == ("1", False)
+    assert state.word(made(project)) == "complete"
+    [found] = runs(tracking.connect(project))
+    assert found.info.run_id == logged.run_id
+    assert found.data.tags["prefect_run_id"] == str(ended.state_details.flow_run_id)
+    assert late.log(project, made(project).name[:16]).already_logged
 
 
 def test_the_parameters_are_described_for_a_form(run) -> None:

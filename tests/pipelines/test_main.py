@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines import state, workspace
 from tests.pipelines.standin import ROOT, clean_environment, git, pipelines
 from tests.pipelines.test_dvc import SLOW
 from tests.pipelines.test_supervise import gone, wait_for
@@ -154,3 +155,9 @@ def test_however_a_run_is_ended_nothing_of_it_is_left(
     for left in below:
         wait_for(lambda left=left: gone(left.pid), f"{left} ends")
     assert "Traceback" not in said
+    [made] = workspace.all_of(project)
+    if way is signal.SIGKILL:
+        assert state.word(made) == "running"
+        state.sweep(project)
+    assert state.word(made) == ("failed" if way is signal.SIGKILL else "cancelled")
+    assert not list((made / ".dvc" / "tmp").glob("*lock*"))

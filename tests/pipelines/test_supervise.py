@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -79,6 +80,25 @@ def test_a_command_that_ignores_term_is_killed(tmp_path: Path, monkeypatch) -> N
     process.terminate()
     process.wait(DEADLINE_S)
     assert gone(pid)
+
+
+@pytest.mark.parametrize(("timeout_s", "why"), [(600, "stop"), (0.3, "timeout")])
+def test_a_time_limit_or_an_event_ends_the_whole_group(tmp_path: Path, timeout_s, why) -> None:
+    process = supervise.start(["sh", "-c", GRANDCHILD], tmp_path, dict(os.environ))
+    pid, stop = grandchild(tmp_path), threading.Event()
+    with supervise.ended_by(process, timeout_s, stop) as found:
+        if why == "stop":
+            stop.set()
+        assert process.wait(DEADLINE_S) == 128 + signal.SIGHUP
+    assert found == [why]
+    assert gone(pid)
+
+
+def test_a_command_that_ends_in_time_is_left_alone(tmp_path: Path) -> None:
+    process = supervise.start(["sh", "-c", "exit 3"], tmp_path, dict(os.environ))
+    with supervise.ended_by(process, None, threading.Event()) as why:
+        assert process.wait(DEADLINE_S) == 3
+    assert why == []
 
 
 def test_what_a_finished_command_left_running_is_ended(tmp_path: Path) -> None:

@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import dvc, figures, registry, server, supervise, tracking, workspace
+from pipelines import dvc, figures, registry, tracking, workspace
 from pipelines.errors import PipelineError
-from tests.pipelines import standin
+from tests.pipelines import mlflow_server, standin
 from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs, versions
-from tests.pipelines.standin import clean_environment, closed_port
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.standin import closed_port
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert "log_complete" not in interrupted.data.tags
     shutil.move(away, model)
 
-    logged = tracking.log_run(project, made, "prefect-id")
+    logged = tracking.log_run(project, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
     assert logged == tracking.Logged(run.info.run_id, "1", already_logged=False)
     assert run.info.run_id != interrupted.info.run_id
@@ -90,26 +89,21 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
 ) -> None:
     project, made = done
     before = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
-    shutil.copy(empty_mlflow, tmp_path / "server.db")
-    port = closed_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    with (tmp_path / "log").open("w") as log:
-        process = supervise.start(command, tmp_path, clean_environment(), output=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: server.answers(f"{url}/health"), "MLflow's server answers", 90)
+    url = mlflow_server.prepare(tmp_path, empty_mlflow)
+    monkeypatch.setenv("NER_IMAGE", "sha256:0123")
+    with mlflow_server.serving(tmp_path, url):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         tracking.check(project)
         logged = tracking.log_run(project, made)
         client = MlflowClient(url)
-        assert client.get_run(logged.run_id).data.metrics == METRICS
+        run = client.get_run(logged.run_id)
+        assert run.data.metrics == METRICS
+        assert run.data.tags["image"] == "sha256:0123"
         assert artifacts(client, logged.run_id) == ARTIFACTS | {"dirty.diff"}
         assert (tmp_path / "artifacts").is_dir()
         assert registry.by_alias(client, "challenger") == logged.version == "1"
-    finally:
-        process.communicate()
+        page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
+        assert tracking.page(project, logged) == page
     after = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
     assert after == before
 

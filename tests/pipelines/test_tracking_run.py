@@ -6,10 +6,18 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from pipelines import figures, registry, tracking
-from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs
+from tests.pipelines.logged import (
+    ARTIFACTS,
+    METRICS,
+    SYSTEM_CSV,
+    artifacts,
+    not_of_the_machine,
+    runs,
+)
 from tests.pipelines.standin import git
 
 
@@ -20,7 +28,7 @@ def client(ran) -> MlflowClient:
 
 def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    assert run.data.metrics == METRICS
+    assert not_of_the_machine(run.data.metrics) == METRICS
     assert run.info.status == "FINISHED"
     for name, points in {
         "train/loss": [(1, 0.5), (2, 0.25)],
@@ -42,7 +50,7 @@ def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
 
 def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    assert artifacts(client, run.info.run_id) == ARTIFACTS
+    assert artifacts(client, run.info.run_id) == ARTIFACTS | {SYSTEM_CSV}
     assert run.info.artifact_uri.startswith((ran[0] / "mlartifacts").as_uri())
     local = Path(client.download_artifacts(run.info.run_id, "dvc.lock"))
     [made] = (path for path in (ran[0] / ".runs").glob("2*"))
@@ -61,6 +69,22 @@ def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
     assert tags["measured.train.device"] == "cpu"
     assert tags["export.cuda_validated"] == "false"
     assert tags["log_complete"] == "true"
+
+
+def test_the_data_is_an_input_with_its_hash(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    [made] = (path for path in (ran[0] / ".runs").glob("2*"))
+    [out] = yaml.safe_load((made / "dvc.lock").read_text())["stages"]["download"]["outs"]
+    [found] = run.inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("data/raw.txt", out["md5"])
+    assert json.loads(found.dataset.source)["commit"] == run.data.tags["commit"]
+
+
+def test_the_packages_are_those_that_ran_it(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    text = Path(client.download_artifacts(run.info.run_id, "packages.txt")).read_text()
+    assert f"mlflow=={mlflow.__version__}" in text.splitlines()
+    assert len(text.splitlines()) > 50
 
 
 def test_one_version_is_registered_with_the_figures_of_gates(ran, client: MlflowClient) -> None:

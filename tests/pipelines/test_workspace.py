@@ -41,7 +41,7 @@ def test_a_clean_workspace_holds_the_files_of_head(project: Path) -> None:
     assert made.dirty_diff == ""
     assert made.params_sha256 == hashlib.sha256((project / "params.yaml").read_bytes()).hexdigest()
     copied = content(made.path)
-    del copied[".dvc/config.local"]
+    del copied[".dvc/config.local"], copied[workspace.RECORD]
     assert copied == content(project)
 
 
@@ -165,3 +165,14 @@ def test_an_ignored_dvc_lock_comes_along(project: Path) -> None:
 def test_a_folder_that_is_no_project_is_said(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"has no dvc\.yaml: run from the project's own folder"):
         workspace.create(tmp_path, [], dirty=True)
+
+
+def test_a_workspace_is_found_by_how_its_id_begins(project: Path) -> None:
+    (project / "stage.py").write_text("edited\n")
+    made = workspace.create(project, [], dirty=True, prefect_run_id="prefect-id")
+    other = workspace.create(project, [], dirty=True)
+    assert workspace.all_of(project) == sorted([made.path, other.path], reverse=True)
+    assert workspace.find(project, made.run_id) == made
+    for begin, count in (("", 2), ("2", 2), ("x", 0)):
+        with pytest.raises(PipelineError, match=f"^{count} runs in .* {made.run_id}"):
+            workspace.find(project, begin)

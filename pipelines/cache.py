@@ -1,0 +1,86 @@
+"""The DVC cache of a project: which objects are needed, and the rest deleted."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.gc import gc
+from dvc_data.hashfile.hash_info import HashInfo
+
+from pipelines.errors import PipelineError
+
+
+def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
+    """Deletes the objects that neither `locks` nor the project's own files name.
+
+    Those are its working tree and the heads of its branches and tags, .dvc files and all. Entries
+    of the run cache whose outs are gone go with them. To be called while nothing is running.
+
+    Returns:
+        How many objects are deleted, or would be.
+
+    Raises:
+        PipelineError: if the cache is outside the project, so that others may use it, or DVC cannot
+            read the project's files of some commit.
+    """
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of each out that has not run
+    try:
+        with Repo(str(project)) as repo:
+            cache = Path(repo.cache.local_cache_dir)
+            if not cache.resolve().is_relative_to(project.resolve()):
+                raise PipelineError(
+                    f"the DVC cache {cache} is outside the project and may serve others: see"
+                    " `dvc gc --projects`"
+                )
+            with repo.lock:
+                own = repo.used_objs(all_branches=True, all_tags=True, force=True).values()
+                used = {info for infos in own for info in infos}
+                used |= {HashInfo("md5", md5) for lock in locks for md5 in objects(lock, cache)}
+                odbs = {id(odb): odb for _, odb in repo.cache.by_scheme() if odb}
+                removed = sum(int(gc(odb, used, dry=dry_run)) for odb in odbs.values())
+                if not dry_run:
+                    _prune_run_cache(cache)
+    except DvcException as error:
+        raise PipelineError(
+            f"DVC: {' '.join(f'{error} {error.__cause__ or str()}'.split())}"
+        ) from None
+    return removed
+
+
+def objects(lock: Path, cache: Path) -> Iterator[str]:
+    """The hash of everything that the stages of a dvc.lock read and wrote, folders' files too."""
+    stages = _load(lock).get("stages") or {}
+    for entry in (e for stage in stages.values() for e in _entries(stage)):
+        if md5 := entry.get("md5"):
+            yield md5
+            listing = _path(cache, md5)
+            if md5.endswith(".dir") and listing.is_file():
+                yield from (file["md5"] for file in json.loads(listing.read_text()))
+
+
+def _entries(stage: Any) -> list[dict[str, Any]]:
+    return [*(stage.get("deps") or ()), *(stage.get("outs") or ())]
+
+
+def _path(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def _prune_run_cache(cache: Path) -> None:
+    """DVC would run such a stage again, and `dvc push --run-cache` fail on what is gone."""
+    for entry in (cache / "runs").glob("*/*/*"):
+        outs = _load(entry).get("outs") or ()
+        if not all(_path(cache, out["md5"]).is_file() for out in outs if "md5" in out):
+            entry.unlink()
+            for folder in entry.parents[:2]:
+                if not any(folder.iterdir()):
+                    folder.rmdir()

@@ -1,0 +1,84 @@
+"""`python -m pipelines gc`: deletes old workspaces, cache and MLflow runs, by one rule."""
+
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow.exceptions import MlflowException
+
+from pipelines import cache, run_settings, state, tracking_old, workspace
+from pipelines.errors import PipelineError
+
+PARTIAL_S = 86400.0  # a workspace that was not whole a day ago never will be
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted, or would be.
+
+    Attributes:
+        workspaces: Their ids.
+        mlflow_runs: Their ids.
+        cache_objects: How many of the DVC cache.
+        left_alone: Why the cache was not touched, in a sentence; None if it was.
+    """
+
+    workspaces: list[str]
+    mlflow_runs: list[str]
+    cache_objects: int
+    left_alone: str | None
+
+
+def prune(project: Path, dry_run: bool) -> Pruned:
+    """Deletes what is old, or with `dry_run` says what it would delete.
+
+    Kept are: workspaces that run, or that MLflow has not got yet; of complete ones the last
+    run.keep_workspaces, of failed and cancelled ones as many; each MLflow run that a registered
+    version stands on; each object of the cache that a registered version's dvc.lock names, or that
+    of a kept workspace, of the working tree, of a branch or a tag. While a run is going the cache
+    is left alone.
+
+    Raises:
+        PipelineError: if it is not known what a registered version needs; nothing is deleted then.
+    """
+    keep = run_settings.read_run(project / "params.yaml").keep_workspaces
+    state.sweep(project)
+    with state.none_running(project) as alone, TemporaryDirectory() as folder:
+        needed = tracking_old.locks(project, Path(folder))
+        old = _old(project, keep)
+        kept = [path for path in workspace.all_of(project) if path not in old]
+        if not dry_run:
+            for path in [*old, *_abandoned(project)]:
+                shutil.rmtree(path)
+        try:
+            runs = tracking_old.prune(project, dry_run)
+        except MlflowException as error:
+            raise PipelineError(f"MLflow did not delete its old runs: {error}") from None
+        needed += [lock for path in kept for lock in path.rglob("dvc.lock")]
+        removed, why = 0, None if alone else "a run is going; try again when it has ended"
+        try:
+            removed = cache.prune(project, needed, dry_run) if alone else 0
+        except PipelineError as error:
+            why = str(error)
+    return Pruned([path.name for path in old], runs, removed, why)
+
+
+def _old(project: Path, keep: int) -> list[Path]:
+    count: Counter[bool] = Counter()
+    old = []
+    for path in workspace.all_of(project):  # the newest first
+        word = state.word(path)
+        if word not in ("running", "unlogged"):
+            count[word == "complete"] += 1
+            if count[word == "complete"] > keep:
+                old.append(path)
+    return old
+
+
+def _abandoned(project: Path) -> list[Path]:
+    """What a killed `workspace.create` left."""
+    partial = (project / ".runs").glob(".*.partial")
+    return [path for path in partial if time.time() - path.stat().st_mtime > PARTIAL_S]

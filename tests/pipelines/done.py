@@ -1,0 +1,35 @@
+"""Runs of the stand-in without Prefect, for the tests of what comes after a run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines import dvc, state, tracking, workspace
+from pipelines.workspace import Workspace
+
+
+def run(project: Path, rate: float | None = None, log: bool = True) -> Workspace:
+    """A workspace whose stages are all done, with train.learning_rate `rate`; logged or not."""
+    overlay = project.parent / f"{rate}.yaml"
+    overlay.write_text(f"train: {{learning_rate: {rate}}}")
+    made = workspace.create(project, [overlay] if rate else [], dirty=True)
+    with state.running(made.path):
+        repro(made.path)
+        if log:
+            tracking.log_run(project, made)
+    return made
+
+
+def repro(folder: Path, *arguments: str) -> str:
+    """What `dvc repro` printed there."""
+    return call(folder, "repro", *arguments)
+
+
+def call(folder: Path, *arguments: str) -> str:
+    """What `dvc` printed there."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=dvc.environment(),
+        check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout

@@ -1,0 +1,34 @@
+"""A real MLflow server on loopback, which a test may end and start again."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines import server, supervise
+from tests.pipelines.standin import clean_environment, closed_port
+from tests.pipelines.test_supervise import wait_for
+
+
+def prepare(folder: Path, empty: Path) -> str:
+    """Makes the server's database in `folder` from the file `empty`; returns its future address."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(empty, folder / "server.db")
+    return f"http://127.0.0.1:{closed_port()}"
+
+
+@contextmanager
+def serving(folder: Path, url: str) -> Iterator[None]:
+    """Serves `folder` at `url` until this is left."""
+    port = url.rpartition(":")[2]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("a") as log:
+        process = supervise.start(command, folder, clean_environment(), output=log)
+    try:
+        wait_for(lambda: server.answers(f"{url}/health"), "MLflow's server answers", 90)
+        yield
+    finally:
+        process.communicate()
