@@ -100,3 +100,28 @@ def run(prefect_url: str, empty_mlflow: Path):
 
     with temporary_settings({PREFECT_API_URL: prefect_url}):
         yield run
+
+
+@pytest.fixture(scope="session")
+def expected(tiny: Tiny) -> dict[str, list[tuple[str, int, int]]]:
+    """Seven texts and what the tagger finds in them."""
+    from stages.ner.tagger import Tagger
+    from tests.invented import text_of
+
+    texts = [text_of(sentence) for sentence in tiny.test[2:40]]
+    found = Tagger(tiny.onnx, cpu_threads=1)(texts)
+    spans = ([(e.type, e.start, e.end) for e in entities] for entities in found)
+    several = {text: row for text, row in zip(texts, spans, strict=True) if row}
+    assert len(several) > 7
+    return dict(list(several.items())[:7])
+
+
+@pytest.fixture
+def answer(registered: Path):
+    """Predicts in this process, three rows a batch: the last batch is then not a full one."""
+    from pipelines.predict import predict
+
+    def answer(texts=(), source=None, output=None, column="text", batch_size=3, restart=False):
+        predict(registered, list(texts), source, column, output, batch_size, None, restart)
+
+    return answer

@@ -11,13 +11,13 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.inputs import MAX_LINE_BYTES, open_input
+from tests.pipelines.predicting import check, read, write
 from tests.pipelines.standin import clean_environment
-from tests.pipelines.test_predict import check, expected, read, run, write  # noqa: F401
 from tests.pipelines.test_supervise import wait_for
 
 
 @pytest.fixture(scope="module")
-def killed_once(registered, expected, tmp_path_factory):  # noqa: F811
+def killed_once(registered, expected, tmp_path_factory):
     """What is left of one that was killed after four rows; with half a line."""
     tmp_path = tmp_path_factory.mktemp("killed")
     folder = tmp_path / ".out.jsonl.partial"
@@ -44,10 +44,10 @@ def killed(killed_once, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.parquet"])
-def test_it_goes_on_where_it_stopped(run, expected, tmp_path, killed, capsys, name):  # noqa: F811
+def test_it_goes_on_where_it_stopped(answer, expected, tmp_path, killed, capsys, name):
     rows = killed / "rows.jsonl"
     rows.write_text(rows.read_text(encoding="utf-8").replace("score", "kept"), encoding="utf-8")
-    run(source=write(tmp_path / name, expected), output=tmp_path / "out.jsonl")
+    answer(source=write(tmp_path / name, expected), output=tmp_path / "out.jsonl")
     assert "Going on after row 4\n" in capsys.readouterr().err
     made = read(tmp_path / "out.jsonl")
     check(made, expected)
@@ -56,53 +56,51 @@ def test_it_goes_on_where_it_stopped(run, expected, tmp_path, killed, capsys, na
     assert not killed.exists()
 
 
-def test_parquet_goes_on_as_well(run, expected, tmp_path, killed, capsys):  # noqa: F811
+def test_parquet_goes_on_as_well(answer, expected, tmp_path, killed, capsys):
     import pyarrow.parquet as pq
 
     killed.rename(tmp_path / ".out.parquet.partial")
-    run(texts=expected, output=tmp_path / "out.parquet")
+    answer(texts=expected, output=tmp_path / "out.parquet")
     assert "Going on after row 4\n" in capsys.readouterr().err
     check(pq.read_table(tmp_path / "out.parquet").to_pylist(), expected)
     assert {path.name for path in tmp_path.iterdir()} == {"out.parquet"}
 
 
 @pytest.mark.parametrize("change", ["another row", "fewer rows"])
-def test_a_changed_input_is_refused_or_begun_again(
-    run, expected, tmp_path, killed, change  # noqa: F811
-):  # fmt: skip
+def test_a_changed_input_is_refused_or_begun_again(answer, expected, tmp_path, killed, change):
     before = (killed / "rows.jsonl").read_bytes()
     texts = list(expected)
     texts = texts[:2] if change == "fewer rows" else [*texts[:2], "别的", *texts[3:]]
     with pytest.raises(PipelineError, match="Row 3 of the input is not what it was") as error:
-        run(texts=texts, output=tmp_path / "out.jsonl")
+        answer(texts=texts, output=tmp_path / "out.jsonl")
     assert str(error.value).endswith("give the same input, or --restart to begin again")
     assert before.startswith((killed / "rows.jsonl").read_bytes())
-    run(texts=texts, output=tmp_path / "out.jsonl", restart=True)
+    answer(texts=texts, output=tmp_path / "out.jsonl", restart=True)
     assert [row["text"] for row in read(tmp_path / "out.jsonl")] == texts
 
 
-def test_another_model_does_not_go_on(run, expected, tmp_path, killed):  # noqa: F811
+def test_another_model_does_not_go_on(answer, expected, tmp_path, killed):
     (killed / "model").write_text("m-1")
     with pytest.raises(PipelineError, match=r"begun with the model m-1.*--model models:/m-1"):
-        run(texts=expected, output=tmp_path / "out.jsonl")
+        answer(texts=expected, output=tmp_path / "out.jsonl")
 
 
-def test_two_at_once_are_refused(run, tmp_path):  # noqa: F811
+def test_two_at_once_are_refused(answer, tmp_path):
     (tmp_path / ".out.jsonl.partial").mkdir()
     with (tmp_path / ".out.jsonl.partial/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(PipelineError, match="Another process is writing"):
-            run(texts=["a"], output=tmp_path / "out.jsonl")
+            answer(texts=["a"], output=tmp_path / "out.jsonl")
 
 
-def test_what_stood_there_stays_until_the_new_one_is_whole(run, expected, tmp_path):  # noqa: F811
+def test_what_stood_there_stays_until_the_new_one_is_whole(answer, expected, tmp_path):
     (tmp_path / "out.jsonl").write_text("the last one")
 
     def texts():
         yield from expected
         assert (tmp_path / "out.jsonl").read_text() == "the last one"
 
-    run(texts=texts(), output=tmp_path / "out.jsonl")
+    answer(texts=texts(), output=tmp_path / "out.jsonl")
     check(read(tmp_path / "out.jsonl"), expected)
 
 
