@@ -97,6 +97,20 @@ def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_after_a_run_gc_log_and_bring_are_one_command_each(ran, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
+    [made] = workspace.all_of(project)
+    done = pipelines(project, "gc", "--dry-run")
+    assert done.stdout == "0 objects of the DVC cache\nwould be deleted\n", done.stderr
+    done = pipelines(project, "log", made.name)
+    assert done.stdout.endswith(" in MLflow, version 1 of the model\n"), done.stderr
+    with (project / "stage.py").open("a") as file:
+        file.write("# edited\n")
+    done = pipelines(project, "bring", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("1 was made with other inputs than your tree has: stage.py. ")
+
+
 def test_no_module_imports_torch(tmp_path: Path) -> None:
     modules = sorted(path.stem for path in (ROOT / "pipelines").glob("[!_]*.py"))
     code = f"import sys, {', '.join('pipelines.' + name for name in modules)}\n"
@@ -111,7 +125,10 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ("run", "predict")),
+        ((), ("run", "log", "bring", "gc", "predict")),
+        (("log",), ("RUN", "What is logged already is not logged again")),
+        (("bring",), ("RUN|VERSION", "--params", "dvc repro")),
+        (("gc",), ("--dry-run", "delete the version first")),
         (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
         (("predict",), ("TEXT", "--input FILE", "--output FILE", "--model URI", "@challenger")),
         (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
