@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas import State
+from prefect.states import Completed
 from pydantic import Field
 
-from pipelines import messages, slot
-from pipelines.errors import PipelineError
+from pipelines import messages, registry, settings, slot, tracking
+from pipelines import promote as promotion
+from pipelines.errors import PipelineError, Refused
 from pipelines.flow import Outcome, ended, train
 
 # Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
@@ -24,40 +26,58 @@ WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(ref: Ref, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
+def retrain(ref: Ref, promote: bool, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
     """Trains what stands at a branch, with unpinned sources as they are now, on a schedule.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
+        promote: Whether the new version becomes the champion if it passes the gates.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
-    return _run(ref, {}, wait_minutes, refetch=True)
+    return _run(ref, {}, promote, wait_minutes, refetch=True)
 
 
 @flow(name="train-on-demand", persist_result=False)
 def train_on_demand(
-    ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes
+    ref: Ref, overrides: Overrides, promote: bool, wait_minutes: WaitMinutes
 ) -> Outcome | State[Any]:
     """Trains any commit, with other parameters if wanted.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
         overrides: Merged over params.yaml as the last overlay, checked before anything runs.
+        promote: Whether the new version becomes the champion if it passes the gates.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
-    return _run(ref, overrides, wait_minutes)
+    return _run(ref, overrides, promote, wait_minutes)
 
 
 def _run(
-    ref: str, overrides: dict[str, Any], wait_minutes: float, refetch: bool = False
+    ref: str,
+    overrides: dict[str, Any],
+    promote: bool,
+    wait_minutes: float,
+    refetch: bool = False,
 ) -> Outcome | State[Any]:
     project = Path.cwd()
     try:
         with slot.gpu(wait_minutes):
             outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
+        # Outside the slot: the gates need no GPU for long, and time the CPU.
+        state = _promote(outcome, project) if promote else None
     except PipelineError as error:
         messages.failed(str(error))
         return ended(error)
-    messages.trained(outcome, project)
-    # A promotion goes here: outside the slot, for gates that time the CPU.
-    return outcome
+    messages.trained(outcome, project, state.message if state else None)
+    return state or outcome
+
+
+def _promote(outcome: Outcome, project: Path) -> State[Outcome]:
+    """Through the gates of the commit that was run; a refusal is no failure of the run."""
+    gates = settings.gates(outcome.workspace)
+    try:
+        promotion.promote(tracking.connect(project), project, gates, outcome.logged.version)
+    except Refused as refused:
+        return Completed(name="NotPromoted", message=str(refused), data=outcome)
+    said = f"{registry.MODEL} version {outcome.logged.version} is the champion"
+    return Completed(name="Promoted", message=said, data=outcome)

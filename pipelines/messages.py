@@ -14,8 +14,8 @@ KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
 
-def trained(outcome: Outcome, project: Path) -> None:
-    """The scores of a run that trained, its version and where MLflow has it."""
+def trained(outcome: Outcome, project: Path, promotion: str | None) -> None:
+    """The scores of a run that trained, its version, where MLflow has it, and its promotion."""
     logged = outcome.logged
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
@@ -23,6 +23,7 @@ def trained(outcome: Outcome, project: Path) -> None:
         scores(outcome.figures),
         f"MLflow run {_link(project, logged.run_id)}; workspace `{outcome.workspace.name}`;"
         f" {outcome.seconds:.0f} s",
+        *([f"Promotion: {promotion}"] if promotion else []),
     )
 
 
