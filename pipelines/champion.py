@@ -1,21 +1,20 @@
 """The flow `evaluate-champion`: the champion on the test data as it is now, without training."""
 
-import json
-import subprocess
-import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from mlflow import MlflowClient
 from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from pydantic import Field
 
-from pipelines import dvc, messages, registry, slot, tracking
+from pipelines import candidate, dvc, messages, registry, settings, slot, tracking, trial
+from pipelines.aliases import CHAMPION
 from pipelines.deployed import Ref, WaitMinutes
 from pipelines.errors import PipelineError
 from pipelines.flow import ended, in_workspace
@@ -26,24 +25,22 @@ from stages.ner.labels import Labels
 from stages.ner.metrics import strict_scores
 
 ALIGNED = Path("data", "aligned")  # as dvc.yaml has it; `align` writes it
-CALL_BYTES = 2**18  # of texts on one command line; Linux takes 2 MiB
-
-F1Min = Annotated[float, Field(ge=0, le=1)]
 
 
 @flow(name="evaluate-champion", persist_result=False)
-def evaluate_champion(ref: Ref, f1_min: F1Min, wait_minutes: WaitMinutes) -> State[Any]:
+def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
     """Scores the champion on the test data of a branch, every night.
+
+    Below the gate `promote.f1_min` of the branch's params.yaml the run fails, which alerts.
 
     Args:
         ref: Branch, tag or commit of the test data; fetched at the start where there is a remote.
-        f1_min: Below it, over all types on the test split, the run fails, which alerts.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
     project = Path.cwd()
     try:
         with slot.gpu(wait_minutes):
-            version, scores = _score(project, ref)
+            version, scores, f1_min = _score(project, ref)
     except PipelineError as error:
         messages.failed(str(error))
         return ended(error)
@@ -57,10 +54,11 @@ def evaluate_champion(ref: Ref, f1_min: F1Min, wait_minutes: WaitMinutes) -> Sta
     return Completed(message=said)
 
 
-def _score(project: Path, ref: str) -> tuple[str, dict[str, float]]:
-    """The champion's version, and its scores as `test.PER.f1`, which are logged."""
+def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
+    """The champion's version, its scores as `test.PER.f1`, which are logged, and the gate."""
     tracking.check(project)
-    version = registry.by_alias(tracking.connect(project), "champion")
+    client = tracking.connect(project)
+    version = registry.by_alias(client, CHAMPION)
     if version is None:
         raise PipelineError(f"{registry.MODEL} has no champion yet: promote a version")
     with in_workspace(project, [], ref=ref) as made:
@@ -68,10 +66,10 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float]]:
         tags = Labels.read(made.path / ALIGNED).tags
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
-        found = strict_scores(gold, _predicted(project, version, split))
+        found = strict_scores(gold, _predicted(client, version, split))
         scores = {f"test.{key}": float(value) for key, value in _flat(found)}
         log_champion(project, version, scores, made, flow_run.get_id())
-    return version, scores
+    return version, scores, settings.gates(made.path).f1_min
 
 
 def _up_to(stages: Sequence[dvc.Stage], last: str) -> list[dvc.Stage]:
@@ -83,45 +81,23 @@ def _up_to(stages: Sequence[dvc.Stage], last: str) -> list[dvc.Stage]:
     return [stage for stage in stages if stage.name in wanted]
 
 
-def _predicted(project: Path, version: str, split: Aligned) -> list[list[str]]:
-    """The tags of each sentence's cells, by `python -m pipelines predict`.
-
-    In a process of its own, for the model brings its own stages/, and here is the project's.
-    """
+def _predicted(client: MlflowClient, version: str, split: Aligned) -> list[list[str]]:
+    """The tags of each sentence's cells."""
     sentences = split.sentence_cells()
-    answers: list[dict[str, Any]] = []
-    for texts in _calls(["".join(cells) for cells in sentences]):
-        uri = f"models:/{registry.MODEL}/{version}"
-        command = [sys.executable, "-m", "pipelines", "predict", "--model", uri, "--", *texts]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        if done.returncode or len(lines) != len(texts):
-            words = " ".join(done.stderr.split()[-60:])
-            raise PipelineError(f"The champion, version {version}, does not predict ({words})")
-        answers += lines
-    return [_tags(cells, row["entities"]) for cells, row in zip(sentences, answers, strict=True)]
+    with TemporaryDirectory() as folder:
+        registered = client.get_model_version(registry.MODEL, version)
+        model = candidate.fetch(registered, Path(folder, "champion"))
+        found = trial.entities(model, ["".join(cells) for cells in sentences])
+    return [_tags(cells, entities) for cells, entities in zip(sentences, found, strict=True)]
 
 
-def _calls(texts: list[str]) -> Iterator[list[str]]:
-    call: list[str] = []
-    size = 0
-    for text in texts:
-        size += len(text.encode()) + 1
-        if size > CALL_BYTES and call:
-            yield call
-            call, size = [], len(text.encode()) + 1
-        call.append(text)
-    if call:
-        yield call
-
-
-def _tags(cells: Sequence[str], entities: Sequence[dict[str, Any]]) -> list[str]:
+def _tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) -> list[str]:
     """IOB2 tags of the cells; an entity that begins or ends inside one covers it whole."""
     starts = list(accumulate(map(len, cells), initial=0))
     tags = ["O"] * len(cells)
-    for entity in entities:
-        first, stop = bisect_right(starts, entity["start"]) - 1, bisect_left(starts, entity["end"])
-        tags[first:stop] = ["B-" + entity["type"], *["I-" + entity["type"]] * (stop - first - 1)]
+    for start, end, type_ in entities:
+        first, stop = bisect_right(starts, start) - 1, bisect_left(starts, end)
+        tags[first:stop] = [f"B-{type_}", *[f"I-{type_}"] * (stop - first - 1)]
     return tags
 
 

@@ -21,7 +21,10 @@ MINIMUM_HEARTBEAT_S = 30  # Prefect's own
 TAG = "msra-ner"  # of every deployment in prefect.yaml
 MISSED = 3  # heartbeats in a row, then a run counts as dead
 # Every name under which a run ends: one that is missing here would be taken for a silence.
-ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut", "NotPromoted")
+ENDS = (
+    *("Completed", "Promoted", "NotPromoted"),
+    *("Failed", "TimedOut", "Cancelled", "Crashed"),
+)
 
 
 def setup(heartbeat_s: int) -> list[str]:

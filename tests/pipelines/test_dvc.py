@@ -112,6 +112,7 @@ def test_reports_are_what_dvc_yaml_declares(project: Path) -> None:
             "reports/export.json",
             "reports/metrics.json",
             "reports/more/a.svg",
+            "reports/sentences.csv",
             "reports/train.csv",
             "reports/train.json",
         )
@@ -196,5 +197,5 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
         dvc.repro(made, "download", ignore, timeout_s=1)
     cancelled = threading.Event()
     with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; no process"):
-        dvc.repro(made, "download", lambda _: cancelled.set(), 600, cancelled)
+        dvc.repro(made, "download", lambda _: cancelled.set(), timeout_s=600, cancelled=cancelled)
     assert gone(int((made / "pid").read_text()))
