@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -189,8 +191,20 @@ def stopped(folder: Path, overlay: Path, version: str, **env: str) -> "subproces
     lock.unlink(missing_ok=True)
     process = start(folder, overlay, version, **env)
     wait_for(lambda: lock.exists() and lock.read_text(), "it holds the lock", 90)
-    process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: stands_still(process, folder / "mlflow.db"), "it is between two queries", 30)
     return process
+
+
+def stands_still(process: "subprocess.Popen[str]", database: Path) -> bool:
+    """Stops it; not where it has the database locked, which nobody could write then."""
+    process.send_signal(signal.SIGSTOP)
+    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            return False
+    return True
 
 
 def test_of_two_at_once_the_first_wins_and_the_second_says_so(
