@@ -22,7 +22,7 @@ from statistics import quantiles
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from pipelines import registry, tracking
+from pipelines import predict, registry, tracking
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
 SENTENCES = [
@@ -37,10 +37,11 @@ START_WITHIN_S = 120
 def main() -> None:
     """Measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=f"models:/{registry.MODEL}@{registry.ALIAS}")
+    parser.add_argument("--model", help="MLflow URI; default: the champion, else the challenger")
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rows", type=int, default=20_000)
     asked = parser.parse_args()
+    model = asked.model or predict.registered(tracking.connect(Path.cwd()))
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu(),
@@ -48,17 +49,17 @@ def main() -> None:
         "load_average_1m_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "onnxruntime": _onnxruntime(),
-        "model_bytes": _model_bytes(asked.model),
+        "model_bytes": _model_bytes(model),
         "characters_a_text": sum(map(len, SENTENCES)) / len(SENTENCES),
     }
-    with _served(asked.model) as url:
+    with _served(model) as url:
         result["provider"] = _post(url, SENTENCES)[0]["provider"]
         result["serve"] = [
             _requests(url, 1, 1, asked.requests),
             _requests(url, 8, 1, asked.requests),
             _requests(url, 1, 64, asked.requests // 5),
         ]
-    result["batch"] = _batch(asked.model, asked.rows)
+    result["batch"] = _batch(model, asked.rows)
     result["load_average_1m_after"] = round(os.getloadavg()[0], 2)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     RESULT.parent.mkdir(exist_ok=True)

@@ -71,7 +71,7 @@ def load(project: Path, model: str | None) -> Model:
         raise PipelineError(_nothing())  # connecting would make an empty mlflow.db
     try:
         client = tracking.connect(project)
-        uri = model or _registered(client)
+        uri = model or registered(client)
         with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses
             loaded = mlflow.pyfunc.load_model(uri)
     except PipelineError:
@@ -156,7 +156,12 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _registered(client: mlflow.MlflowClient) -> str:
+def registered(client: mlflow.MlflowClient) -> str:
+    """The URI of the champion, or of the challenger while there is none; says which on stderr.
+
+    Raises:
+        PipelineError: if there is neither.
+    """
     for alias in ALIASES:
         version = registry.by_alias(client, alias)
         if version:
