@@ -61,8 +61,8 @@ def runs_of(client, deployment) -> list:
     return client.read_flow_runs(deployment_filter=wanted)
 
 
-# Twice, beside 16 processes on two cores, a run stood still while it was logged and was crashed
-# as a zombie; never on a calm machine. Until that is understood, no merge waits for it.
+# Twice, on two overloaded cores, a run stood still while it was logged and was crashed as a
+# zombie. Until that is understood, no merge waits for it.
 @pytest.mark.slow
 def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gpu(
     deployed: Deployed, client, retrain
