@@ -13,7 +13,7 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from pipelines import candidate, dvc, messages, registry, settings, slot, tracking, trial
+from pipelines import candidate, dvc, messages, overlays, registry, slot, tracking, trial
 from pipelines.aliases import CHAMPION
 from pipelines.deployed import Ref, WaitMinutes
 from pipelines.errors import PipelineError
@@ -69,7 +69,7 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
         found = strict_scores(gold, _predicted(client, version, split))
         scores = {f"test.{key}": float(value) for key, value in _flat(found)}
         log_champion(project, version, scores, made, flow_run.get_id())
-    return version, scores, settings.gates(made.path).f1_min
+    return version, scores, overlays.sections(made.path).promote.f1_min
 
 
 def _up_to(stages: Sequence[dvc.Stage], last: str) -> list[dvc.Stage]:

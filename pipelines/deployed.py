@@ -12,7 +12,7 @@ from prefect.client.schemas import State
 from prefect.states import Completed
 from pydantic import Field
 
-from pipelines import messages, registry, settings, slot, tracking
+from pipelines import messages, overlays, registry, slot, tracking
 from pipelines import promote as promotion
 from pipelines.errors import PipelineError, Refused
 from pipelines.flow import Outcome, ended, train
@@ -74,7 +74,7 @@ def _run(
 
 def _promote(outcome: Outcome, project: Path) -> State[Outcome]:
     """Through the gates of the commit that was run; a refusal is no failure of the run."""
-    gates = settings.gates(outcome.workspace)
+    gates = overlays.sections(outcome.workspace).promote
     try:
         promotion.promote(tracking.connect(project), project, gates, outcome.logged.version)
     except Refused as refused:

@@ -14,21 +14,13 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Failed
 
-from pipelines import (
-    disk,
-    dvc,
-    figures,
-    remote,
-    run_settings,
-    state,
-    tracking,
-    workspace,
-)
+from pipelines import disk, dvc, figures, remote, settings, state, tracking, workspace
 from pipelines.errors import PipelineError, RunCancelledError
 from pipelines.figures import Leaf
+from pipelines.overlays import Values
 from pipelines.stage_tasks import run_stages
 from pipelines.tracking import Logged
-from pipelines.workspace import Values, Workspace
+from pipelines.workspace import Workspace
 from stages.params import UNPINNED, Download, read
 
 
@@ -130,7 +122,7 @@ def in_workspace(
     made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
     get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
     with state.running(made.path):
-        disk.require(project, run_settings.read_run(made.path / "params.yaml").free_disk_gb)
+        disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
         yield made
 
 

@@ -128,11 +128,12 @@ def _client(project: Path) -> "MlflowClient":
 
 
 def _promote(arguments: argparse.Namespace) -> Result:
-    from pipelines import settings
+    from pipelines import overlays, workspace
     from pipelines.promote import promote
 
     project = Path.cwd()
-    gates = settings.gates(project, arguments.params)
+    workspace.require_project(project)
+    gates = overlays.sections(project, arguments.params).promote
     client = _client(project)
     done = promote(client, project, gates, arguments.version, arguments.reason, arguments.force)
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
 
-from pipelines import cache, run_settings, state, tracking_old, workspace
+from pipelines import cache, settings, state, tracking_old, workspace
 from pipelines.errors import PipelineError
 
 PARTIAL_S = 86400.0  # a workspace that was not whole a day ago never will be
@@ -44,7 +44,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
     Raises:
         PipelineError: if it is not known what a registered version needs; nothing is deleted then.
     """
-    keep = run_settings.read_run(project / "params.yaml").keep_workspaces
+    keep = settings.read_run(project / "params.yaml").keep_workspaces
     state.sweep(project)
     with state.none_running(project) as alone, TemporaryDirectory() as folder:
         needed = tracking_old.locks(project, Path(folder))

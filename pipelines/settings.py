@@ -1,20 +1,20 @@
-"""The sections of params.yaml that are not a stage's.
+"""The sections of params.yaml that are no stage's: the gates, and how the stages are run.
 
-They are here and not in stages/params.py, on which every stage depends: a changed gate re-runs
-nothing.
+They are here and not in stages/params.py, on which every stage depends: a change re-runs nothing.
 """
 
-import shutil
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from stages.params import Fraction, Positive, Section, Seed
+from pipelines.errors import PipelineError
+from stages.errors import StageError
+from stages.params import Fraction, Positive, Section, Seed, read
 
+OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 class Latency(Section):
@@ -43,15 +43,31 @@ class Promote(Section):
     latency: Latency
 
 
-def gates(project: Path, overlays: Sequence[Path] = ()) -> Promote:
-    """The section `promote` of the project's params.yaml, overlays merged over it in turn.
+class Run(Section):
+    """How a run is ended, what it needs and what `gc` keeps."""
+
+    stage_timeout_s: dict[str, Seconds] = Field(
+        description="Stage → when it is ended; `others`, if given, is for all that are not named"
+    )
+    free_disk_gb: Annotated[float, Field(ge=0)] = Field(
+        description="Refuse to start with less (10^9 bytes), or with less than the last run took"
+    )
+    keep_workspaces: Positive = Field(
+        description="Of complete runs, the last so many; of failed and cancelled ones as many"
+    )
+
+    def timeout_s(self, stage: str) -> float | None:
+        """After which `stage` is ended; None: never."""
+        return self.stage_timeout_s.get(stage, self.stage_timeout_s.get(OTHERS))
+
+
+def read_run(path: Path) -> Run:
+    """The section `run` of the params.yaml at `path`.
 
     Raises:
-        PipelineError: if there is none, or any section is not valid.
+        PipelineError: every error of the section at once, each with its key and value.
     """
-    from pipelines import workspace
-
-    workspace.require_project(project)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(project / "params.yaml", folder))
-        return workspace.merge_params(list(overlays), path)
+    try:
+        return read(Run, path)
+    except StageError as error:
+        raise PipelineError(str(error)) from None

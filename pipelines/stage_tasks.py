@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.states import Cancelled, Completed, Failed
 
-from pipelines import cancel, dvc, run_settings, sampling
+from pipelines import cancel, dvc, sampling, settings
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 
 RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
@@ -26,7 +26,7 @@ def run_stages(path: Path, stages: list[dvc.Stage], again: Collection[str] = ())
     Raises:
         PipelineError: by the first that fails, lasts too long or is cancelled.
     """
-    timeout_s = run_settings.read_run(path / "params.yaml").timeout_s
+    timeout_s = settings.read_run(path / "params.yaml").timeout_s
     states: dict[str, State] = {}
     with cancel.watched() as cancelled, sampling.into(path):
         for stage in stages:

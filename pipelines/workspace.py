@@ -8,19 +8,12 @@ import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
-from dvc.config import Config, ConfigError, merge
-
-from pipelines import git, run_settings
+from pipelines import git
 from pipelines.errors import PipelineError
-from pipelines.settings import Promote
-from stages.errors import StageError
-from stages.params import Params, read
+from pipelines.overlays import Values, merge
 
 NAMED_FILES = 10
-Values = dict[str, Any]  # of params.yaml, or some of them
 RECORD = ".run.json"
 
 
@@ -85,8 +78,8 @@ def create(
             git.check_out(project, head, partial, partial.with_suffix(".index"))
         if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
             shutil.copy2(project / "dvc.lock", partial)
-        merge_params(overlays, partial / "params.yaml", overrides)
-        share_cache(project, partial, path)
+        merge(overlays, partial / "params.yaml", overrides)
+        _share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
         by = (prefect_run_id, prefect_url)
@@ -129,31 +122,6 @@ def require_project(folder: Path) -> None:
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
 
 
-def merge_params(overlays: list[Path], path: Path, overrides: Values | None = None) -> Promote:
-    """Merges the overlays, then `overrides`, over the params.yaml `path`, and checks every section.
-
-    Returns:
-        The section that is not a stage's.
-
-    Raises:
-        PipelineError: naming each wrong key of the result.
-    """
-    given = ["the run's overrides"] if overrides else []
-    about = " with ".join(["params.yaml", *map(str, overlays), *given])
-    try:
-        if overlays or overrides:
-            values = _load(path)
-            for overlay in [*map(_load, overlays), overrides or {}]:
-                merge(values, overlay)
-            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-            path.write_text(f"# {about}\n{text}", encoding="utf-8")
-        read(Params, path)
-        run_settings.read_run(path)
-        return read(Promote, path)
-    except (StageError, PipelineError) as error:
-        raise PipelineError(str(error).replace(str(path), about)) from None
-
-
 def _refuse_uncommitted(project: Path, head: str | None) -> None:
     if head is None:
         raise PipelineError(
@@ -175,23 +143,14 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         shutil.copy2(file, copy, follow_symlinks=False)
 
 
-def _load(layer: Path) -> Values:
-    try:
-        values = yaml.safe_load(layer.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PipelineError(f"{layer}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"{layer} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise PipelineError(f"{layer} has no sections: it must hold keys as params.yaml does")
-    return values
-
-
-def share_cache(project: Path, partial: Path, path: Path) -> None:
+def _share_cache(project: Path, partial: Path, path: Path) -> None:
     """Writes .dvc/config.local: the project's settings with paths resolved, and what a copy needs.
 
     By way of `Config`: opening a `Repo` would write into the user's .dvc.
     """
+    # Not at the top: `doctor` reads this module where DVC is not, in the image of the stages.
+    from dvc.config import Config, ConfigError, merge
+
     try:
         theirs = Config(str(project / ".dvc"))
         cache = theirs.read()["cache"]

@@ -154,9 +154,7 @@ class Params(Section):
     evaluate: Evaluate
     export: Export
     promote: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
-    run: dict[str, Any] = Field(
-        description="No stage's: pipelines/run_settings.py says what is in it"
-    )
+    run: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
 
 
 S = TypeVar("S", bound=Section)

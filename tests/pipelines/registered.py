@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import registry, settings, tracking
+from pipelines import overlays, registry, settings, tracking
 from stages.ner.sentences import HEADER, sha256
 from tests.pipelines import standin
 
@@ -89,7 +89,7 @@ def project(folder: Path, database: Path) -> Registered:
     standin.project(folder)
     shutil.copy(database, folder)
     client = tracking.connect(folder)
-    found = settings.gates(folder)
+    found = overlays.sections(folder).promote
     quick = found.latency.model_copy(update={"characters": [16], "texts": 20})
     made = Registered(folder, client, found.model_copy(update={"latency": quick}))
     for name, right in (("good", 96), ("better", 98), ("worse", 93)):

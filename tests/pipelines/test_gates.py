@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from pipelines import gates, settings
+from pipelines import gates, overlays
 from pipelines.bootstrap import Difference
 from pipelines.gates import Figures
 from tests.conftest import ROOT
 
-SETTINGS = settings.gates(ROOT)
+SETTINGS = overlays.sections(ROOT).promote
 FINE = Figures(0.95, {"PER": 0.95, "ORG": 0.9, "LOC": 0.95}, 2e-5, True, "7e57", 10)
 
 
