@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipelines import promote_command
+from pipelines import doctor_command, promote_command
 from pipelines.errors import PipelineError
 
 
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.set_defaults(command=_predict)
     promote_command.add(commands)
+    doctor_command.add(commands)
 
     setup = commands.add_parser(
         "setup",

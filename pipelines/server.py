@@ -33,7 +33,7 @@ def start(project: Path) -> None:
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
-    if theirs := _configured():
+    if theirs := configured():
         if not answers(f"{theirs}/health"):
             raise PipelineError(
                 f"Prefect's server at {theirs} does not answer: start it, or unset PREFECT_API_URL"
@@ -71,7 +71,7 @@ def start(project: Path) -> None:
 
 def require() -> None:
     """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
-    theirs = _configured()
+    theirs = configured()
     if not theirs:
         raise PipelineError(
             "Deployments need a Prefect server that stays: start one with `prefect server start`"
@@ -79,6 +79,19 @@ def require() -> None:
         )
     if not answers(f"{theirs}/health"):
         raise PipelineError(f"Prefect's server at {theirs} does not answer: start it")
+
+
+def configured() -> str | None:
+    """The server that the environment or the Prefect profile names; None: neither does."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
+    return profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL") or None
 
 
 def answers(url: str) -> bool:
@@ -90,15 +103,3 @@ def answers(url: str) -> bool:
         return error.code < 500
     except (urllib.error.URLError, OSError, ValueError):
         return False
-
-
-def _configured() -> str | None:
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    return profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL") or None

@@ -1,0 +1,1 @@
+"""What `python -m pipelines doctor` looks at, a module a check; `check` of each is its function."""

@@ -1,0 +1,21 @@
+"""Whether the Prefect server answers that PREFECT_API_URL or the Prefect profile names."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from pipelines import server
+from pipelines.checks.finding import Asked, Finding, Level
+
+
+def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
+    """One finding."""
+    if find_spec("prefect") is None:
+        raise ModuleNotFoundError(name="prefect")
+    url = server.configured()
+    if url is None:
+        yield Finding("prefect", Level.OK, "no server is set: a run starts its own")
+    elif server.answers(f"{url}/health"):
+        yield Finding("prefect", Level.OK, f"{url} answers")
+    else:
+        do = "start it, or unset PREFECT_API_URL to run without one"
+        yield Finding("prefect", Level.ERROR, f"{url} does not answer", do)
