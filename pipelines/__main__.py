@@ -6,8 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from pipelines import doctor_command, promote_command
+from pipelines import doctor_command, predict_command, promote_command
 from pipelines.errors import PipelineError
+from pipelines.options import PARAMS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,19 +39,12 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser(
         "run",
+        parents=[PARAMS],
         help="run all stages, log to MLflow, register the model",
         description="Runs the stages of dvc.yaml in a workspace of its own below .runs, logs them"
         " to one MLflow run and registers the model. What DVC has already is not run again."
         " MLFLOW_TRACKING_URI and PREFECT_API_URL are honoured; unset, all stays beside the"
         " project (mlflow.db, mlartifacts, .runs).",
-    )
-    run.add_argument(
-        "--params",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        default=[],
-        help="YAML merged over params.yaml; may be given several times",
     )
     run.add_argument(
         "--dirty",
@@ -90,36 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--dry-run", action="store_true", help="say it only")
     gc.set_defaults(command=_gc)
 
-    predict = commands.add_parser(
-        "predict",
-        help="find the entities of texts, lines or a file",
-        description="Gives a row a text, in order: its entities with text, type, start, end (in"
-        " characters of the text given) and score; what is wrong with the text, else null; and the"
-        " provider that computed it. With --output, an interrupted call that is repeated goes on"
-        " after its last whole row.",
-    )
-    predict.add_argument("text", metavar="TEXT", nargs="*", help="- for the lines of stdin")
-    predict.add_argument(
-        "--input", metavar="FILE", type=Path, help="a text a line; or .jsonl, or .parquet"
-    )
-    predict.add_argument(
-        "--column", metavar="NAME", default="text", help="of .parquet, or key of .jsonl; text"
-    )
-    predict.add_argument(
-        "--output", metavar="FILE", type=Path, help=".jsonl or .parquet; default: JSONL on stdout"
-    )
-    predict.add_argument(
-        "--batch-size", metavar="ROWS", type=int, default=256, help="in memory at once; 256"
-    )
-    predict.add_argument(
-        "--restart", action="store_true", help="forget what an interrupted call wrote"
-    )
-    predict.add_argument(
-        "--model",
-        metavar="URI",
-        help="MLflow URI of the model; default models:/msra-ner@champion, else @challenger",
-    )
-    predict.set_defaults(command=_predict)
+    predict_command.add(commands)
     promote_command.add(commands)
     doctor_command.add(commands)
 
@@ -190,26 +155,6 @@ def _gc(arguments: argparse.Namespace) -> int:
     print("would be deleted" if arguments.dry_run else "deleted")
     if pruned.left_alone:
         print(f"The DVC cache was left alone: {pruned.left_alone}", file=sys.stderr)
-    return 0
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from pipelines.predict import predict
-
-    try:
-        predict(
-            Path.cwd(),
-            arguments.text,
-            arguments.input,
-            arguments.column,
-            arguments.output,
-            arguments.batch_size,
-            arguments.model,
-            arguments.restart,
-        )
-    except BrokenPipeError:  # `| head`: nobody reads on, and Python must not flush at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     return 0
 
 

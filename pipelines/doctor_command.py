@@ -8,26 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-CODES = """\
-exit codes:
-  0  all is well
-  1  there is a warning
-  2  there is an error"""
+from pipelines.options import JSON, PARAMS
 
 
 def add(commands: Any) -> None:
     """Adds the subcommand."""
     doctor = commands.add_parser(
         "doctor",
+        parents=[PARAMS, JSON],
         help="check driver, GPUs, packages, disk, servers",
         description="Looks at the driver, GPUs, torch, ONNX Runtime, disk, packages and image, and"
         " whether the DVC remote, MLflow and Prefect answer, where they are set. Each line says"
-        " ok, warning or error, and what to do.",
-        epilog=CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        " ok, warning or error, and what to do. No GPU is an error where params.yaml asks for one.",
+        epilog="The exit code is the worst of them: 0 ok, 1 a warning, 2 an error.",
     )
-    doctor.add_argument("--params", metavar="FILE", type=Path, action="append", default=[])
-    doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(command=_doctor)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import Exit, PipelineError, Refused
+from pipelines.options import JSON, PARAMS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,16 +37,9 @@ def add(commands: Any) -> None:
         "Holds the version, or else the challenger, to the gates in `promote` of params.yaml. If it"
         " passes all, it becomes the champion, and the champion the previous one. Each verdict is"
         " kept as a tag of the version, gate.NAME.",
+        PARAMS,
     )
     promote.add_argument("version", metavar="VERSION", nargs="?", help="default: the challenger")
-    promote.add_argument(
-        "--params",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        default=[],
-        help="YAML merged over params.yaml; may be given several times",
-    )
     promote.add_argument(
         "--force", action="store_true", help="skip the gates; needs --reason, and history says so"
     )
@@ -74,15 +68,17 @@ def add(commands: Any) -> None:
     ).set_defaults(answer=_status)
 
 
-def _command(commands: Any, name: str, short: str, about: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, short: str, about: str, *options: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = commands.add_parser(
         name,
+        parents=[*options, JSON],
         help=short,
         description=about,
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--json", action="store_true", help="print one line of JSON")
     made.set_defaults(command=_run)
     return made
 

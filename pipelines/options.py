@@ -1,0 +1,16 @@
+"""Options that several subcommands take, as parents of their parsers."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+PARAMS = ArgumentParser(add_help=False)
+PARAMS.add_argument(
+    "--params",
+    metavar="FILE",
+    type=Path,
+    action="append",
+    default=[],
+    help="YAML merged over params.yaml; may be given several times",
+)
+JSON = ArgumentParser(add_help=False)
+JSON.add_argument("--json", action="store_true", help="print one line of JSON")
