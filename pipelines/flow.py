@@ -21,7 +21,8 @@ from pipelines.overlays import Values
 from pipelines.stage_tasks import run_stages
 from pipelines.tracking import Logged
 from pipelines.workspace import Workspace
-from stages.params import UNPINNED, Download, read
+from stages.params import UNPINNED, Download
+from stages.section import read
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import yaml
 from pipelines.errors import PipelineError
 from pipelines.settings import Promote, Run
 from stages.errors import StageError
-from stages.params import Params, read
+from stages.params import Params
+from stages.section import read
 
 Values = dict[str, Any]  # of params.yaml, or some of them
 
@@ -59,7 +60,7 @@ def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None)
                 _merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
-        return Sections(read(Params, path), read(Promote, path), read(Run, path))
+        return Sections(read(Params, path, whole=True), read(Promote, path), read(Run, path))
     except (StageError, PipelineError) as error:
         raise PipelineError(str(error).replace(str(path), about)) from None
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines.errors import PipelineError
 from stages.errors import StageError
-from stages.params import Fraction, Positive, Section, Seed, read
+from stages.section import Fraction, Positive, Section, Seed, read
 
 OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]

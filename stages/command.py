@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from stages.errors import StageError
 from stages.outs import whole
-from stages.params import Section, read
+from stages.section import Section, read
 
 S = TypeVar("S", bound=Section)
 

@@ -1,28 +1,14 @@
 """The sections of params.yaml, one a stage. No defaults here: params.yaml holds every number."""
 
-import json
-import os
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from stages.errors import StageError
+from stages.section import Fraction, Positive, Section, Seed
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Device = Literal["auto", "cpu", "cuda"]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
 Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
-
-
-class Section(BaseModel):
-    """A frozen section: strict types, and a key that is not listed is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Source(Section):
@@ -155,51 +141,3 @@ class Params(Section):
     export: Export
     promote: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
     run: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
-
-
-S = TypeVar("S", bound=Section)
-
-
-def read(section: type[S], path: Path = Path("params.yaml")) -> S:
-    """Reads one section, or all with `section=Params`.
-
-    Raises:
-        StageError: every error of the section at once, each with its key and value.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StageError(f"{path} is not here: run from the folder that holds it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    name = "" if section is Params else section.__name__.lower()
-    if not isinstance(values, dict) or (name and name not in values):
-        raise StageError(f"{path} has no section {name or 'at all'}")
-    try:
-        # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
-        text = json.dumps(values[name] if name else values, default=str)
-        return section.model_validate_json(text)
-    except ValidationError as error:
-        raise StageError(f"{path}: " + "; ".join(_said(name, e) for e in error.errors())) from None
-
-
-def expanded(path: str) -> str:
-    """`path` with $VARIABLES filled in.
-
-    Raises:
-        StageError: if one is not set.
-    """
-    if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
-        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
-    return os.path.expandvars(path)
-
-
-def _said(section: str, error: Any) -> str:
-    key = ".".join(filter(None, [section, *map(str, error["loc"])]))
-    said = error["msg"].removeprefix("Value error, ")
-    if error["type"] in ("missing", "value_error"):
-        return f"{key}: {said}"
-    value = repr(error["input"])
-    if error["type"] == "float_type" and re.fullmatch(r"'[+-]?\d+e[+-]?\d+'", value, re.I):
-        value += ", to YAML a text: write 5.0e-5 for 5e-5"
-    return f"{key}: {said} (it is {value})"

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from stages.align import align
-from stages.params import Params, read
+from stages.params import Params
+from stages.section import read
 from tests.conftest import ROOT
 from tests.invented import Tagged, a_sentence, write_encoder
 from tests.stage_process import run
@@ -123,4 +124,4 @@ def write_params(folder: Path, **train: Any) -> Params:
     values["train"] |= train
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return read(Params, path)
+    return read(Params, path, whole=True)

@@ -19,7 +19,8 @@ from stages.ner.encoder_parts import (
 )
 from stages.ner.fetch import digests, fetch
 from stages.ner.hub import REMEDY, on_the_hub
-from stages.params import Download, Encoder, expanded
+from stages.params import Download, Encoder
+from stages.section import expanded
 
 TAKEN = (
     *(CONFIG, WEIGHTS, TOKENIZER, VOCABULARY, ADDED_TOKENS, SENTENCEPIECE),

@@ -12,8 +12,9 @@ import httpx
 
 from stages.errors import StageError
 from stages.ner.transfer import HTML, Partial, is_html, transfer, tries
-from stages.params import UNPINNED, Source, expanded
+from stages.params import UNPINNED, Source
 from stages.progress import progress
+from stages.section import expanded
 
 CHUNK_BYTES = 1 << 20
 

@@ -10,7 +10,8 @@ import yaml
 from dvc.config import merge
 from transformers import AutoTokenizer
 
-from stages.params import Params, read
+from stages.params import Params
+from stages.section import read
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -36,7 +37,7 @@ def params(tmp_path_factory):
     values = _yaml(ROOT / "params.yaml")
     merge(values, _yaml(SAMPLES / "params.yaml"))
     merged.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return read(Params, merged)
+    return read(Params, merged, whole=True)
 
 
 def test_a_run_anywhere_writes_the_committed_bytes_and_nothing_else(rerun):

@@ -1,8 +1,9 @@
-"""A workspace to run `python -m stages.download` in, and a hub on loopback."""
+"""A workspace to run `python -m stages.download` in, a hub on loopback, and wrong parameters."""
 
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,11 +15,14 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
+from stages.errors import StageError
 from stages.ner.fetch import digests
-from stages.params import Download, read
+from stages.params import Download, Params
+from stages.section import read
 from tests.conftest import ROOT
 from tests.mirror import Mirror
 
+REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()
 TEST = "京\tB-LOC\n沪\tB-LOC\n".encode()
 
@@ -150,3 +154,24 @@ def hub(mirror: Mirror, encoder: Path, work: Workspace) -> Hub:
     hub = Hub(mirror, encoder)
     work.section["encoder"] |= {"hub_id": hub.hub_id, "revision": hub.revision, "folder": None}
     return hub
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """What is said of the real parameters with `old` replaced by `new`, without the file's name."""
+
+    def refused(section, *changes):
+        text = REAL
+        for old, new in changes:
+            text, count = re.subn(old, new, text, flags=re.MULTILINE)
+            assert count == 1, old
+        file = tmp_path / "params.yaml"
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(StageError) as error:
+            read(section, file, whole=section is Params)
+        said = str(error.value)
+        assert "\n" not in said
+        assert said.startswith(f"{file}: ")
+        return said.removeprefix(f"{file}: ")
+
+    return refused

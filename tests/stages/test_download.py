@@ -10,7 +10,8 @@ import yaml
 from stages.download import download
 from stages.errors import StageError
 from stages.ner.fetch import digests
-from stages.params import Download, read
+from stages.params import Download
+from stages.section import read
 
 OUTS = [
     "data/encoder/config.json",

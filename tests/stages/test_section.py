@@ -1,0 +1,72 @@
+import re
+
+import pytest
+
+from stages.errors import StageError
+from stages.params import Align, Download, Train
+from stages.section import expanded, read
+from tests.stages.conftest import REAL
+
+WRONG = {
+    "nan": (".nan", "Input should be a finite number (it is nan)"),
+    "infinite": (".inf", "Input should be a finite number (it is inf)"),
+    "null": ("null", "Input should be a valid number (it is None)"),
+    "text": ("low", "Input should be a valid number (it is 'low')"),
+    "boolean": ("yes", "Input should be a valid number (it is True)"),
+    "zero": ("0", "Input should be greater than 0 (it is 0)"),
+    "YAML's number without a dot": (
+        "5e-5",
+        "Input should be a valid number (it is '5e-5', to YAML a text: write 5.0e-5 for 5e-5)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), WRONG.values(), ids=WRONG)
+def test_no_number(refused, value, said):
+    assert refused(Train, ("0.00005", value)) == f"train.learning_rate: {said}"
+
+
+@pytest.mark.parametrize("value", ["5.0e-5", "1", "0.00005"])
+def test_a_number(tmp_path, value):
+    (tmp_path / "p").write_text(REAL.replace("0.00005", value), encoding="utf-8")
+    assert read(Train, tmp_path / "p").learning_rate == float(value)
+
+
+def test_a_date_is_text(tmp_path, refused):
+    (tmp_path / "p").write_text(re.sub("licence: .*", "licence: 2006-07-22", REAL), "utf-8")
+    assert read(Download, tmp_path / "p").licence == "2006-07-22"
+    said = "align.seed: Input should be a valid integer (it is '2006-07-22')"
+    assert refused(Align, ("seed: 13", "seed: 2006-07-22")) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, " is not here: run from the folder that holds it"),
+        ("", " has no section align"),
+        ("train: {}", " has no section align"),
+        ("- align", " has no section align"),
+        ("align:", ": align: Input should be an object (it is None)"),
+        ("align: [", " is not YAML: while parsing a flow node expected the node content, but"),
+        ("align: {seed: '\udcff'}", " is not YAML: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_no_file_no_section(tmp_path, text, said):
+    file = tmp_path / "params.yaml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(StageError, match=re.escape(f"{file}{said}")) as error:
+        read(Align, file)
+    assert "\n" not in str(error.value)
+
+
+def test_expanded(monkeypatch):
+    monkeypatch.setenv("NER_DATA", "some where")
+    assert expanded("plain/path") == "plain/path"
+    assert expanded("$NER_DATA/a") == expanded("${NER_DATA}/a") == "some where/a"
+    monkeypatch.setenv("NER_DATA", "pa$sword")
+    assert expanded("$NER_DATA/$") == "pa$sword/$"
+    monkeypatch.delenv("NER_DATA")
+    for path in ("$NER_DATA/a", "a/${NER_DATA}"):
+        with pytest.raises(StageError, match=re.escape(f"{path}: that environment variable is")):
+            expanded(path)
