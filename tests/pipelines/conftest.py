@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,25 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
     from tests.pipelines import registered
 
     return registered.project(tmp_path_factory.mktemp("registered") / "project", empty_mlflow)
+
+
+@pytest.fixture
+def made(logged: "Registered", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Registered]":
+    """That project with its registry empty and MLflow's client pointing there."""
+    from pipelines import aliases, tracking
+
+    monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
+    tracking.connect(logged.project)
+    yield logged
+    logged.forget()
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    """For `promote --params`: a latency that is soon measured."""
+    path = tmp_path / "quick.yaml"
+    path.write_text("promote: {latency: {characters: [16], texts: 20}}\n")
+    return path
 
 
 @pytest.fixture(scope="session")

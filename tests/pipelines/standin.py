@@ -109,6 +109,9 @@ print(f"{sys.argv[1]}: at work")
 globals()[sys.argv[1]]()
 """
 
+# A stage that tells its process id; what it does then is to be appended.
+SLOW = "from pathlib import Path; import os, time; Path('pid').write_text(str(os.getpid()))\n"
+
 TAGGER_PY = '''\
 import re
 from dataclasses import dataclass

@@ -1,19 +1,15 @@
 """DVC on the stand-in project: order, reports, running, caching and failing."""
 
-import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from pipelines import dvc, workspace
 from pipelines.dvc import Stage
-from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
-from tests.pipelines.standin import ROOT, clean_environment, commit
-from tests.pipelines.test_supervise import gone, wait_for
+from pipelines.errors import PipelineError, StageFailed
+from tests.pipelines.standin import clean_environment
 
 FIVE = [
     Stage("download", ()),
@@ -22,7 +18,6 @@ FIVE = [
     Stage("evaluate", ("align", "train")),
     Stage("export", ("align", "train")),
 ]
-SLOW = "from pathlib import Path; import os, time; Path('pid').write_text(str(os.getpid()))\n"
 
 
 def ignore(line: str) -> None:
@@ -148,54 +143,3 @@ def test_python_in_a_stage_is_the_one_that_runs_here(project: Path, monkeypatch)
     made = make(project)
     dvc.repro(made, "download", ignore)
     assert Path((made / "data/raw.txt").read_text()).parent == Path(sys.executable).parent
-
-
-def test_ctrl_c_leaves_no_child_and_no_lock(project: Path) -> None:
-    (project / "stage.py").write_text(SLOW + "print('started', flush=True); time.sleep(600)\n")
-    made = make(project)
-
-    def on_line(line: str) -> None:
-        if line == "started":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        dvc.repro(made, "download", on_line)
-    assert gone(int((made / "pid").read_text()))
-    (made / "stage.py").write_text(
-        "import pathlib; pathlib.Path('data').mkdir(exist_ok=True)\n"
-        "pathlib.Path('data/raw.txt').write_text('again')\n"
-    )
-    assert dvc.repro(made, "download", ignore) is True
-
-
-@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_parent_leaves_no_stage_running(project: Path, way: signal.Signals) -> None:
-    (project / "stage.py").write_text(SLOW + "time.sleep(600)\n")
-    commit(project)
-    made = make(project)
-    code = (
-        "import sys, pathlib; from pipelines import dvc;"
-        "dvc.repro(pathlib.Path(sys.argv[1]), 'download', print)"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(made)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
-    wait_for(lambda: (made / "pid").exists() and (made / "pid").read_text(), "the stage starts")
-    parent.send_signal(way)
-    parent.wait(30)
-    wait_for(lambda: gone(int((made / "pid").read_text())), "the stage ends")
-
-
-def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
-    (project / "stage.py").write_text(SLOW + "print('started', flush=True); time.sleep(600)\n")
-    made = make(project)
-    with pytest.raises(
-        StageTimeoutError, match=r"^Stage download was ended after 1 s: raise run\."
-    ):
-        dvc.repro(made, "download", ignore, timeout_s=1)
-    cancelled = threading.Event()
-    with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; no process"):
-        dvc.repro(made, "download", lambda _: cancelled.set(), timeout_s=600, cancelled=cancelled)
-    assert gone(int((made / "pid").read_text()))

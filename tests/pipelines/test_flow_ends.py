@@ -5,7 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 from pipelines import cancel, state, workspace
-from tests.pipelines.test_dvc import SLOW
+from tests.pipelines.standin import SLOW
 from tests.pipelines.test_flow import made, task_runs
 from tests.pipelines.test_supervise import gone, wait_for
 

@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from pipelines import state, workspace
-from tests.pipelines.standin import ROOT, clean_environment, git, pipelines
-from tests.pipelines.test_dvc import SLOW
+from tests.pipelines.standin import ROOT, SLOW, clean_environment, git, pipelines
 from tests.pipelines.test_supervise import gone, wait_for
 
 
