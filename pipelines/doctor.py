@@ -50,7 +50,7 @@ def _asked(project: Path, overlays: Sequence[Path]) -> tuple[Finding, Asked]:
 
         found = sections(project, overlays)
     except Exception as error:  # no pydantic, say: the rest can still be looked at
-        said, do = " ".join(str(error).split()), "correct it; until then a GPU counts as welcome"
+        said, do = " ".join(str(error).split()), "mend that; until then a GPU counts as welcome"
         return Finding("params.yaml", Level.ERROR, said, do), Asked()
     train, evaluate, export = (getattr(found.stages, n) for n in ("train", "evaluate", "export"))
     devices = {train.device, evaluate.device}

@@ -11,7 +11,7 @@ from typing import TextIO
 from pipelines.checks.finding import Asked, Finding, Level, in_container
 
 PACKAGES = {"pynvml": "nvidia-ml-py", "yaml": "pyyaml", "onnxruntime": "onnxruntime-gpu"}
-OF_THE_STAGES = ("torch", "onnxruntime", "packages")
+OF_THE_STAGES = ("torch", "onnxruntime", "machine", "packages")
 OF_A_RUN = ("dvc", "mlflow", "prefect")
 LAST_LINE_CHARACTERS = 300
 
@@ -40,7 +40,7 @@ def _missing(name: str, module: str) -> Finding:
     if name in OF_THE_STAGES:
         return Finding(name, Level.ERROR, said, f"pip install -c constraints.txt {package}")
     if name in OF_A_RUN and in_container():
-        return Finding(name, Level.OK, f"{said}, in the image of the stages")
+        return Finding(name, Level.OK, f"{said}, and the stages do without it")
     do = f"`make run` makes an environment with all, or pip install -c constraints.txt {package}"
     return Finding(name, Level.WARNING, said, do)
 

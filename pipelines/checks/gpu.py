@@ -7,6 +7,7 @@ from typing import Any
 from pipelines.checks.finding import Asked, Finding, Level
 
 GIB = 2**30
+FREE = 0.9  # the driver itself takes a little; a container may not see who takes more
 NONE = (
     "run on a machine with an NVIDIA GPU (in a container: --gpus all), or give an overlay with"
     " train.device and evaluate.device cpu and export.require_cuda false"
@@ -48,9 +49,9 @@ def _gpu(nvml: Any, index: int) -> Finding:
         others = [
             _process(nvml, process) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
         ]
-    if not others:
+    if not others and memory.free > FREE * memory.total:
         return Finding(f"GPU {index}", Level.OK, f"{said}, no other process on it")
-    said += f", also used by {', '.join(others)}"
+    said += f", also used by {', '.join(others) or 'processes that cannot be seen from here'}"
     do = "wait for them or end them: they take memory and time from a run"
     return Finding(f"GPU {index}", Level.WARNING, said, do)
 

@@ -81,7 +81,7 @@ def test_with_the_packages_of_the_stages_alone_it_says_so_a_line_each(
     [warning] = [line for line in lines if line.startswith("warning")]
     assert warning.startswith("warning  gpu               nvidia-ml-py is not installed here: ")
     for name in ("dvc", "mlflow", "prefect"):
-        said = f"ok       {name:18}{name} is not installed here, in the image of the stages"
+        said = f"ok       {name:18}{name} is not installed here, and the stages do without it"
         assert said in lines
 
 
