@@ -15,7 +15,7 @@ METRICS = {
     "train/loss": 0.25,
     "train/lr": 0.00005,
     "export.f1": 0.5,
-    "export.LOC.f1": 0.5,
+    **{f"export.{type_}.f1": 0.5 for type_ in ("PER", "ORG", "LOC")},
     "export.logit_difference_max": 0.00001,
     "export.test_sentences": 3.0,
     "measured.train.seconds": 1.5,

@@ -97,7 +97,7 @@ def test_one_version_is_registered_with_the_figures_of_gates(ran, client: Mlflow
         "cuda_validated": "false",
         "dvc_lock": run.data.tags["dvc_lock"],
         "export.f1": "0.5",
-        "export.LOC.f1": "0.5",
+        **{f"export.{type_}.f1": "0.5" for type_ in ("PER", "ORG", "LOC")},
         "export.logit_difference_max": "1e-05",
         "export.test_sentences": "3.0",
         "test_sha256": "7e57",
