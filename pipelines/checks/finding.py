@@ -51,7 +51,7 @@ class Asked:
         if self.cuda == "unused":
             return Finding(check, Level.OK, f"{said}, and params.yaml asks for no GPU")
         if self.cuda == "welcome":
-            return Finding(check, Level.WARNING, f"{said}, so all runs on the CPU", do)
+            return Finding(check, Level.WARNING, f"{said}, so the CPU is used", do)
         return Finding(check, Level.ERROR, f"{said}, and params.yaml asks for cuda", do)
 
 

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pipelines.checks.finding import Asked, Finding, Level
-from pipelines.checks.torch import driver_cuda
 
 SIZE = 64
 OPSET, IR = 20, 10  # what every ONNX Runtime since 1.18 reads
@@ -62,7 +61,7 @@ def _session(asked: Asked) -> Finding:
     if not np.array_equal(found, left @ left.T):
         do = "install the versions of constraints.txt; if they are, take the GPU out of service"
         return Finding("ONNX session", Level.ERROR, f"{provider}: the product is wrong", do)
-    if provider != session.CUDA and driver_cuda():
+    if provider != session.CUDA and session.has_cuda():
         said = f"it fell back to {provider}{_why()}"
         do = "install what is missing, by the versions of constraints.txt or the image's lock"
         return asked.without_cuda("ONNX session", said, do)

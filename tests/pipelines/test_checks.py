@@ -24,7 +24,7 @@ def _in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("cuda", "level", "end"),
     [
         ("needed", Level.ERROR, "no GPU, and params.yaml asks for cuda"),
-        ("welcome", Level.WARNING, "no GPU, so all runs on the CPU"),
+        ("welcome", Level.WARNING, "no GPU, so the CPU is used"),
         ("unused", Level.OK, "no GPU, and params.yaml asks for no GPU"),
     ],
 )
