@@ -47,17 +47,18 @@ def setup(heartbeat_s: int) -> list[str]:
             " most, so take that or more"
         )
     with get_client(sync_client=True) as client:
-        pool = _pool(client, heartbeat_s)
+        kind, pool = _pool(client, heartbeat_s)
         client.upsert_global_concurrency_limit_by_name(SLOT, 1)
         automation = _automation(client, heartbeat_s)
     return [
-        f"Work pool {POOL} (type process, a heartbeat every {heartbeat_s} s): {pool}",
+        f"Work pool {POOL} (type {kind}, a heartbeat every {heartbeat_s} s): {pool}",
         f"Global concurrency limit {SLOT}: 1",
         f"Automation '{AUTOMATION}' (after {MISSED * heartbeat_s} s of silence): {automation}",
     ]
 
 
-def _pool(client: SyncPrefectClient, heartbeat_s: int) -> str:
+def _pool(client: SyncPrefectClient, heartbeat_s: int) -> tuple[str, str]:
+    """Its type, which whoever made it chose, and what was done."""
     env = {**QUIET, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_s)}
     try:
         found = client.read_work_pool(POOL)
@@ -68,14 +69,14 @@ def _pool(client: SyncPrefectClient, heartbeat_s: int) -> str:
         client.create_work_pool(
             WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
         )
-        return "made"
+        return ProcessWorker.type, "made"
     template = found.base_job_template
     theirs = template["variables"]["properties"]["env"].get("default") or {}
     if env.items() <= theirs.items():
-        return "as it was"
+        return found.type, "as it was"
     _default(template, "env", {**theirs, **env})
     client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
-    return "changed"
+    return found.type, "changed"
 
 
 def _default(template: dict[str, Any], variable: str, value: object) -> None:
