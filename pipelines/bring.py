@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dvc.utils.serialize import load_yaml
+from mlflow.exceptions import MlflowException
 
-from pipelines import registry, state, tracking, tracking_old, workspace
+from pipelines import access, registry, state, tracking, tracking_old, workspace
 from pipelines.errors import PipelineError
 
 SHOWN = 10
@@ -56,7 +57,12 @@ def _source(project: Path, what: str, folder: Path) -> Path:
         made = workspace.find(project, what)
         state.require_done(made.path)
         return made.path
-    version = registry.by_alias(tracking.connect(project), what)
+    try:
+        version = registry.by_alias(tracking.connect(project), what)
+    except MlflowException as error:
+        raise PipelineError(
+            f"MLflow does not say what {what!r} is ({access.said(error)})"
+        ) from None
     if version is None:
         raise PipelineError(
             f"No version of {registry.MODEL} has the alias {what!r}: name a run in .runs, a version"

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from pipelines import messages, overlays, registry, slot, tracking
 from pipelines import promote as promotion
+from pipelines.access import Need
 from pipelines.errors import PipelineError, Refused
 from pipelines.flow import Outcome, ended, train
 
@@ -61,6 +62,8 @@ def _run(
 ) -> Outcome | State[Any]:
     project = Path.cwd()
     try:
+        if promote:
+            tracking.check(project, Need.PROMOTE)
         with slot.gpu(wait_minutes):
             outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
         # Outside the slot: the gates need no GPU for long, and time the CPU.

@@ -14,7 +14,18 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Failed
 
-from pipelines import disk, dvc, figures, remote, settings, state, tracking, workspace
+from pipelines import (
+    access,
+    disk,
+    dvc,
+    figures,
+    remote,
+    settings,
+    state,
+    tracking,
+    workspace,
+)
+from pipelines.access import Need
 from pipelines.errors import PipelineError, RunCancelledError
 from pipelines.figures import Leaf
 from pipelines.overlays import Values
@@ -119,7 +130,7 @@ def in_workspace(
         PipelineError: before anything runs, if MLflow does not answer or the disk is too full.
     """
     state.sweep(project)
-    tracking.check(project)
+    tracking.check(project, Need.LOG)
     made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
     get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
     with state.running(made.path):
@@ -136,9 +147,9 @@ def _log(project: Path, made: Workspace) -> Logged:
     try:
         return tracking.log_run(project, made)
     except (MlflowException, OSError) as error:
-        words = " ".join(str(error).split())
         raise PipelineError(
-            f"All stages are done, but MLflow did not take the result ({words}): it is whole in"
+            "All stages are done, but MLflow did not take the result"
+            f" ({access.said(error)}): it is whole in"
             f" {made.path}, and `python -m pipelines log {made.run_id}` logs it when that is mended"
         ) from None
 

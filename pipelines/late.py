@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from pipelines import state, tracking, workspace
+from pipelines import access, state, tracking, workspace
+from pipelines.access import Need
 from pipelines.errors import PipelineError
 from pipelines.tracking import Logged
 
@@ -18,11 +19,12 @@ def log(project: Path, run_id: str) -> Logged:
     state.sweep(project)
     made = workspace.find(project, run_id)
     state.require_done(made.path)
-    tracking.check(project)
+    tracking.check(project, Need.LOG)
     try:
         logged = tracking.log_run(project, made)
     except (MlflowException, OSError) as error:
-        words = " ".join(str(error).split())
-        raise PipelineError(f"MLflow did not take {made.run_id} ({words}): mend that") from None
+        raise PipelineError(
+            f"MLflow did not take {made.run_id} ({access.said(error)}): mend that"
+        ) from None
     state.mark(made.path, "complete")
     return logged

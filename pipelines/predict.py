@@ -13,7 +13,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from pipelines import registry, summary, tracking
+from pipelines import access, registry, summary, tracking
 from pipelines.answers import answers, check_output
 from pipelines.errors import PipelineError
 from pipelines.inputs import Input, Row, open_input
@@ -77,9 +77,9 @@ def load(project: Path, model: str | None) -> Model:
     except PipelineError:
         raise
     except Exception as error:  # a model brings code of its own
-        words = " ".join(str(error).split())
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PipelineError(
-            f"{model or registry.MODEL} cannot be loaded ({type(error).__name__}: {words})"
+            access.refusal(error) or f"{model or registry.MODEL} cannot be loaded ({words})"
         ) from None
     return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
 

@@ -87,11 +87,13 @@ def _run(arguments: argparse.Namespace) -> int:
     """Prints what the subcommand answers; with --json also how it failed."""
     from mlflow.exceptions import MlflowException
 
+    from pipelines import access
+
     try:
         found, show = arguments.answer(arguments)
     except (PipelineError, OSError, MlflowException) as error:
         code = error.exit_code if isinstance(error, Refused) else Exit.ERROR
-        said = str(error) if isinstance(error, PipelineError) else " ".join(str(error).split())
+        said = str(error) if isinstance(error, PipelineError) else access.said(error)
         if arguments.json:
             gates = error.gates if isinstance(error, Refused) else []
             _print({"exit_code": int(code), "error": said, "gates": gates})
@@ -109,14 +111,15 @@ def _print(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
 
-def _client(project: Path) -> "MlflowClient":
+def _client(project: Path, promotes: bool = False) -> "MlflowClient":
     """Raises a PipelineError where there is nothing, without making an empty mlflow.db."""
     from pipelines import registry, tracking
+    from pipelines.access import Need
 
     nothing = f"No version of {registry.MODEL} is registered yet: `python -m pipelines run` does"
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
         raise PipelineError(nothing)
-    tracking.check(project)
+    tracking.check(project, Need.PROMOTE if promotes else Need.READ)
     client = tracking.connect(project)
     if not client.search_registered_models(f"name = '{registry.MODEL}'"):
         raise PipelineError(nothing)
@@ -130,7 +133,7 @@ def _promote(arguments: argparse.Namespace) -> Result:
     project = Path.cwd()
     workspace.require_project(project)
     gates = overlays.sections(project, arguments.params).promote
-    client = _client(project)
+    client = _client(project, promotes=True)
     done = promote(client, project, gates, arguments.version, arguments.reason, arguments.force)
 
     def show() -> None:
@@ -144,7 +147,8 @@ def _promote(arguments: argparse.Namespace) -> Result:
 def _rollback(arguments: argparse.Namespace) -> Result:
     from pipelines.promote import rollback
 
-    event = asdict(rollback(_client(Path.cwd()), Path.cwd(), arguments.reason))
+    project = Path.cwd()
+    event = asdict(rollback(_client(project, promotes=True), project, arguments.reason))
     return {"event": event}, lambda: _show_event(event)
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
 
-from pipelines import cache, settings, state, tracking_old, workspace
+from pipelines import access, cache, settings, state, tracking_old, workspace
 from pipelines.errors import PipelineError
 
 PARTIAL_S = 86400.0  # a workspace that was not whole a day ago never will be
@@ -56,7 +56,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
         try:
             runs = tracking_old.prune(project, dry_run)
         except MlflowException as error:
-            raise PipelineError(f"MLflow did not delete its old runs: {error}") from None
+            raise PipelineError(f"MLflow did not delete old runs: {access.said(error)}") from None
         needed += [lock for path in kept for lock in path.rglob("dvc.lock")]
         removed, why = 0, None if alone else "a run is going; try again when it has ended"
         try:

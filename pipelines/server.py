@@ -1,6 +1,7 @@
 """Prefect's API for a run on one's own machine, ended with the run however that ends."""
 
 import atexit
+import base64
 import os
 import socket
 import sys
@@ -34,11 +35,7 @@ def start(project: Path) -> None:
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     if theirs := configured():
-        if not answers(f"{theirs}/health"):
-            raise PipelineError(
-                f"Prefect's server at {theirs} does not answer: start it, or unset PREFECT_API_URL"
-                " to run without one"
-            )
+        _ask(theirs, ", or unset PREFECT_API_URL to run without one")
         return
     for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
@@ -77,21 +74,12 @@ def require() -> None:
             "Deployments need a Prefect server that stays: start one with `prefect server start`"
             " and set PREFECT_API_URL (docs/operations.md)"
         )
-    if not answers(f"{theirs}/health"):
-        raise PipelineError(f"Prefect's server at {theirs} does not answer: start it")
+    _ask(theirs, "")
 
 
 def configured() -> str | None:
     """The server that the environment or the Prefect profile names; None: neither does."""
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    return profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL") or None
+    return _setting("PREFECT_API_URL")
 
 
 def answers(url: str) -> bool:
@@ -103,3 +91,35 @@ def answers(url: str) -> bool:
         return error.code < 500
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def _ask(url: str, otherwise: str) -> None:
+    if not answers(f"{url}/health"):  # which needs no password
+        raise PipelineError(f"Prefect's server at {url} does not answer: start it{otherwise}")
+    password = _setting("PREFECT_API_AUTH_STRING") or ""
+    given = {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    request = urllib.request.Request(f"{url}/admin/version", headers=given if password else {})  # noqa: S310
+    try:
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            wrong = "not the one in PREFECT_API_AUTH_STRING" if password else "and has got none"
+            raise PipelineError(
+                f"Prefect's server at {url} wants a password, {wrong}: set PREFECT_API_AUTH_STRING"
+                " to the server's PREFECT_SERVER_API_AUTH_STRING"
+            ) from None
+    except OSError:
+        return  # it did answer
+
+
+def _setting(name: str) -> str | None:
+    """A setting of Prefect's, without importing it."""
+    if value := os.environ.get(name):
+        return value
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
+    return profiles.get("profiles", {}).get(active, {}).get(name) or None

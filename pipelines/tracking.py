@@ -20,7 +20,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 
-from pipelines import dvc, figures, registry, sampling, surroundings
+from pipelines import access, dvc, figures, registry, sampling, surroundings
+from pipelines.access import Need
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
 
@@ -55,8 +56,8 @@ def page(project: Path, logged: Logged) -> str | None:
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
 
 
-def check(project: Path) -> None:
-    """Makes sure that a run can be logged later.
+def check(project: Path, need: Need = Need.READ) -> None:
+    """Makes sure that what is needed can be done later.
 
     Raises:
         PipelineError: if the tracking server does not answer, or refuses.
@@ -64,12 +65,13 @@ def check(project: Path) -> None:
     kept = {key: os.environ.get(key) for key in REACH}
     os.environ.update({key: value for key, value in REACH.items() if not kept[key]})
     try:
-        experiment(connect(project), project)
+        client = connect(project)
+        access.require(client, experiment(client, project), need)
     except MlflowException as error:
-        words = " ".join(str(error).split())
         raise PipelineError(
-            f"MLflow at {uri(project)} cannot be used ({words}): start it, or correct"
-            " MLFLOW_TRACKING_URI, or unset it to log beside the project"
+            access.refusal(error)
+            or f"MLflow at {uri(project)} cannot be used ({access.said(error)}): start it, or"
+            " correct MLFLOW_TRACKING_URI, or unset it to log beside the project"
         ) from None
     finally:
         for key in (key for key, value in kept.items() if value is None):

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from pipelines import registry, tracking
+from pipelines import access, registry, tracking
 from pipelines.errors import PipelineError
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
@@ -32,7 +32,9 @@ def locks(project: Path, folder: Path) -> list[Path]:
     try:
         found = _versions(client)
     except MlflowException as error:
-        raise PipelineError(f"MLflow does not say what is registered ({error})") from None
+        raise PipelineError(
+            f"MLflow does not say what is registered ({access.said(error)})"
+        ) from None
     return [files(project, version, folder / version) / "dvc.lock" for version in found]
 
 
@@ -49,9 +51,9 @@ def files(project: Path, version: str, folder: Path) -> Path:
         for name in FILES:
             client.download_artifacts(str(run_id), name, str(folder))
     except (MlflowException, OSError) as error:
-        words = " ".join(str(error).split())
         raise PipelineError(
-            f"The files of {registry.MODEL} version {version} cannot be had ({words}): mend that,"
+            f"The files of {registry.MODEL} version {version} cannot be had"
+            f" ({access.said(error)}): mend that,"
             " or delete the version if it is not needed"
         ) from None
     return folder

@@ -68,6 +68,19 @@ def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow  # a server of its own
+def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "team:word")
+    monkeypatch.setenv("PREFECT_UI_URL", "")
+    server.start(tmp_path)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "team:word")
+    server.require()
+    for given, said in (("", "and has got none"), ("a:b", "not the one in PREFECT_API_AUTH")):
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
+        with pytest.raises(PipelineError, match=f"wants a password, {said}"):
+            server.require()
+
+
 def test_a_heartbeat_that_prefect_would_not_send_is_refused() -> None:
     from pipelines.setup import setup
 

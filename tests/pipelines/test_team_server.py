@@ -1,0 +1,200 @@
+"""MLflow on PostgreSQL with users: all as beside the project, and who may do what."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow.server.auth.client import AuthServiceClient
+
+from pipelines import access, aliases, registry, tracking
+from pipelines.access import Need
+from pipelines.errors import PipelineError
+from tests.pipelines import registered, standin, team_server
+from tests.pipelines.logged import runs
+from tests.pipelines.registered import Registered
+from tests.pipelines.team_server import documented
+
+# The tests of SQLite run here once more, against the fixtures of this file.
+from tests.pipelines.test_promote_command import (  # noqa: F401
+    command,
+    test_a_week_of_a_team,
+    test_champion_already_and_nothing_to_go_back_to,
+)
+from tests.pipelines.test_tracking import (  # noqa: F401
+    done,
+    test_an_interrupted_log_is_replaced_and_a_finished_one_kept,
+)
+
+pytestmark = [pytest.mark.services, team_server.needs_postgres]
+USERS = {name: f"password-of-{name}" for name in ("trainer", "editor", "reader")}
+
+
+@dataclass
+class Team:
+    """The servers, and what is needed for a backup of them."""
+
+    url: str
+    database: dict[str, str]
+    folder: Path
+
+
+def be(monkeypatch: pytest.MonkeyPatch, team: Team, user: str, password: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", team.url)
+    monkeypatch.setenv(access.USER, user)
+    monkeypatch.setenv(access.PASSWORD, password)
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    folder = tmp_path_factory.mktemp("team")
+    with team_server.postgres(folder) as database:
+        team_server.create(database, "mlflow", "mlflow_auth", "prefect")
+        with team_server.mlflow(folder, database, folder / "artifacts") as url:
+            made = Team(url, database, folder)
+            with pytest.MonkeyPatch.context() as patch:
+                be(patch, made, *team_server.ADMIN)
+                for name, password in USERS.items():
+                    AuthServiceClient(url).create_user(name, password)
+            yield made
+
+
+@pytest.fixture(autouse=True)
+def _as_trainer(
+    team: Team, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[pytest.MonkeyPatch]:
+    be(monkeypatch, team, "trainer", USERS["trainer"])
+    yield monkeypatch
+    be(monkeypatch, team, "trainer", USERS["trainer"])
+    client = tracking.connect(tmp_path)
+    if client.search_registered_models(f"name = '{registry.MODEL}'"):
+        client.delete_registered_model(registry.MODEL)
+    if client.get_experiment_by_name(tracking.EXPERIMENT):
+        for run in runs(client):
+            client.delete_run(run.info.run_id)
+
+
+@pytest.fixture
+def made(
+    tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch, _as_trainer
+) -> Registered:
+    found = registered.project(tmp_path / "project", empty_mlflow)
+    monkeypatch.chdir(found.project)
+    monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
+    return found
+
+
+@pytest.fixture
+def as_user(team: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda name: be(monkeypatch, team, name, USERS[name])
+
+
+def test_a_run_by_who_may_not_ends_before_the_first_stage(
+    made: Registered, run, as_user, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_user("reader")
+    refused = run(made.project, dirty=True)
+    monkeypatch.setenv(access.PASSWORD, "wrong")
+    wrong = run(made.project, dirty=True)
+    monkeypatch.delenv(access.USER)
+    monkeypatch.delenv(access.PASSWORD)
+    unknown = run(made.project, dirty=True)
+    at = f"MLflow at {tracking.uri(made.project)}"
+    may = "EDIT on the experiment and the registered model msra-ner, or MANAGE to promote"
+    assert refused.message == (
+        f"{at} does not let user 'reader' do that: ask its administrator for {may}"
+        " (docs/operations.md), or set MLFLOW_TRACKING_USERNAME to one who may"
+    )
+    keys = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    assert wrong.message == f"{at} knows no user 'reader' with that password: correct {keys}"
+    assert unknown.message == f"{at} wants to know who asks: set {keys}"
+    assert list(made.project.glob(".runs/2*")) == []
+
+
+def test_a_reader_sees_all_and_moves_nothing(made: Registered, command, as_user) -> None:  # noqa: F811
+    for name in ("good", "better"):
+        made.version(name)
+        assert command("promote", "--force", "--reason", "first")[0] == 0
+    as_user("reader")
+    assert command("status")[0] == command("history")[0] == 0
+    for asked in (("promote", "1", "--force", "--reason", "mine"), ("rollback",)):
+        code, out, err = command(*asked)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "does not let user 'reader' do that: ask its administrator" in err
+    assert made.aliases() == {"champion": "2", "previous": "1"}
+    assert command("bring", "champion")[0] == 1  # these runs have no dvc.lock
+
+
+def test_who_may_edit_trains_but_does_not_promote(
+    made: Registered, team: Team, as_user, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.version("good")
+    experiment = made.client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    users = AuthServiceClient(team.url)
+    for kind, name in (("experiment", experiment), ("registered_model", registry.MODEL)):
+        users.grant_user_permission("editor", kind, name, "EDIT")
+    as_user("editor")
+    tracking.check(made.project, Need.LOG)
+    made.log("another", 97)
+    assert made.version("another") == "2"
+    with pytest.raises(PipelineError, match="does not let user 'editor' do that"):
+        tracking.check(made.project, Need.PROMOTE)
+    assert made.aliases() == {"challenger": "2"}
+
+
+@pytest.mark.parametrize(
+    "asked", [("status",), ("predict", "北京"), ("bring", "champion"), ("gc",)]
+)
+def test_every_command_says_so_in_one_line_without_a_user(
+    made: Registered, team: Team, asked: tuple[str, ...]
+) -> None:
+    done = standin.pipelines(made.project, *asked, MLFLOW_TRACKING_URI=team.url)  # noqa: F811
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "wants to know who asks: set MLFLOW_TRACKING_USERNAME" in done.stderr
+
+
+def test_a_backup_restored_into_an_empty_server_has_it_all(
+    made: Registered,
+    team: Team,
+    command,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("good", "better"):
+        made.version(name)
+        assert command("promote", "--force", "--reason", "first")[0] == 0
+    new = tmp_path / "new"
+    new.mkdir()
+    documented("Back up", team.folder, team.database)
+    for name in ("mlflow.dump", "mlflow_auth.dump", "prefect.dump", "artifacts.tar"):
+        (team.folder / name).rename(new / name)
+    with team_server.postgres(new) as database:
+        documented("Restore", new, database)
+        with team_server.mlflow(new, database, new / "artifacts") as url:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+            tracking.connect(made.project)
+            assert "│ champion   │ 2 " in command("status")[1]
+            who = {access.USER: "trainer", access.PASSWORD: USERS["trainer"]}
+            found = standin.pipelines(
+                made.project, "predict", "我在北京", MLFLOW_TRACKING_URI=url, **who
+            )
+            assert '"start": 2, "end": 4' in found.stdout, found.stderr
+            assert command("rollback")[0] == 0
+            assert '"action": "rollback"' in command("history", "--json")[1]
+    tracking.connect(made.project)
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs apt-get install sqlite3")
+def test_a_backup_of_sqlite_has_it_all(
+    tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    made = registered.project(tmp_path / "project", empty_mlflow)
+    made.version("good")
+    documented("Back up SQLite", made.project)
+    (made.project / "mlflow.db").unlink()
+    shutil.rmtree(made.project / "mlartifacts")
+    documented("Restore SQLite", made.project)
+    assert '"start": 2, "end": 4' in standin.pipelines(made.project, "predict", "我在北京").stdout
