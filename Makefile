@@ -30,7 +30,19 @@ lock: environment ## Make constraints.txt again, versions kept where they still 
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
 
+up: ## A team's servers and a worker in containers: docker/compose.yaml
+	docker/team up
+
+down: ## Stop them; their data stays
+	docker/team down
+
+backup: ## Save their databases and artifacts below .team/backup
+	docker/team backup
+
+pin: ## Ask the registry for the digests of their images that are not ours
+	docker/team pin
+
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock deploy environment
+.PHONY: help run test test-all lint bench-serving lock deploy up down backup pin environment

@@ -26,14 +26,14 @@ needs_postgres = pytest.mark.skipif(
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[dict[str, str]]:
+def postgres(folder: Path, password: str) -> Iterator[dict[str, str]]:
     """An empty server; gives the variables by which libpq, so each client, finds it."""
     # Not below `folder`, which the user that root becomes for it could not enter.
     data = Path(tempfile.mkdtemp(prefix="postgres-"))
     secret = data / "password"
-    secret.write_text("postgres-password")
+    secret.write_text(password)
     passfile = folder / "pgpass"
-    passfile.write_text("*:*:*:*:postgres-password")
+    passfile.write_text(f"*:*:*:*:{password}")
     passfile.chmod(0o600)
     env = {**clean_environment(), "PATH": PATH}
     become: list[str] = []
@@ -91,10 +91,10 @@ def mlflow(folder: Path, database: dict[str, str], artifacts: Path) -> Iterator[
         process.communicate()
 
 
-def create(database: dict[str, str], *names: str) -> None:
-    """Makes empty databases."""
-    for name in names:
-        subprocess.run(["createdb", name], env={**os.environ, **database}, check=True)
+def create(database: dict[str, str]) -> None:
+    """Makes the databases, empty, as the container does."""
+    command = ["psql", "--quiet", "--dbname", "postgres", "--file", "docker/databases.sql"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **database}, check=True)
 
 
 def documented(heading: str, folder: Path, database: dict[str, str] | None = None) -> None:

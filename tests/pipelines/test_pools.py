@@ -7,8 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import PrefectHTTPStatusError
 
 from tests.pipelines.standin import ROOT, clean_environment
 
@@ -26,6 +24,9 @@ def create(url: str, kind: str, template: Path) -> "subprocess.CompletedProcess[
 
 @kinds
 def test_the_server_takes_it_and_holds_jobs_to_it(kind: str, prefect_url: str) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.exceptions import PrefectHTTPStatusError
+
     done = create(prefect_url, kind, POOLS / f"{kind}.json")
     assert done.returncode == 0, done.stdout + done.stderr
     with SyncPrefectClient(prefect_url) as client:

@@ -1,0 +1,58 @@
+"""What the servers of compose.yaml need once: the bucket, the worker's user, the deployments.
+
+Again, it changes only what differs; `make up` runs it each time.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+from mlflow.exceptions import MlflowException
+from mlflow.server.auth.client import AuthServiceClient
+
+from pipelines import registry, tracking
+
+
+def main() -> None:
+    """Reads its settings from the environment that compose.yaml gives to `setup`."""
+    make_bucket(os.environ["NER_BUCKET"])
+    let_in(os.environ["NER_WORKER"], os.environ["NER_WORKER_PASSWORD"])
+    for command in (["pipelines", "setup"], ["prefect", "--no-prompt", "deploy", "--all"]):
+        subprocess.run([sys.executable, "-m", *command], check=True)
+
+
+def make_bucket(name: str) -> None:
+    """Makes it in the store of AWS_ENDPOINT_URL_S3."""
+    store = boto3.client("s3")
+    if name not in [bucket["Name"] for bucket in store.list_buckets()["Buckets"]]:
+        store.create_bucket(Bucket=name)
+
+
+def let_in(user: str, password: str) -> None:
+    """Gives MLflow that user, with the rights to train and to promote."""
+    client = tracking.connect(Path.cwd())
+    experiment = tracking.experiment(client, Path.cwd())
+    users = AuthServiceClient(tracking.uri(Path.cwd()))
+    with unless_there():
+        users.create_user(user, password)
+    for kind, name in (("experiment", experiment), ("registered_model", registry.MODEL)):
+        with unless_there():
+            users.grant_user_permission(user, kind, name, "MANAGE")
+
+
+@contextmanager
+def unless_there() -> Iterator[None]:
+    """Lets pass that MLflow has it already."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+if __name__ == "__main__":
+    main()
