@@ -35,7 +35,7 @@ def start(project: Path) -> None:
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     if theirs := configured():
-        _ask(theirs, ", or unset PREFECT_API_URL to run without one")
+        ask(theirs, ", or unset PREFECT_API_URL to run without one")
         return
     for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
@@ -74,7 +74,7 @@ def require() -> None:
             "Deployments need a Prefect server that stays: start one with `prefect server start`"
             " and set PREFECT_API_URL (docs/operations.md)"
         )
-    _ask(theirs, "")
+    ask(theirs, "")
 
 
 def configured() -> str | None:
@@ -93,7 +93,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def _ask(url: str, otherwise: str) -> None:
+def ask(url: str, otherwise: str) -> None:
+    """Raises a PipelineError, `otherwise` at its end, unless the server answers and lets us in."""
     if not answers(f"{url}/health"):  # which needs no password
         raise PipelineError(f"Prefect's server at {url} does not answer: start it{otherwise}")
     password = _setting("PREFECT_API_AUTH_STRING") or ""

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from pipelines import server
 from pipelines.checks.finding import Asked, Finding, Level
+from pipelines.errors import PipelineError
 
 
 def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
@@ -14,8 +15,11 @@ def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
     url = server.configured()
     if url is None:
         yield Finding("prefect", Level.OK, "no server is set: a run starts its own")
-    elif server.answers(f"{url}/health"):
-        yield Finding("prefect", Level.OK, f"{url} answers")
+        return
+    try:
+        server.ask(url, ", or unset PREFECT_API_URL to run without one")
+    except PipelineError as error:
+        said, _, do = str(error).rpartition(": ")
+        yield Finding("prefect", Level.ERROR, said, do)
     else:
-        do = "start it, or unset PREFECT_API_URL to run without one"
-        yield Finding("prefect", Level.ERROR, f"{url} does not answer", do)
+        yield Finding("prefect", Level.OK, f"{url} answers")
