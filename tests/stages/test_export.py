@@ -217,3 +217,29 @@ def test_what_was_measured(tiny):
     assert measured["onnxruntime"] == ort.__version__
     assert measured["onnxruntime_build"] == ort.get_build_info()
     assert measured["provider_options"].keys() == {"CPUExecutionProvider"}
+
+
+def test_fp16(tiny, exported):
+    report = json.loads(exported(precision="fp16")["export.json"])
+    assert report["onnx_precision"] == "fp16"
+    assert 1e-4 < report["logit_difference_max"] < 0.1
+    assert 0.999 <= report["tag_agreement"] <= 1
+    assert report["f1_delta"] == pytest.approx(
+        report["f1"] - tiny.json("metrics.json")["test"]["f1"]
+    )
+    assert report["fused_operators"] == tiny.json("export.json")["fused_operators"]
+    # The CPU has most operators in fp32 alone.
+    assert sum(report["nodes_per_provider"].values()) > 0
+
+
+def test_int8_that_gives_other_tags(refusal):
+    said = refusal(precision="int8", tag_agreement_min=1.0, f1_delta_max=0.0)
+    assert said.endswith("; set export.precision: fp32")
+
+
+def test_bf16_without_a_gpu(refusal, cpu_only):
+    said = refusal(precision="bf16")
+    assert said.startswith(
+        f"ONNX Runtime {ort.__version__} cannot open the bf16 model on the CPU (["
+    )
+    assert said.endswith("); set export.precision: fp32")

@@ -199,3 +199,13 @@ def test_expanded(monkeypatch):
     for path in ("$NER_DATA/a", "a/${NER_DATA}"):
         with pytest.raises(StageError, match=re.escape(f"{path}: that environment variable is")):
             expanded(path)
+
+
+def test_int8_is_not_for_cuda(refused):
+    assert refused(Export, ("precision: fp32", "precision: int8")) == (
+        "export: precision is int8, which CUDA does not run: set require_cuda: false, or precision:"
+        " fp16"
+    )
+    assert refused(Export, ("precision: fp32", "precision: fp8")) == (
+        "export.precision: Input should be 'fp32', 'fp16', 'bf16' or 'int8' (it is 'fp8')"
+    )

@@ -5,10 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, save
 
 from stages.errors import StageError
 from stages.ner.placement import RECORD, Placed, misplaced, per_provider, placed, require_cuda
@@ -133,35 +131,3 @@ def test_a_library_that_is_not_what_was_installed(tmp_path, harm, said):
     ).stdout
     assert said in told
     assert told.endswith(f"install onnxruntime-gpu=={ort.__version__} again\n")
-
-
-def write_graph(path, operator, **attributes):
-    """x, float [2, 2] → `operator` → y."""
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 2])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    node = helper.make_node(operator, ["x"], ["y"], name="the_node", **attributes)
-    graph = helper.make_graph([node], "g", [x], [y])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-
-
-@pytest.mark.gpu
-def test_an_operator_without_a_cuda_kernel(tmp_path):
-    write_graph(tmp_path / "g.onnx", "Det")
-    session = open_session(tmp_path / "g.onnx", True, 1, entries=RECORD)
-    assert session.get_providers() == [CUDA, CPU]
-    said = refused(session.get_providers(), placed(session), SHAPES)
-    assert "the_node, operator Det, on CPUExecutionProvider" in said
-
-
-@pytest.mark.gpu
-def test_the_wrong_order_puts_all_on_the_cpu(tmp_path):
-    write_graph(tmp_path / "g.onnx", "Relu")
-    options = ort.SessionOptions()
-    options.add_session_config_entry(*next(iter(RECORD.items())))
-    ort.preload_dlls()
-    session = ort.InferenceSession(tmp_path / "g.onnx", options, providers=[CPU, CUDA])
-    assert [node.provider for node in placed(session)] == [CPU]
-    assert "must come first" in refused(session.get_providers(), placed(session), SHAPES)
-    right = open_session(tmp_path / "g.onnx", True, 1, entries=RECORD)
-    assert [node.provider for node in placed(right)] == [CUDA]
-    assert right.run(None, {"x": np.ones((2, 2), np.float32)})[0].tolist() == [[1, 1], [1, 1]]
