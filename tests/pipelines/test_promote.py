@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from dvc.config import Config
 
-from pipelines import aliases, history, standing, tracking
+from pipelines import aliases, history, registry, standing, tracking
 from pipelines.errors import Exit, Refused
 from pipelines.promote import promote, rollback
 from tests.pipelines import registered
@@ -170,6 +170,30 @@ def test_a_lacking_figure_is_named(
     assert made.aliases() == {"challenger": version}
 
 
+def test_another_precision_brings_its_figures(made: Registered) -> None:
+    version = made.version("good", onnx_precision="fp16")
+    error = refused(Exit.FIGURES, go, made)
+    assert " lacks export.tag_agreement, export.f1_delta among its tags" in str(error)
+    figures = {"tag_agreement": "0.9998", "f1_delta": "0.0002", "logit_difference_max": "0.02"}
+    for key, value in figures.items():
+        made.client.set_model_version_tag(registry.MODEL, version, f"export.{key}", value)
+    go(made)
+    assert made.aliases() == {"champion": version}
+    assert made.tags(version)["gate.parity"].startswith("passed fp16: 99.980% of the tags")
+
+
+def test_a_changed_model_does_not_load(made: Registered) -> None:
+    onnx = model_folder(made, "worse") / "artifacts/onnx/model.onnx"
+    onnx.write_text("another")
+    made.version("worse", onnx_sha256=None)
+    try:
+        said = str(refused(Exit.FILES, go, made))
+        assert said.startswith("The challenger's model does not run here (The ONNX model in ")
+        assert "is not the one that was registered: its SHA-256 is not" in said
+    finally:
+        onnx.write_text("onnx")
+
+
 def test_force_needs_no_figures_and_is_shown(made: Registered, capsys) -> None:
     version = made.version("worse", export__f1=None)
     done = go(made, version, force=True, reason="the old one leaks")
@@ -215,14 +239,15 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
 
 
 def test_a_model_that_does_not_run_is_not_promoted(made: Registered) -> None:
-    onnx = model_folder(made, "worse") / "artifacts/onnx/model.onnx"
-    onnx.write_text("of another opset")
-    made.version("worse", onnx_sha256=None)
+    tagger = model_folder(made, "worse") / "code/stages/ner/tagger.py"
+    code = tagger.read_text()
+    tagger.write_text(code.replace('== "onnx"', '== "of another opset"'))
+    made.version("worse")
     try:
         error = refused(Exit.FILES, go, made)
         assert str(error) == "The challenger's model does not run here (AssertionError)"
     finally:
-        onnx.write_text("onnx")
+        tagger.write_text(code)
 
 
 def test_a_champion_whose_files_are_gone_fails_the_comparison(
