@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
 
-from benchmarks import inference_report
+from benchmarks import inference_bars, inference_report
 from benchmarks.inference_engines import ENGINES, Engine, kernels
 from stages.ner.batches import batches_by_length
 
@@ -32,16 +32,6 @@ FIXED = {  # batch, tokens
 }
 SECONDS_A_SHAPE = {"cuda": 1.0, "cpu": 4.0}
 TOKENS_PER_BATCH = 16384
-BARS = {  # on an H100, at BERT-base's size; on two CPU cores, minilm-zh-char
-    "cuda": {
-        "fp16_over_fp32_at_256": 3.0,
-        "fp16_over_tf32_at_256": 3.0,
-        "fp16_ms_at_1": 1.5,
-        "fp16_graph_ms_at_1": 1.5,
-        "fp16_sentences_per_s_msra": 30_000.0,
-    },
-    "cpu": {"fp32_over_torch_at_1": 1.5},
-}
 
 
 def main() -> None:
@@ -99,7 +89,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
             del engine
             if asked.device == "cuda":
                 torch.cuda.empty_cache()
-    result["bars"] = _bars(result["engines"], asked.device)
+    result["bars"] = inference_bars.judged(result["engines"], asked.device)
     print(json.dumps(result["bars"], indent=2))
     return result
 
@@ -150,31 +140,6 @@ def _by_length(engine: Engine, lengths: list[int]) -> dict[str, float]:
         "tokens_per_s": round(sum(lengths) / middle),
         "seconds": round(middle, 3),
         "batches": len(batches),
-    }
-
-
-def _bars(engines: dict[str, Any], device: str) -> dict[str, dict[str, Any]]:
-    def ms(engine: str, shape: str) -> float:
-        return float(engines[engine][shape]["ms_p50"])
-
-    if device == "cpu":
-        found = {"fp32_over_torch_at_1": ms("torch_fp32", "1x64") / ms("onnx_fp32", "1x64")}
-    else:
-        found = {
-            "fp16_over_fp32_at_256": ms("onnx_fp32", "256x64") / ms("onnx_fp16", "256x64"),
-            "fp16_over_tf32_at_256": ms("onnx_tf32", "256x64") / ms("onnx_fp16", "256x64"),
-            "fp16_ms_at_1": ms("onnx_fp16", "1x64"),
-            "fp16_graph_ms_at_1": ms("onnx_fp16_graph", "1x64"),
-            "fp16_sentences_per_s_msra": engines["onnx_fp16"]["msra"]["sentences_per_s"],
-        }
-    bars = BARS[device]
-    return {
-        name: {
-            "found": round(value, 3),
-            "bar": bars[name],
-            "met": value <= bars[name] if "_ms_" in name else value >= bars[name],
-        }
-        for name, value in found.items()
     }
 
 
