@@ -73,20 +73,27 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
         "msra_sentences": len(lengths),
         "msra_tokens": sum(lengths),
         "engines": {},
+        "failed": {},
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, build in ENGINES[asked.device].items():
             print(f"{name}: ", end="", flush=True)
             started = perf_counter()
-            engine = build(model, Path(folder), asked.threads)
-            found = dict(_shapes(engine, asked.device))
-            if not engine.fixed_shapes_only:
-                found["msra"] = _by_length(engine, lengths)
-            if name == "onnx_fp16":
-                result["fp16_kernels_256x64"] = kernels(engine, *FIXED["cuda"][-1])
-            result["engines"][name] = found
-            print(f"{_short(found)} ({perf_counter() - started:.0f} s with its start)", flush=True)
-            del engine
+            try:
+                engine = build(model, Path(folder), asked.threads)
+                found = dict(_shapes(engine, asked.device))
+                if not engine.fixed_shapes_only:
+                    found["msra"] = _by_length(engine, lengths)
+                result["engines"][name] = found
+                if name == "onnx_fp16":
+                    result["fp16_kernels_256x64"] = kernels(engine, *FIXED["cuda"][-1])
+            except Exception as error:  # the others' figures are not lost with it
+                result["failed"][name] = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                print(result["failed"][name], flush=True)
+            else:
+                seconds = perf_counter() - started
+                print(f"{_short(found)} ({seconds:.0f} s with its start)", flush=True)
+            engine = None
             if asked.device == "cuda":
                 torch.cuda.empty_cache()
     result["bars"] = inference_bars.judged(result["engines"], asked.device)
