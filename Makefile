@@ -24,6 +24,9 @@ lint: environment ## Lint, format, types and import contracts alone
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
+bench-inference: environment ## torch and ONNX Runtime side by side, on the GPU if there is one
+	$(VENV)/bin/python -m benchmarks.inference
+
 lock: environment ## Make constraints.txt again, versions kept where they still fit
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
 
@@ -45,4 +48,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference lock deploy up down backup pin environment
