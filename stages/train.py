@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 from stages.command import command
 from stages.errors import StageError
 from stages.ner.aligned import read_aligned
+from stages.ner.gradients import Gradients
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import (
     choose_bf16,
     choose_device,
     device_figures,
+    first_position,
     forward_of,
     make_repeatable,
     new_tagger,
 )
-from stages.ner.steps import backward, decay_groups, plan_steps
+from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps, seed_of
 from stages.outs import whole
 from stages.params import Train
 from stages.progress import progress
@@ -59,9 +62,16 @@ def train(
     tokenizer = AutoTokenizer.from_pretrained(encoder)
 
     lengths = [len(ids) for ids in data.input_ids]
-    steps = plan_steps(
-        lengths, params.epochs, params.tokens_per_step, params.tokens_per_batch, params.seed
+    row_tokens = labels.window_tokens
+    steps = plan_steps(lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
+    batched = partial(
+        as_batches,
+        data,
+        rows_per_batch=max(1, params.tokens_per_batch // row_tokens),
+        row_tokens=row_tokens,
+        first=first_position(model),
     )
+    gradients = Gradients(model, bf16, params.compile and device.type == "cuda")
     optimizer = torch.optim.AdamW(
         decay_groups(model, params.weight_decay),
         lr=params.learning_rate,
@@ -80,15 +90,15 @@ def train(
         _memory_explained(params, labels),
         progress(params.epochs * sum(lengths), f"train on {device}", " tokens") as bar,
     ):
-        for step, batches in enumerate(steps, start=1):
+        for step, (batches, labelled) in enumerate(one_ahead(batched, steps), start=1):
             model.train()
-            loss = backward(model, data, batches, bf16)
+            loss = gradients(batches, labelled, seed_of(params.seed, step))
             torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
             rate = schedule.get_last_lr()[0]
             optimizer.step()
             schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-            bar.update(sum(lengths[i] for batch in batches for i in batch))
+            optimizer.zero_grad(set_to_none=False)  # the graph adds to them where they are
+            bar.update(sum(lengths[i] for row in steps[step - 1] for i in row))
 
             evaluate = step % eval_every == 0 or step == len(steps)
             if evaluate or step % loss_every == 0:
@@ -101,13 +111,15 @@ def train(
                     )
             if evaluate:
                 model.eval()
-                _, predicted = predict(
-                    dev,
-                    forward_of(model, bf16),
-                    labels.tags,
-                    4 * params.tokens_per_batch,  # no gradients, so four times as much fits
-                    lambda _: bar.update(0),
-                )
+                # Batches of dev come in many shapes, and each would be compiled anew.
+                with torch.compiler.set_stance("force_eager"):
+                    _, predicted = predict(
+                        dev,
+                        forward_of(model, bf16),
+                        labels.tags,
+                        params.tokens_per_batch,
+                        lambda _: bar.update(0),
+                    )
                 f1 = score(dev, predicted, labels.tags)["f1"]
                 rows[-1]["dev_f1"] = f1
                 bar.write(f"step {step} of {len(steps)}: dev F1 {f1:.4f}", file=sys.stderr)
