@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 from stages.command import command
 from stages.errors import StageError
 from stages.ner.aligned import read_aligned
-from stages.ner.gradients import Gradients
+from stages.ner.gradients import Gradients, compile_layers
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import (
@@ -71,7 +71,10 @@ def train(
         row_tokens=row_tokens,
         first=first_position(model),
     )
-    gradients = Gradients(model, bf16, params.compile and device.type == "cuda")
+    fast = params.compile and device.type == "cuda"
+    if fast:
+        compile_layers(model)
+    gradients = Gradients(model, bf16, graph=fast)
     optimizer = torch.optim.AdamW(
         decay_groups(model, params.weight_decay),
         lr=params.learning_rate,

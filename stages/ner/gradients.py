@@ -11,21 +11,23 @@ from stages.ner.labels import IGNORED
 WARM_UP = 3  # passes before a capture, as pytorch.org/docs/stable/notes/cuda.html asks for
 
 
-class Gradients:
-    """Adds up the gradients of a step; on a GPU as one CUDA graph a batch, if `compiled`.
+def compile_layers(model: PreTrainedModel) -> None:
+    """Compiles the encoder's layers in place, all by one compilation, for batches of one shape."""
+    for layer in model.base_model.encoder.layer:
+        layer.compile(fullgraph=True, dynamic=False)
 
-    The graph spares what starting some hundred kernels costs, the compiled layers what writing and
-    reading each result between two of them does; docs/training.md has both figures.
+
+class Gradients:
+    """Adds up the gradients of a step; on a GPU by replaying one CUDA graph a batch, if `graph`.
+
+    A graph starts some hundred kernels at once; all batches must then have the same shape.
     """
 
-    def __init__(self, model: PreTrainedModel, bf16: bool, compiled: bool) -> None:
-        self._model, self._bf16, self._compiled = model, bf16, compiled
+    def __init__(self, model: PreTrainedModel, bf16: bool, graph: bool) -> None:
+        self._model, self._bf16, self._replay = model, bf16, graph
         self._graph: torch.cuda.CUDAGraph | None = None
         self._loss = torch.zeros((), device=model.device)
         self._share = torch.zeros((), device=model.device)  # of one labelled token in the mean
-        if compiled:
-            for layer in model.base_model.encoder.layer:
-                layer.compile(fullgraph=True, dynamic=False)
 
     def __call__(self, batches: Sequence[torch.Tensor], labelled: int, seed: int) -> torch.Tensor:
         """The gradients are in the parameters' `.grad`; returns the loss, still on the device.
@@ -37,7 +39,7 @@ class Gradients:
         self._loss.zero_()
         self._share.fill_(1 / labelled)
         for batch in batches:
-            if not self._compiled:
+            if not self._replay:
                 self._add(batch.to(self._model.device, non_blocking=True))
                 continue
             self._graph = self._graph or self._captured(batch)

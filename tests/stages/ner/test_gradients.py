@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertForTokenClassification
 
-from stages.ner.gradients import Gradients
+from stages.ner.gradients import Gradients, compile_layers
 from stages.ner.steps import as_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -19,10 +19,10 @@ def model():
     return BertForTokenClassification(config)
 
 
-def of_step(model, data, rows, rows_per_batch, row_tokens=16, compiled=False):
+def of_step(model, data, rows, rows_per_batch, row_tokens=16):
     model.zero_grad()
     batches, labelled = as_batches(data, rows, rows_per_batch, row_tokens, first=0)
-    loss = Gradients(model, False, compiled)(batches, labelled, seed=5)
+    loss = Gradients(model, False, graph=False)(batches, labelled, seed=5)
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -73,7 +73,8 @@ def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
     loss, gradients = of_step(model, data, rows, 2)
     before = {name: p.clone() for name, p in model.named_parameters()}
     batches, labelled = as_batches(data, rows, 2, 16, first=0)
-    compiled = Gradients(model, False, True)
+    compile_layers(model)
+    compiled = Gradients(model, False, graph=True)
     for _ in range(3):
         model.zero_grad(set_to_none=False)
         assert compiled(batches, labelled, seed=5).item() == pytest.approx(loss, rel=1e-4)
@@ -86,7 +87,8 @@ def test_each_replay_draws_its_own_dropout_from_the_seed(model, rows_of):
     data, rows = rows_of(row_tokens=16)
     model = model.cuda().train()
     batches, labelled = as_batches(data, rows, 2, 16, first=0)
-    compiled = Gradients(model, False, True)
+    compile_layers(model)
+    compiled = Gradients(model, False, graph=True)
     losses = [compiled(batches, labelled, seed=seed).item() for seed in (1, 2, 1, 2, 3)]
     assert losses[:2] == losses[2:4]
     assert len({*losses}) == 3
