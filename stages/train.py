@@ -102,6 +102,9 @@ def train(
             schedule.step()
             optimizer.zero_grad(set_to_none=False)  # the graph adds to them where they are
             bar.update(sum(lengths[i] for row in steps[step - 1] for i in row))
+            if step == 1:
+                loss.item()  # waits for the device
+                first_step_seconds = time.monotonic() - started
 
             evaluate = step % eval_every == 0 or step == len(steps)
             if evaluate or step % loss_every == 0:
@@ -156,6 +159,7 @@ def train(
             writer.writerows(rows)
     return {
         "fit_seconds": round(seconds, 3),
+        "first_step_seconds": round(first_step_seconds, 3),
         "tokens_per_s": round(bar.n / seconds),
         "precision": "bf16" if bf16 else "fp32",
         **device_figures(device),

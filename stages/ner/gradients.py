@@ -35,16 +35,17 @@ class Gradients:
         The loss is the mean cross-entropy over the step's labelled tokens, in however many batches,
         so accumulation changes no result but by rounding. `seed` decides the step's dropout.
         """
+        if self._replay and self._graph is None:
+            self._graph = self._captured(batches[0])
         torch.manual_seed(seed)
         self._loss.zero_()
         self._share.fill_(1 / labelled)
         for batch in batches:
-            if not self._replay:
+            if self._graph is None:
                 self._add(batch.to(self._model.device, non_blocking=True))
-                continue
-            self._graph = self._graph or self._captured(batch)
-            self._batch.copy_(batch, non_blocking=True)
-            self._graph.replay()
+            else:
+                self._batch.copy_(batch, non_blocking=True)
+                self._graph.replay()
         return self._loss
 
     def _add(self, batch: torch.Tensor) -> None:
@@ -62,16 +63,17 @@ class Gradients:
     def _captured(self, batch: torch.Tensor) -> torch.cuda.CUDAGraph:
         """Records what `_add` does on a batch of this shape; the weights stay as they are."""
         self._batch = batch.to(self._model.device)
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        # All on one stream: on another the gradients would be added up outside of the graph.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 self._add(self._batch)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(stream)
         # Zeroed, not dropped: the graph adds to gradients at fixed addresses.
         self._model.zero_grad(set_to_none=False)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=stream):
             self._add(self._batch)
         self._loss.zero_()
         return graph
