@@ -111,6 +111,9 @@ class Train(Section):
     )
     evals_per_epoch: Positive
     patience_evals: Positive = Field(description="Stop after as many without a better dev F1")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        description="Between two checkpoints; a killed run goes on from the last"
+    )
     save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")
 
 
