@@ -19,7 +19,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
-from pipelines import supervise
+from pipelines import checkpoints, supervise
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 
 LAST_LINES = 15
@@ -132,9 +132,10 @@ def repro(
     """
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
+    env = environment() | checkpoints.environment(workspace)
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran = False
-    process = supervise.start(command, cwd=workspace, env=environment())
+    process = supervise.start(command, cwd=workspace, env=env)
     try:
         with supervise.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
             for line in map(str.rstrip, process.stdout or ()):

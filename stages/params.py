@@ -102,10 +102,18 @@ class Train(Section):
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")
-    tokens_per_step: Positive = Field(description="Padded tokens an optimizer step, at most")
+    tokens_per_step: Positive = Field(
+        description="An optimizer step, padding included, in rows of align.window_tokens"
+    )
     tokens_per_batch: Positive = Field(description="Of them, held in memory at once")
+    compile: bool = Field(
+        description="On a GPU: compile the layers and replay a step as one CUDA graph"
+    )
     evals_per_epoch: Positive
     patience_evals: Positive = Field(description="Stop after as many without a better dev F1")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        description="Between two checkpoints; a killed run goes on from the last"
+    )
     save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")
 
 

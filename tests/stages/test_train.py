@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
+import stages.ner.fit
 import stages.progress
-import stages.train
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
@@ -124,12 +124,12 @@ def test_the_curve(tiny):
 
 
 def test_patience_ends_it(fit, monkeypatch):
-    monkeypatch.setattr(stages.train, "LOSS_ROWS", 8)
+    monkeypatch.setattr(stages.ner.fit, "LOSS_ROWS", 10)
     # So small a rate changes no tag: the first evaluation stays the best.
     _, report, rows = fit(learning_rate=1e-9, patience_evals=2, evals_per_epoch=2)
-    assert report["steps_planned"] == 72
-    assert (report["best_step"], report["steps_run"]) == (5, 15)
-    assert [row["step"] for row in rows] == [5, 9, 10, 15]  # 9 = 72 / 8, where only the loss stands
+    assert report["steps_planned"] == 64
+    assert (report["best_step"], report["steps_run"]) == (4, 12)
+    assert [row["step"] for row in rows] == [4, 7, 8, 12]  # 7 = 64 / 10, where only the loss stands
     assert [row["dev_f1"] is None for row in rows] == [False, True, False, False]
     assert all(before["step"] < after["step"] for before, after in pairwise(rows))
 
