@@ -71,7 +71,7 @@ def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
     data, rows = rows_of(row_tokens=16)
     model = model.cuda().eval()
     loss, gradients = of_step(model, data, rows, 2)
-    before = {name: p.clone() for name, p in model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
     batches, labelled = as_batches(data, rows, 2, 16, first=0)
     compile_layers(model)
     compiled = Gradients(model, False, graph=True)
