@@ -111,3 +111,9 @@ ONE_PLACE = "encoder: needs either hub_id or folder"
 )
 def test_sources_that_cannot_be_checked(refused, old, new, said):
     assert refused(Download, (old, new)).startswith(f"download.{said}")
+
+
+def test_a_cuda_graph_keeps_what_it_computed(refused):
+    assert refused(Train, ("gradient_checkpointing: false", "gradient_checkpointing: true")) == (
+        "train: gradient_checkpointing needs compile: false"
+    )
