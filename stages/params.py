@@ -109,12 +109,21 @@ class Train(Section):
     compile: bool = Field(
         description="On a GPU: compile the layers and replay a step as one CUDA graph"
     )
+    gradient_checkpointing: bool = Field(
+        description="Compute each layer twice instead of keeping it, for small GPUs"
+    )
     evals_per_epoch: Positive
     patience_evals: Positive = Field(description="Stop after as many without a better dev F1")
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         description="Between two checkpoints; a killed run goes on from the last"
     )
     save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")
+
+    @model_validator(mode="after")
+    def _a_graph_keeps_what_it_computed(self) -> Self:
+        if self.gradient_checkpointing and self.compile:
+            raise ValueError("gradient_checkpointing needs compile: false")
+        return self
 
 
 class Evaluate(Section):

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from stages.command import command
 from stages.errors import StageError
-from stages.ner import checkpoint
+from stages.ner import checkpoint, memory
 from stages.ner.aligned import read_aligned
 from stages.ner.fit import fit
 from stages.ner.labels import Labels
@@ -48,14 +48,18 @@ def train(
 
     Raises:
         StageError: no such device or no bf16 on it; no data or no encoder that fits it; a loss
-            that is no number; out of memory, with the three parameters to turn.
+            that is no number; too little memory, with the parameters to turn.
     """
     device = choose_device(params.device, "train.device")
     bf16 = choose_bf16(params.precision, device)
     make_repeatable(params.seed, params.cpu_threads, params.deterministic)
     data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")
     labels = Labels.read(aligned)
-    model = new_tagger(encoder, labels).to(device)
+    model = new_tagger(encoder, labels)
+    if params.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    estimate = _memory_needed(params, model, labels, bf16) if device.type == "cuda" else {}
+    model.to(device)
     inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
     inputs += sorted(path for path in encoder.iterdir() if path.is_file())
     with checkpoint.held(checkpoints, params, inputs) as folder:
@@ -76,7 +80,8 @@ def train(
             _write_curve(curve_file, done.rows)
         if folder:
             checkpoint.remove(folder)
-    return {**measured, "precision": "bf16" if bf16 else "fp32", **device_figures(device)}
+    precision = "bf16" if bf16 else "fp32"
+    return {**measured, "precision": precision, **estimate, **device_figures(device)}
 
 
 def main() -> None:
@@ -94,6 +99,24 @@ def main() -> None:
         ),
         "Fine-tunes the encoder on the aligned data.",
     )
+
+
+def _memory_needed(
+    params: Train, model: PreTrainedModel, labels: Labels, bf16: bool
+) -> dict[str, int]:
+    need = memory.Need(
+        model.config,
+        model.num_parameters(),
+        labels.window_tokens,
+        params.tokens_per_batch,
+        bf16,
+        params.compile,
+        params.gradient_checkpointing,
+    )
+    device = torch.device("cuda")
+    memory.require(need, memory.free_bytes(device))
+    torch.cuda.reset_peak_memory_stats(device)
+    return {"gpu_memory_estimate_mib": round(need.bytes() / 2**20)}
 
 
 @contextmanager

@@ -121,3 +121,9 @@ def test_int8_is_not_for_cuda(refused):
     assert refused(Export, ("precision: fp32", "precision: fp8")) == (
         "export.precision: Input should be 'fp32', 'fp16', 'bf16' or 'int8' (it is 'fp8')"
     )
+
+
+def test_a_cuda_graph_keeps_what_it_computed(refused):
+    assert refused(Train, ("gradient_checkpointing: false", "gradient_checkpointing: true")) == (
+        "train: gradient_checkpointing needs compile: false"
+    )

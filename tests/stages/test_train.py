@@ -1,12 +1,14 @@
 import csv
 import json
 import re
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
+from transformers.models.bert.modeling_bert import BertAttention
 
 import stages.ner.fit
 import stages.progress
@@ -158,6 +160,21 @@ def test_accumulating_changes_nothing_but_rounding(fit, tmp_path):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
     for name, tensor in weights[0].items():
         np.testing.assert_allclose(weights[1][name], tensor, atol=1e-3, err_msg=name)
+
+
+def test_checkpointing_computes_layers_twice_and_changes_nothing(tiny, fit, monkeypatch):
+    forward, calls = BertAttention.forward, Counter()
+
+    def counted(layer, *arguments, **options):
+        calls[layer.training] += 1
+        return forward(layer, *arguments, **options)
+
+    monkeypatch.setattr(BertAttention, "forward", counted)
+    _, report, _ = fit(gradient_checkpointing=True)
+    batches = 2 * report["steps_run"]
+    assert calls[True] == 2 * batches
+    for name, content in files(tiny.ner).items():
+        assert (fit.folder / "ner" / name).read_bytes() == content, name
 
 
 def test_half_precision_is_stored_and_loads(tiny, fit):
