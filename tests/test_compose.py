@@ -111,6 +111,6 @@ def test_without_an_engine_it_says_so_and_writes_no_digest(team, tmp_path: Path,
     before = (tmp_path / "docker" / "digests.env").read_text()
     done = team(what, str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("docker/team: no container engine answers (asked: docker podman)")
+    assert done.stderr.startswith("no container engine answers (asked: docker podman)")
     assert (tmp_path / "docker" / "digests.env").read_text() == before
     assert not (tmp_path / ".team").exists()
