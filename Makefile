@@ -24,8 +24,8 @@ lint: environment ## Lint, format, types and import contracts alone
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
-lock: environment ## Make constraints.txt again, versions kept where they still fit
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
+lock: environment ## Make constraints.txt and the image's locks again, versions kept where they still fit
+	bin/lock
 
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
