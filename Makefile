@@ -1,6 +1,9 @@
 # One line a target. VENV names the environment: one that is kept may serve another clone.
 VENV ?= .venv
 export VENV
+# Where the stages run: local, in that environment; image, in the one that `make image` made.
+NER_RUNTIME ?= local
+export NER_RUNTIME
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -27,6 +30,9 @@ bench-serving: environment ## Latency and throughput of the registered model, se
 lock: environment ## Make constraints.txt and the image's locks again, versions kept where they still fit
 	bin/lock
 
+image: ## Build the images that stages, flow and people run in, by docker or podman
+	docker/build
+
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
 
@@ -45,4 +51,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving lock image deploy up down backup pin environment

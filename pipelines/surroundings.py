@@ -23,7 +23,7 @@ def packages() -> str:
 
 
 def tags(made: "Workspace") -> dict[str, str]:
-    """Where a run came from; its `image` (NER_IMAGE), `gpu` and `gpu_driver` if there is one."""
+    """Where a run came from; the `image` of its stages, `gpu` and `gpu_driver` if there is one."""
     found = {
         "commit": made.commit or "none",
         "mlflow.source.git.commit": made.commit or "none",
@@ -33,7 +33,7 @@ def tags(made: "Workspace") -> dict[str, str]:
         "prefect_url": made.prefect_url,
         "host": platform.node(),
         "workspace": made.run_id,
-        "image": os.environ.get("NER_IMAGE"),
+        "image": _image(made.path),
         **_gpu(),
     }
     return {key: value for key, value in found.items() if value}
@@ -63,6 +63,13 @@ def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
         for out in stage.get("outs", ())
         if "md5" in out
     ]
+
+
+def _image(workspace: Path) -> str | None:
+    """The image's id that docker/run told the stages that ran; this process may run elsewhere."""
+    files = sorted((workspace / ".measured").glob("*.json"))
+    found = {json.loads(file.read_text(encoding="utf-8")).get("image") for file in files}
+    return ", ".join(sorted(filter(None, found))) or os.environ.get("NER_IMAGE")
 
 
 def _gpu() -> dict[str, str]:

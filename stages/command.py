@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import signal
 import sys
@@ -41,5 +42,7 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any]], about: str) 
         "python": platform.python_version(),
         **measured,
     }
+    if image := os.environ.get("NER_IMAGE"):  # by docker/run
+        measured["image"] = image
     with whole(Path(".measured", f"{name}.json")) as [path]:
         path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,6 +9,9 @@ pytest_plugins = ["tests.mirror", "tests.tiny"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Of a stage that a test starts, however it does: no container engine is needed.
+os.environ["NER_RUNTIME"] = "local"
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -86,6 +86,13 @@ def test_code_deps_are_the_import_closure(name, graph):
     assert code == import_closure(graph, f"stages.{name}", ROOT)
 
 
+@each_stage
+def test_the_image_and_its_packages_are_deps_and_no_other_file_of_docker(name):
+    """People's packages or a comment in the Dockerfile change no model."""
+    docker = {dep for dep in paths(name, "deps") if below(dep, "docker")}
+    assert docker == {"docker/IMAGE", "docker/requirements.lock"}
+
+
 def test_packages_hold_no_code():
     """Which is why no stage depends on them."""
     for path in (ROOT / "stages").rglob("__init__.py"):

@@ -1,0 +1,94 @@
+"""docker/run where no container engine is needed; with one: test_containers.py."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+BOTH_WAYS_OUT = (
+    "docker/run: no container engine answers (asked: {}): install and start one,"
+    " or set NER_RUNTIME=local to run in the Python environment at hand\n"
+)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with docker/ in it, and nothing else."""
+    shutil.copytree(ROOT / "docker", tmp_path / "here" / "docker")
+    return tmp_path / "here"
+
+
+def run(folder, *command, **env):
+    """Exit code and both outputs; without NER_RUNTIME if `env` does not set it."""
+    kept = {key: value for key, value in os.environ.items() if key != "NER_RUNTIME"}
+    done = subprocess.run(
+        ["docker/run", *command], cwd=folder, env=kept | env, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def name(folder, target="stages"):
+    command = ["docker/name", target]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_local_runs_the_command_and_gives_its_exit_code(checkout):
+    command = ["sh", "-c", 'echo "$1"; echo two >&2; exit 7', "sh", "北 京"]
+    assert run(checkout, *command, NER_RUNTIME="local") == (7, "北 京\n", "two\n")
+
+
+def test_local_takes_the_environment_that_make_made(checkout):
+    python = checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho the one of .venv\n")
+    python.chmod(0o755)
+    assert run(checkout, "python", NER_RUNTIME="local")[1] == "the one of .venv\n"
+
+
+def test_without_an_engine_both_ways_out_are_said(checkout):
+    status, printed, said = run(checkout, "true", NER_ENGINE="no-such-engine")
+    assert (status, printed, said) == (1, "", BOTH_WAYS_OUT.format("no-such-engine"))
+    assert [path.name for path in checkout.iterdir()] == ["docker"]
+
+
+def test_a_client_whose_engine_is_away_is_none(checkout):
+    """A command that is there and fails, as docker does without its daemon."""
+    assert run(checkout, "true", NER_ENGINE="false")[2] == BOTH_WAYS_OUT.format("false")
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "said"),
+    [
+        (["true"], {"NER_RUNTIME": "here"}, "NER_RUNTIME is 'here': set it to local or image"),
+        ([], {}, "give a command, or notebook, or ssh"),
+    ],
+)
+def test_wrong_use_is_said(checkout, command, env, said):
+    status, printed, error = run(checkout, *command, **env)
+    assert (status, printed) == (1, "")
+    assert error.startswith(f"docker/run: {said}")
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("IMAGE", ["interactive", "pipelines", "stages"]),
+        ("requirements.lock", ["interactive", "pipelines", "stages"]),
+        ("packages/debian-stages.txt", ["interactive", "pipelines", "stages"]),
+        ("requirements-pipelines.lock", ["interactive", "pipelines"]),
+        ("requirements-interactive.lock", ["interactive"]),
+        ("sshd_config", ["interactive"]),
+        ("requirements-cu124.lock", []),
+        ("run", []),
+    ],
+)
+def test_another_image_has_another_name_and_an_equal_one_has_not(checkout, file, changed):
+    targets = ["interactive", "pipelines", "stages"]
+    before = {target: name(checkout, target) for target in targets}
+    assert before == {target: name(ROOT, target) for target in targets}
+    with (checkout / "docker" / file).open("a") as open_file:
+        open_file.write("# more\n")
+    assert [target for target in targets if name(checkout, target) != before[target]] == changed
