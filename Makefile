@@ -19,7 +19,7 @@ test: lint ## Lint, types, import contracts and the tests
 	$(VENV)/bin/python -m pytest
 
 test-all: lint ## The same with the slow tests
-	$(VENV)/bin/python -m pytest -m 'not gpu'
+	$(VENV)/bin/python -m pytest -m 'not container and not gpu'
 
 lint: environment ## Lint, format, types and import contracts alone
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo

@@ -1,0 +1,170 @@
+"""docker/run with a real engine: what a command finds in the container, and how it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import supervise
+from tests.conftest import ROOT
+from tests.docker.conftest import IN_IMAGE, call
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
+DEADLINE_S = 60
+
+
+@pytest.fixture
+def checkout(tmp_path, image):
+    """A folder with docker/ in it: a workspace as docker/run sees one."""
+    shutil.copytree(ROOT / "docker", tmp_path / "here" / "docker")
+    (tmp_path / "here" / "params.yaml").write_text("{}")
+    return tmp_path / "here"
+
+
+def run(folder, *command, **env):
+    return call("docker/run", *command, cwd=folder, env=IN_IMAGE | env)
+
+
+def is_there(engine, pid):
+    """Whether there is the container of the docker/run with that process id, in whatever state."""
+    names = call(engine, "ps", "--all", "--format", "{{.Names}}")[1].split()
+    return any(name.startswith("ner-sleep-") and name.endswith(f"-{pid}") for name in names)
+
+
+def within_deadline(what):
+    end = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def test_only_the_folders_of_outs_can_be_written(checkout):
+    wanted = "data models reports .measured /tmp"
+    script = f"""for folder in {wanted}; do touch "$folder/new" || exit 1; done
+        for file in params.yaml /new /opt/ner/new; do ! touch $file 2>/dev/null || exit 1; done
+        pwd; umask; id -u"""
+    status, printed, said = run(checkout, "bash", "-c", script)
+    assert (status, said) == (0, "")
+    assert printed.splitlines() == [str(checkout), "0027", str(os.getuid())]
+    for folder in ("data", "models", "reports", ".measured"):
+        new = checkout / folder / "new"
+        assert (new.stat().st_mode & 0o777, new.stat().st_uid) == (0o640, os.getuid())
+    assert not (checkout / "new").exists()
+
+
+def test_only_download_has_a_network(checkout):
+    interfaces = "import os; print(*sorted(os.listdir('/sys/class/net')))"
+    assert run(checkout, "python", "-c", interfaces)[1] == "lo\n"
+    (checkout / "stages").mkdir()
+    (checkout / "stages" / "download.py").write_text(interfaces)
+    status, printed, said = run(checkout, "python", "-m", "stages.download")
+    assert (status, said) == (0, "")
+    assert len(printed.split()) > 1
+
+
+def test_the_exit_code_is_the_commands_and_a_missing_command_is_said(checkout):
+    assert run(checkout, "sh", "-c", "echo one; echo two >&2; exit 7") == (7, "one\n", "two\n")
+    status, _, said = run(checkout, "no-such-command")
+    assert status == 127
+    assert "no-such-command" in said
+
+
+def test_an_image_that_is_not_made_is_named_with_what_makes_it(checkout):
+    with (checkout / "docker/IMAGE").open("a") as file:
+        file.write("# another\n")
+    status, _, said = run(checkout, "true")
+    assert status == 1
+    assert said.endswith("the one of these docker/IMAGE and locks: make image\n")
+
+
+def test_a_stage_learns_the_images_id(checkout, image, engine):
+    [inspected] = json.loads(call(engine, "image", "inspect", image)[1])
+    printed = run(checkout, "sh", "-c", "echo $NER_IMAGE $NER_RUNTIME")[1]
+    assert printed == f"sha256:{inspected['Id'].removeprefix('sha256:')} local\n"
+
+
+def test_a_folder_named_by_a_variable_and_the_cache_behind_links_are_there(checkout, tmp_path):
+    more, cached = tmp_path / "more of it", tmp_path / "cache" / "files" / "md5" / "ab" / "cd"
+    for file in (more / "x", cached):
+        file.parent.mkdir(parents=True)
+        file.write_text(file.name)
+    (checkout / "data").mkdir()
+    (checkout / "data" / "link").symlink_to(cached)
+    script = 'cat "$NER_MORE/x" data/link; ! touch "$NER_MORE/y" 2>/dev/null'
+    assert run(checkout, "sh", "-c", script, NER_MORE=str(more)) == (0, "xcd", "")
+
+
+@pytest.fixture
+def sleeping(checkout, engine):
+    """`docker/run sleep` once its container is there; as a stage, in a group of its own."""
+    command = ["docker/run", "sleep", "600"]
+    process = subprocess.Popen(command, cwd=checkout, env=IN_IMAGE, start_new_session=True)
+    try:
+        within_deadline(lambda: is_there(engine, process.pid))
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_no_container_outlives_docker_run(sleeping, engine, way):
+    sleeping.send_signal(way)
+    assert sleeping.wait(DEADLINE_S) == (-way if way == signal.SIGKILL else 128 + way)
+    within_deadline(lambda: not is_there(engine, sleeping.pid))
+
+
+def test_no_container_outlives_its_killed_group(sleeping, engine):
+    """As pipelines/supervise.py ends a stage that does not heed SIGTERM."""
+    os.killpg(sleeping.pid, signal.SIGKILL)
+    within_deadline(lambda: not is_there(engine, sleeping.pid))
+
+
+def test_no_container_outlives_the_flow_that_wanted_it(checkout, engine):
+    """The pipe to the supervisor closes, however the flow ended."""
+    script = "echo $$; exec docker/run sleep 600"
+    process = supervise.start(["sh", "-c", script], checkout, IN_IMAGE)
+    pid = int(process.stdout.readline())
+    within_deadline(lambda: is_there(engine, pid))
+    process.stdin.close()
+    assert process.wait(DEADLINE_S) == 128 + signal.SIGHUP
+    process.stdout.close()
+    within_deadline(lambda: not is_there(engine, pid))
+
+
+def test_any_user_can_use_all_of_it_and_becomes_no_other(image, engine):
+    imports = "import datasets, onnx, onnxruntime, torch, transformers; print(torch.__file__)"
+    options = ["--rm", "--user", "12345:54321", "--read-only", "--tmpfs", "/tmp:mode=1777"]  # noqa: S108
+    status, printed, said = call(engine, "run", *options, image, "python", "-c", imports)
+    assert status == 0, said
+    assert Path(printed.strip()).name == "__init__.py"
+    search = "find / -xdev -type f -perm /6000; find /opt/ner -not -perm -o=r"
+    root = ["--rm", "--user", "0", image, "sh", "-c", search]
+    assert call(engine, "run", *root)[:2] == (0, "")
+
+
+def test_packages_of_the_base_stay_and_those_of_the_lock_are_there(image, engine):
+    lock = (ROOT / "docker/requirements.lock").read_text(encoding="utf-8")
+    show = "from importlib.metadata import distributions as found\n"
+    show += "print(*(f'{package.name}=={package.version}' for package in found()))"
+    status, printed, said = call(engine, "run", "--rm", image, "python", "-c", show)
+    assert status == 0, said
+    there = {name.lower().replace("_", "-").split("+")[0] for name in printed.split()}
+    for name in ("torch", "transformers", "onnxruntime-gpu", "seqeval"):
+        [line] = [line for line in lock.splitlines() if line.startswith(f"{name}==")]
+        assert line.split(" ")[0] in there
+
+
+def test_what_the_image_says_of_itself(image, engine):
+    [inspected] = json.loads(call(engine, "image", "inspect", image)[1])
+    config = inspected["Config"]
+    labels = {key.rsplit(".", 1)[1]: value for key, value in config["Labels"].items()
+              if key.startswith("org.opencontainers.image.")}  # fmt: skip
+    assert {*labels} >= {"title", "source", "revision", "licenses"}
+    assert config["User"] == "ner"
+    assert config["Cmd"] == ["python", "-m", "pipelines", "doctor"]
