@@ -9,7 +9,7 @@ from pipelines import registry, tracking
 from tests.conftest import ROOT
 
 
-def register(project: Path, onnx: Path) -> None:
+def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     """Registers what `export` wrote to `onnx` as a run of `project` would, as champion."""
     shutil.copy(ROOT / "dvc.yaml", project)
     shutil.copytree(ROOT / "stages", project / "stages")
@@ -21,5 +21,7 @@ def register(project: Path, onnx: Path) -> None:
     tags = {"dvc_lock": "0" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
         registry.log_model(project)
+        for report in reports:
+            mlflow.log_artifact(str(report), "reports")
         version = registry.register(client, client.get_run(run.info.run_id))
     client.set_registered_model_alias(registry.MODEL, "champion", version)

@@ -102,7 +102,9 @@ def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPath
     shutil.copy(empty_mlflow, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
-        champion.register(folder, tiny.onnx)
+        champion.register(
+            folder, tiny.onnx, [tiny.report("errors.jsonl"), tiny.report("train.csv")]
+        )
     return folder
 
 

@@ -1,10 +1,13 @@
 """What is logged of the data."""
 
+import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from pipelines import surroundings
+from pipelines.workspace import Workspace
 
 
 def test_a_source_json_goes_with_its_data_and_later_outs_are_none(tmp_path: Path) -> None:
@@ -17,3 +20,24 @@ def test_a_source_json_goes_with_its_data_and_later_outs_are_none(tmp_path: Path
     [found] = surroundings.datasets(tmp_path, None)
     assert (found.dataset.name, found.dataset.digest) == ("data/msra", out["md5"])
     assert found.dataset.profile == '{"licence": "research"}'
+
+
+@pytest.mark.parametrize(
+    ("stages", "here", "image"),
+    [
+        (["sha256:1", "sha256:1"], None, "sha256:1"),
+        (["sha256:2", "sha256:1"], "sha256:3", "sha256:1, sha256:2"),
+        ([None], None, None),
+        ([], "sha256:3", "sha256:3"),
+    ],
+)
+def test_the_image_is_the_one_that_the_stages_ran_in(tmp_path, monkeypatch, stages, here, image):
+    monkeypatch.delenv("NER_IMAGE", raising=False)
+    if here:
+        monkeypatch.setenv("NER_IMAGE", here)
+    (tmp_path / ".measured").mkdir()
+    for number, measured in enumerate(stages):
+        file = tmp_path / ".measured" / f"{number}.json"
+        file.write_text(json.dumps({"image": measured} if measured else {"seconds": 1}))
+    made = Workspace(tmp_path, "run", "commit", "", "params")
+    assert surroundings.tags(made).get("image") == image

@@ -83,6 +83,13 @@ def test_measured(run, files):
     }
 
 
+def test_measured_in_the_image(run, files, monkeypatch):
+    monkeypatch.setenv("NER_IMAGE", "sha256:0123")
+    assert run("return {}") == (0, "", "")
+    [text] = files().values()
+    assert json.loads(text)["image"] == "sha256:0123"
+
+
 def test_a_stage_error_is_one_line(run, files):
     assert run('raise StageError("the 镜 is broken; buy another")') == (
         1,
