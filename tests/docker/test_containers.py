@@ -166,5 +166,5 @@ def test_what_the_image_says_of_itself(image, engine):
     labels = {key.rsplit(".", 1)[1]: value for key, value in config["Labels"].items()
               if key.startswith("org.opencontainers.image.")}  # fmt: skip
     assert {*labels} >= {"title", "source", "revision", "licenses"}
-    assert config["User"] == "ner"
+    assert config["User"] == "10001"
     assert config["Cmd"] == ["python", "-m", "pipelines", "doctor"]
