@@ -89,6 +89,15 @@ def test_a_stage_learns_the_images_id(checkout, image, engine):
     assert printed == f"sha256:{inspected['Id'].removeprefix('sha256:')} local\n"
 
 
+def test_inside_the_image_docker_run_takes_no_environment_of_the_checkout(checkout):
+    python = checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho another machine's\n")
+    python.chmod(0o755)
+    show = "import sys; print(sys.prefix)"
+    assert run(checkout, "docker/run", "python", "-c", show) == (0, "/opt/ner\n", "")
+
+
 def test_a_folder_named_by_a_variable_and_the_cache_behind_links_are_there(checkout, tmp_path):
     more, cached = tmp_path / "more of it", tmp_path / "cache" / "files" / "md5" / "ab" / "cd"
     for file in (more / "x", cached):
