@@ -27,6 +27,9 @@ lint: environment ## Lint, format, types and import contracts alone
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
+bench-inference: environment ## torch and ONNX Runtime side by side, on the GPU if there is one
+	$(VENV)/bin/python -m benchmarks.inference
+
 lock: environment ## Make constraints.txt and the image's locks again, versions kept where they still fit
 	bin/lock
 
@@ -62,4 +65,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock image image-test image-lint sbom deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference lock image image-test image-lint sbom deploy up down backup pin environment

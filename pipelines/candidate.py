@@ -1,8 +1,8 @@
 """What a registered version brings to a promotion: its figures, its files, its counts."""
 
 import csv
-import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipelines.bootstrap import Counts
 from pipelines.errors import Exit, Refused
 from pipelines.gates import Figures
 from pipelines.registry import MODEL
+from stages.ner.onnx_files import files_sha256
 
 SENTENCES = "reports/sentences.csv"
 F1_TOLERANCE = 1e-6  # both are of the same counts
@@ -36,6 +37,9 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
     """
     tags: Mapping[str, str] = version.tags
     names = ["export.f1", *(f"export.{t}.f1" for t in types), "export.logit_difference_max"]
+    precision = tags.get("onnx_precision", "fp32")  # as it was before there was a choice
+    if precision != "fp32":
+        names += ["export.tag_agreement", "export.f1_delta"]
     numbers = {name: _number(tags.get(name, "")) for name in [*names, "export.test_sentences"]}
     lacking = [name for name, number in numbers.items() if number is None]
     lacking += [name for name in ("cuda_validated", "test_sha256") if not tags.get(name)]
@@ -53,6 +57,9 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
         cuda_validated=tags["cuda_validated"] == "true",
         test_sha256=tags["test_sha256"],
         test_sentences=int(found["export.test_sentences"]),
+        precision=precision,
+        tag_agreement=found.get("export.tag_agreement", math.nan),
+        f1_delta=found.get("export.f1_delta", math.nan),
     )
 
 
@@ -66,7 +73,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
     try:
         source = f"models:/{MODEL}/{version.version}"
         mlflow.artifacts.download_artifacts(source, dst_path=str(into))
-        onnx = (exported(into) / "model.onnx").read_bytes()
+        found = files_sha256(exported(into))
         labels(into)
     except (MlflowException, OSError, LookupError, TypeError, ValueError, YAMLError) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
@@ -76,7 +83,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
             f" commit {version.tags.get('commit', '')} again",
         ) from None
     expected = version.tags.get("onnx_sha256")
-    if expected and hashlib.sha256(onnx).hexdigest() != expected:
+    if expected and found != expected:
         raise Refused(
             Exit.FILES,
             f"model.onnx of {about} is not the file that was exported: its SHA-256 is not"

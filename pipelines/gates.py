@@ -42,6 +42,9 @@ class Figures:
         cuda_validated: Whether the exported file ran on CUDA when it was made.
         test_sha256: Which test split that was.
         test_sentences: How many sentences that has.
+        precision: Of the exported weights; all but fp32 are held to the next two.
+        tag_agreement: The share of tokens with torch's tag.
+        f1_delta: Of the exported file to torch's.
     """
 
     f1: float
@@ -50,6 +53,9 @@ class Figures:
     cuda_validated: bool
     test_sha256: str
     test_sentences: int
+    precision: str = "fp32"
+    tag_agreement: float = math.nan
+    f1_delta: float = math.nan
 
 
 def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
@@ -60,11 +66,7 @@ def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
             _at_least(f"f1.{type_}", figures.type_f1[type_], floor)
             for type_, floor in settings.type_f1_min.items()
         ),
-        Gate(
-            "parity",
-            figures.logit_difference <= settings.logit_difference_max,
-            _compared(figures.logit_difference, settings.logit_difference_max, "e", "<=", ">"),
-        ),
+        _parity(figures, settings),
         _cuda(figures.cuda_validated, settings.require_cuda),
     ]
 
@@ -117,6 +119,20 @@ def of_difference(difference: Difference, settings: Promote, rescored: bool = Fa
         f" lower end {'>=' if passed else '<'} {-settings.not_worse_by:g}"
         + (", champion scored again on this test data" if rescored else ""),
     )
+
+
+def _parity(figures: Figures, settings: Promote) -> Gate:
+    if figures.precision == "fp32":
+        found, most = figures.logit_difference, settings.logit_difference_max
+        return Gate("parity", found <= most, _compared(found, most, "e", "<=", ">"))
+    tags, f1 = figures.tag_agreement, abs(figures.f1_delta)
+    same, near = tags >= settings.tag_agreement_min, f1 <= settings.f1_delta_max
+    said = (
+        f"{figures.precision}: {tags:.3%} of the tags are torch's {'>=' if same else '<'}"
+        f" {settings.tag_agreement_min:.3%}, F1 {f1:.4f} from torch's {'<=' if near else '>'}"
+        f" {settings.f1_delta_max:g}"
+    )
+    return Gate("parity", same and near, said)
 
 
 def _at_least(name: str, value: float, floor: float) -> Gate:

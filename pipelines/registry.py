@@ -15,12 +15,16 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
 
 from pipelines import dvc
+from stages.ner.onnx_files import files_sha256
 
 MODEL = "msra-ner"
 ALIAS = "challenger"
 ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 # The figures that gates hold a version to; each becomes a tag of it.
-GATED = re.compile(r"test\.f1|export\.(.+\.)?f1|export\.(logit_difference_max|test_sentences)")
+GATED = re.compile(
+    r"test\.f1|export\.(.+\.)?f1"
+    r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
+)
 # What served.py and stages/ner/tagger.py import; no torch.
 SERVING = ("mlflow", "numpy", "onnxruntime-gpu", "onnxruntime", "pandas", "tokenizers")
 EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"
@@ -53,10 +57,12 @@ SIGNATURE = ModelSignature(
 
 def log_model(workspace: Path) -> None:
     """Logs dvc.yaml's artifact `msra-ner` to the active run, as served.py serves it."""
+    folder = dvc.artifact(workspace, MODEL)
     mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("served.py")),
-        artifacts={"model": str(dvc.artifact(workspace, MODEL))},
+        artifacts={"model": str(folder)},
+        model_config={"onnx_sha256": files_sha256(folder)},
         signature=SIGNATURE,
         input_example=pd.DataFrame({"text": [EXAMPLE]}),
         code_paths=[str(workspace / "stages")],
@@ -73,7 +79,7 @@ def register(client: MlflowClient, run: Run) -> str:
     [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
     kept: dict[str, str] = {key: tags[key] for key in ("dvc_lock", "commit")}
     kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
-    for key in ("test_sha256", "onnx_sha256"):
+    for key in ("test_sha256", "onnx_sha256", "onnx_precision"):
         if f"export.{key}" in tags:
             kept[key] = tags[f"export.{key}"]
     kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}

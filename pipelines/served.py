@@ -31,12 +31,21 @@ class Served(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Opens the session, tokenizer and windows.
 
-        Ends the process with a sentence where `NER_REQUIRE_CUDA` is set and CUDA does not work.
+        Ends the process with a sentence where a file is not the one that was registered, or
+        `NER_REQUIRE_CUDA` is set and CUDA does not work.
         """
         # Not above: this file also runs where it is logged, and that needs no ONNX Runtime.
+        from stages.ner.onnx_files import files_sha256
         from stages.ner.tagger import Tagger
 
-        self.tagger = Tagger(Path(context.artifacts["model"]))
+        folder = Path(context.artifacts["model"])
+        expected = (context.model_config or {}).get("onnx_sha256")
+        if expected and files_sha256(folder) != expected:
+            sys.exit(
+                f"The ONNX model in {folder} is not the one that was registered: its SHA-256 is not"
+                f" {expected}; restore MLflow's artifacts from a backup"
+            )
+        self.tagger = Tagger(folder)
         if os.environ.get("NER_REQUIRE_CUDA", "0") != "0" and "CUDA" not in self.tagger.provider:
             sys.exit(
                 f"NER_REQUIRE_CUDA is set and ONNX Runtime offers {self.tagger.provider} only:"

@@ -38,7 +38,11 @@ class Promote(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of that interval")
     bootstrap_samples: Annotated[int, Field(ge=100)] = Field(description="Of the test sentences")
     seed: Seed = Field(description="Of the bootstrap")
-    logit_difference_max: Annotated[float, Field(gt=0)] = Field(description="ONNX against torch")
+    logit_difference_max: Annotated[float, Field(gt=0)] = Field(
+        description="ONNX against torch, fp32"
+    )
+    tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
+    f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
     require_cuda: bool = Field(description="The exported file must have run on CUDA")
     latency: Latency
 

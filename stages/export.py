@@ -1,49 +1,57 @@
 """Writes the model as ONNX, proves that it equals torch, and scores the exported file."""
 
-import hashlib
 import json
-import logging
-import math
-import warnings
+import re
+import tempfile
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from transformers import PreTrainedModel
 
 from stages.command import command
 from stages.errors import StageError
 from stages.ner import model as torch_model
-from stages.ner.aligned import read_aligned
+from stages.ner.aligned import Aligned, read_aligned
+from stages.ner.batches import batches_by_length, padded
+from stages.ner.cuda import cuda_problem
+from stages.ner.graph import write_onnx
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, strict_scores
+from stages.ner.onnx_files import MODEL, files_sha256
+from stages.ner.parity import Compared, checked
+from stages.ner.placement import RECORD, per_provider, placed, profiled, require_cuda
 from stages.ner.sentences import sha256, write_counts
 from stages.ner.session import CPU, CUDA, forward_of, open_session
 from stages.outs import whole
 from stages.params import Export
 from stages.progress import progress
 
+PROFILED_RUNS = 10  # of which the first is slower
+
 
 def export(
     params: Export, model: Path, aligned: Path, out: Path, report: Path, counts: Path
 ) -> dict[str, Any]:
-    """Exports `model` (fp32, dynamic batch and length) and runs the whole test split through it.
+    """Exports `model` (dynamic batch and length) and runs the whole test split through it.
 
     Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs),
-    `report`: providers asked for and got, the largest difference of a logit from torch's, the
-    share of equal tags, precision, recall and F1 of the ONNX file; and `counts`, a CSV of what was
-    right in each sentence.
+    `report`: providers asked for and got and how many nodes each of them runs, the largest
+    difference of a logit from torch's, the share of equal tags, precision, recall and F1 of the
+    ONNX file, how far that F1 is from torch's; and `counts`, a CSV of what was right in each
+    sentence.
 
     Raises:
-        StageError: `require_cuda` without the CUDA provider; a logit further from torch's than
-            `logit_tolerance`, or no number; no model or data.
+        StageError: `require_cuda` without the CUDA provider, or with a node elsewhere; too far
+            from torch for its precision (`stages.ner.parity.checked`); no model or data.
     """
+    if params.require_cuda and (problem := cuda_problem()):
+        raise StageError(
+            f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
+            f" {problem}, or set export.require_cuda: false"
+        )
     device = torch_model.choose_device(
         "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
     )
@@ -53,48 +61,47 @@ def export(
     tagger = torch_model.load_tagger(model, torch.device("cpu"))
     with whole(out, report, counts) as [folder, report_file, counts_file]:
         folder.mkdir()
-        _write_onnx(tagger, folder / "model.onnx", params.opset)
+        onnx = folder / MODEL
+        fused = write_onnx(tagger, onnx, params.precision, params.opset, params.one_file_bytes)
         copyfile(model / "tokenizer.json", folder / "tokenizer.json")
         labels.write(folder)
-        session = open_session(folder / "model.onnx", params.require_cuda, params.cpu_threads)
-        if params.require_cuda and session.get_providers()[0] != CUDA:
-            raise StageError(
-                f"export.require_cuda is true, but ONNX Runtime {ort.__version__} got"
-                f" {session.get_providers()}; install the CUDA libraries that it asks for (its own"
-                " message is above), or set export.require_cuda: false"
-            )
-        compared = _Compared(forward_of(session), torch_model.forward_of(tagger.to(device)))
+        session = _open(params, onnx)
+        nodes = placed(session)
+        if params.require_cuda:
+            require_cuda(session.get_providers(), nodes, params.cpu_operators)
+        compared = Compared(forward_of(session), torch_model.forward_of(tagger.to(device)))
         with progress(len(split.input_ids), f"check on {device}", " windows") as bar:
             _, predicted = predict(
                 split, compared, labels.tags, params.tokens_per_batch, bar.update
             )
-        if not math.isfinite(compared.difference):
-            raise StageError(f"a logit of {model} is no number; lower train.learning_rate")
-        if compared.difference > params.logit_tolerance:
-            raise StageError(
-                f"a logit of the ONNX model is {compared.difference:.2e} away from torch's, more"
-                f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
-                f" (now {params.opset})"
-            )
-        gold, found = (
+        gold, found, torchs = (
             [[labels.tags[label] for label in sentence] for sentence in each]
-            for each in (split.sentence_labels(), predicted)
+            for each in (
+                split.sentence_labels(),
+                predicted,
+                compared.torch_predicted(split, labels.tags, params.tokens_per_batch),
+            )
         )
+        scores = strict_scores(gold, found)
         write_counts(counts_file, gold, found)
         figures = {
-            **strict_scores(gold, found),
+            **scores,
+            **checked(params, compared, scores["f1"], strict_scores(gold, torchs)["f1"]),
             "test_sentences": len(gold),
             "test_sha256": sha256(split.sentence_cells(), gold),
+            "onnx_precision": params.precision,
             "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
             "providers_got": session.get_providers(),
-            "cuda_validated": session.get_providers()[0] == CUDA,
-            "logit_difference_max": compared.difference,
-            "tag_agreement": compared.same_tags / compared.tags,
+            "cuda_validated": params.require_cuda,
+            "nodes_per_provider": per_provider(nodes),
+            "cpu_nodes_not_allowed": [],  # or it would have been refused
+            "fused_operators": fused,
             "opset": params.opset,
-            "onnx_sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+            "onnx_sha256": files_sha256(folder),
         }
         report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return {"onnxruntime": ort.__version__, **torch_model.device_figures(device)}
+        measured = _measured(params, onnx, split)
+    return {**measured, **torch_model.device_figures(device)}
 
 
 def main() -> None:
@@ -113,65 +120,48 @@ def main() -> None:
     )
 
 
-class _Logits(nn.Module):
-    """The model with plain tensors in and out."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
-
-
-class _Compared:
-    """The ONNX model's `Forward`, which keeps count of where torch differs."""
-
-    def __init__(self, onnx_forward: Any, torch_forward: Any) -> None:
-        self._onnx, self._torch = onnx_forward, torch_forward
-        self.difference = 0.0
-        self.same_tags = self.tags = 0
-
-    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = self._onnx(ids, mask)
-        real = mask.astype(np.bool_)
-        ours, reference = logits[real], self._torch(ids, mask)[real]
-        # Not max(), which drops NaN.
-        self.difference = float(np.maximum(self.difference, np.abs(ours - reference).max()))
-        self.same_tags += int((ours.argmax(-1) == reference.argmax(-1)).sum())
-        self.tags += len(ours)
-        return logits
-
-
-def _write_onnx(model: PreTrainedModel, path: Path, opset: int) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    # Two sentences of four tokens: an axis of 1 would be taken for a constant. And two tensors:
-    # of one given twice the exporter makes one input that stands for both.
-    examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
-    dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
-    with warnings.catch_warnings(action="ignore"):  # of the two inputs having the same axes
-        program = torch.onnx.export(
-            _Logits(model).eval(),
-            examples,
-            dynamo=True,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
-            opset_version=opset,
-            verbose=False,
+def _open(params: Export, model: Path, profile: Path | None = None) -> ort.InferenceSession:
+    try:
+        return open_session(
+            model, params.require_cuda, params.cpu_threads, entries=RECORD, profile=profile
         )
-    if program is None:
-        raise StageError("torch.onnx.export gave no program")
-    proto = program.model_proto
-    # Stack traces with this machine's paths stand in the metadata; the out must not depend on them.
-    for node in [*proto.graph.node, *(n for f in proto.functions for n in f.node)]:
-        node.ClearField("metadata_props")
-        node.ClearField("doc_string")
-    proto.graph.ClearField("metadata_props")
-    for value in [*proto.graph.value_info, *proto.graph.input, *proto.graph.output]:
-        value.ClearField("metadata_props")
-    onnx.save(proto, path)
+    except Exception as error:  # ONNX Runtime's own have no other class in common
+        where = "the CUDA provider" if params.require_cuda else "the CPU"
+        raise StageError(
+            f"ONNX Runtime {ort.__version__} cannot open the {params.precision} model on {where}"
+            f" ({' '.join(str(error).split())}); set export.precision: fp32"
+        ) from None
+
+
+def _measured(params: Export, model: Path, split: Aligned) -> dict[str, Any]:
+    """Whose share of the run time is what, and all that this depends on."""
+    longest = batches_by_length([len(ids) for ids in split.input_ids], params.tokens_per_batch)[0]
+    ids = padded([split.input_ids[i] for i in longest], 0)
+    mask = padded([np.ones(len(split.input_ids[i]), dtype=np.int64) for i in longest], 0)
+    with tempfile.TemporaryDirectory() as folder:
+        session = _open(params, model, Path(folder, "profile"))
+        for _ in range(PROFILED_RUNS):
+            forward_of(session)(ids, mask)
+        shares = profiled(Path(session.end_profiling()))
+    return {
+        **shares,
+        "provider_options": session.get_provider_options(),
+        "onnxruntime": ort.__version__,
+        "onnxruntime_build": ort.get_build_info(),
+        **_cuda(),
+    }
+
+
+def _cuda() -> dict[str, Any]:
+    if not torch.cuda.is_available():
+        return {}
+    version = Path("/proc/driver/nvidia/version")  # NVRM version: ... Module  580.95.05  ...
+    found = re.search(r"\d+\.\d+(\.\d+)?", version.read_text() if version.is_file() else "")
+    return {
+        "driver": found[0] if found else None,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+    }
 
 
 if __name__ == "__main__":

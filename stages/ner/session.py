@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -26,7 +27,14 @@ def has_cuda() -> bool:
     return True
 
 
-def open_session(model: Path, cuda: bool, cpu_threads: int | None = None) -> ort.InferenceSession:
+def open_session(
+    model: Path,
+    cuda: bool,
+    cpu_threads: int | None = None,
+    *,
+    entries: Mapping[str, str] | None = None,
+    profile: Path | None = None,
+) -> ort.InferenceSession:
     """Opens `model`, on CUDA first where that is asked for.
 
     ONNX Runtime falls back to the CPU without an error: look at `get_providers()[0]`.
@@ -35,11 +43,18 @@ def open_session(model: Path, cuda: bool, cpu_threads: int | None = None) -> ort
         model: the ONNX file.
         cuda: whether to ask for the CUDA provider before the CPU's.
         cpu_threads: within an operator; None: ONNX Runtime's choice.
+        entries: session configuration, key → value.
+        profile: where `end_profiling` leaves its JSON, a prefix; None: no profile.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3  # its warnings speak of its own optimisations
     if cpu_threads is not None:
         options.intra_op_num_threads = cpu_threads
+    for key, value in (entries or {}).items():
+        options.add_session_config_entry(key, value)
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     providers: list[str | tuple[str, dict[str, str]]] = [CPU]
     if cuda:
         # CUDA's libraries are in torch's or nvidia's wheels, where the loader does not look.

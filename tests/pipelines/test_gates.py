@@ -51,6 +51,24 @@ def test_one_figure_decides_one_gate(change: dict, name: str, said: str) -> None
     assert all(text.startswith("passed") for text in found.values())
 
 
+@pytest.mark.parametrize(
+    ("agreement", "delta", "said"),
+    [
+        (0.9995, -0.0004, "passed fp16: 99.950% of the tags are torch's >= 99.900%, F1 0.0004"),
+        (0.9985, 0.0, "failed fp16: 99.850% of the tags are torch's < 99.900%, F1 0.0000"),
+        (1.0, -0.0011, "failed fp16: 100.000% of the tags are torch's >= 99.900%, F1 0.0011"),
+        (math.nan, 0.0, "failed fp16: nan% of the tags are torch's < 99.900%, F1 0.0000"),
+        (1.0, math.nan, "failed fp16: 100.000% of the tags are torch's >= 99.900%, F1 nan"),
+    ],
+)
+def test_other_precisions_are_held_to_tags_and_f1(agreement, delta, said) -> None:
+    change = {"precision": "fp16", "tag_agreement": agreement, "f1_delta": delta}
+    found = of(Figures(**{**vars(FINE), "logit_difference": 0.02, **change}))
+    sign = "<=" if abs(delta) <= 0.001 else ">"
+    assert found.pop("parity") == f"{said} from torch's {sign} 0.001"
+    assert all(text.startswith("passed") for text in found.values())
+
+
 def test_cuda_counts_only_where_it_is_required() -> None:
     found = of(Figures(**{**vars(FINE), "cuda_validated": False}), require_cuda=False)
     assert found["cuda"] == "passed the exported file did not run on CUDA, not required"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines import aliases, history, standing
+from pipelines import aliases, history, registry, standing
 from pipelines.errors import Exit
 from pipelines.promote import rollback
 from tests.pipelines import registered
@@ -135,6 +135,18 @@ def test_a_lacking_figure_is_named(
     error = refused(Exit.FIGURES, go, made)
     assert str(error).startswith(f"msra-ner version {version} lacks {named} among its tags")
     assert made.aliases() == {"challenger": version}
+
+
+def test_another_precision_brings_its_figures(made: Registered) -> None:
+    version = made.version("good", onnx_precision="fp16")
+    error = refused(Exit.FIGURES, go, made)
+    assert " lacks export.tag_agreement, export.f1_delta among its tags" in str(error)
+    figures = {"tag_agreement": "0.9998", "f1_delta": "0.0002", "logit_difference_max": "0.02"}
+    for key, value in figures.items():
+        made.client.set_model_version_tag(registry.MODEL, version, f"export.{key}", value)
+    go(made)
+    assert made.aliases() == {"champion": version}
+    assert made.tags(version)["gate.parity"].startswith("passed fp16: 99.980% of the tags")
 
 
 def test_force_needs_no_figures_and_is_shown(made: Registered, capsys) -> None:

@@ -41,15 +41,28 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
     assert made.aliases() == {"challenger": version}
 
 
-def test_a_model_that_does_not_run_is_not_promoted(made: Registered) -> None:
+def test_a_changed_model_does_not_load(made: Registered) -> None:
     onnx = model_folder(made, "worse") / "artifacts/onnx/model.onnx"
-    onnx.write_text("of another opset")
+    onnx.write_text("another")
     made.version("worse", onnx_sha256=None)
+    try:
+        said = str(refused(Exit.FILES, go, made))
+        assert said.startswith("The challenger's model does not run here (The ONNX model in ")
+        assert "is not the one that was registered: its SHA-256 is not" in said
+    finally:
+        onnx.write_text("onnx")
+
+
+def test_a_model_that_does_not_run_is_not_promoted(made: Registered) -> None:
+    tagger = model_folder(made, "worse") / "code/stages/ner/tagger.py"
+    code = tagger.read_text()
+    tagger.write_text(code.replace('== "onnx"', '== "of another opset"'))
+    made.version("worse")
     try:
         error = refused(Exit.FILES, go, made)
         assert str(error) == "The challenger's model does not run here (AssertionError)"
     finally:
-        onnx.write_text("onnx")
+        tagger.write_text(code)
 
 
 def test_a_champion_whose_files_are_gone_fails_the_comparison(

@@ -2,12 +2,14 @@ import csv
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -75,11 +77,16 @@ def test_the_report(tiny):
     raw = (tiny.path / "data/msra/test.txt").read_bytes()
     assert report.pop("test_sha256") == hashlib.sha256(raw + b"\n").hexdigest()
     assert report.pop("test_sentences") == len(tiny.test)
+    assert report.pop("nodes_per_provider").keys() == {"CPUExecutionProvider"}
     assert report == {
+        "onnx_precision": "fp32",
         "providers_asked": ["CPUExecutionProvider"],
         "providers_got": ["CPUExecutionProvider"],
         "cuda_validated": False,
         "tag_agreement": 1.0,
+        "f1_delta": 0.0,
+        "cpu_nodes_not_allowed": [],
+        "fused_operators": {"Attention": 1, "BiasGelu": 1, "SkipLayerNormalization": 2},
         "opset": 20,
     }
 
@@ -185,7 +192,9 @@ def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
     weights["classifier.bias"][3] = torch.nan
     save_file(weights, path, metadata={"format": "pt"})
     said = refusal(model=tmp_path / "ner")
-    assert said == f"a logit of {tmp_path}/ner is no number; lower train.learning_rate"
+    assert said == (
+        "a logit of the fp32 model, ONNX or torch, is no number; lower train.learning_rate"
+    )
 
 
 def test_a_model_that_is_not_there(refusal, tmp_path):
@@ -196,5 +205,41 @@ def test_a_model_that_is_not_there(refusal, tmp_path):
 
 def test_cuda_that_is_not_there(refusal, cpu_only):
     said = refusal(require_cuda=True)
-    assert said.startswith(f"export.require_cuda asks for CUDA, but torch {torch.__version__} (")
-    assert said.endswith("finds no CUDA GPU; see `nvidia-smi`, or set export.require_cuda: false")
+    start = f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA: "
+    assert said.startswith(f"{start}libonnxruntime_providers_cuda.so does not load (libcu")
+    assert re.search(r"\); install nvidia-\w+, or set export\.require_cuda: false$", said), said
+
+
+def test_what_was_measured(tiny):
+    measured = json.loads((tiny.path / ".measured/export.json").read_text())
+    assert measured["time_share_per_provider"] == {"CPUExecutionProvider": 1.0}
+    assert measured["copying_nodes"] == 0
+    assert measured["onnxruntime"] == ort.__version__
+    assert measured["onnxruntime_build"] == ort.get_build_info()
+    assert measured["provider_options"].keys() == {"CPUExecutionProvider"}
+
+
+def test_fp16(tiny, exported):
+    report = json.loads(exported(precision="fp16")["export.json"])
+    assert report["onnx_precision"] == "fp16"
+    assert 1e-4 < report["logit_difference_max"] < 0.1
+    assert 0.999 <= report["tag_agreement"] <= 1
+    assert report["f1_delta"] == pytest.approx(
+        report["f1"] - tiny.json("metrics.json")["test"]["f1"]
+    )
+    assert report["fused_operators"] == tiny.json("export.json")["fused_operators"]
+    # The CPU has most operators in fp32 alone.
+    assert sum(report["nodes_per_provider"].values()) > 0
+
+
+def test_int8_that_gives_other_tags(refusal):
+    said = refusal(precision="int8", tag_agreement_min=1.0, f1_delta_max=0.0)
+    assert said.endswith("; set export.precision: fp32")
+
+
+def test_bf16_without_a_gpu(refusal, cpu_only):
+    said = refusal(precision="bf16")
+    assert said.startswith(
+        f"ONNX Runtime {ort.__version__} cannot open the bf16 model on the CPU (["
+    )
+    assert said.endswith("); set export.precision: fp32")

@@ -111,3 +111,13 @@ ONE_PLACE = "encoder: needs either hub_id or folder"
 )
 def test_sources_that_cannot_be_checked(refused, old, new, said):
     assert refused(Download, (old, new)).startswith(f"download.{said}")
+
+
+def test_int8_is_not_for_cuda(refused):
+    assert refused(Export, ("precision: fp32", "precision: int8")) == (
+        "export: precision is int8, which CUDA does not run: set require_cuda: false, or precision:"
+        " fp16"
+    )
+    assert refused(Export, ("precision: fp32", "precision: fp8")) == (
+        "export.precision: Input should be 'fp32', 'fp16', 'bf16' or 'int8' (it is 'fp8')"
+    )
