@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,26 @@ def _table(result: dict[str, Any]) -> str:
             for at in (shapes[-1], "msra")
         ]
         lines.append(f"| {' | '.join([NAMES[name], *times, *rates])} |")
+    lines += ["", "; ".join(map(_bar, result["bars"].items())) + "."]
+    if shares := _shares(result.get("fp16_kernels_256x64", [])):
+        lines += ["", f"The GPU's time of fp16 at 256 x 64: {shares}."]
     return "\n".join([*lines, ""])
+
+
+def _bar(item: tuple[str, dict[str, Any]]) -> str:
+    name, bar = item
+    sign = "at most" if "_ms_" in name else "at least"
+    return f"`{name}` {bar['found']:g}, {'' if bar['met'] else 'not '}{sign} {bar['bar']:g}"
+
+
+def _shares(kernels: list[dict[str, Any]]) -> str:
+    """Shares by kernel, the template arguments and namespaces off."""
+    found: Counter[str] = Counter()
+    for row in kernels:
+        kernel = row["kernel"]
+        name = "matrix products" if "nvjet" in kernel or "gemm" in kernel else kernel
+        found[re.sub(r"^void |<.*|\(.*", "", name).rpartition("::")[2]] += row["share"]
+    return ", ".join(f"{name} {share:.1%}" for name, share in found.most_common(7))
 
 
 def _plot(found: list[dict[str, Any]], path: Path) -> None:

@@ -40,10 +40,14 @@ class Served(PythonModel):
 
         folder = Path(context.artifacts["model"])
         expected = (context.model_config or {}).get("onnx_sha256")
-        if expected and files_sha256(folder) != expected:
+        try:
+            found = files_sha256(folder)
+        except FileNotFoundError:
+            found = "of no file"
+        if found != (expected or found):
             sys.exit(
-                f"The ONNX model in {folder} is not the one that was registered: its SHA-256 is not"
-                f" {expected}; restore MLflow's artifacts from a backup"
+                f"The ONNX model in {folder} is not the one that was registered: its SHA-256 is"
+                f" {found}, not {expected}; restore MLflow's artifacts from a backup"
             )
         self.tagger = Tagger(folder)
         if os.environ.get("NER_REQUIRE_CUDA", "0") != "0" and "CUDA" not in self.tagger.provider:

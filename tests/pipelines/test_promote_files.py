@@ -48,7 +48,7 @@ def test_a_changed_model_does_not_load(made: Registered) -> None:
     try:
         said = str(refused(Exit.FILES, go, made))
         assert said.startswith("The challenger's model does not run here (The ONNX model in ")
-        assert "is not the one that was registered: its SHA-256 is not" in said
+        assert "is not the one that was registered: its SHA-256 is " in said
     finally:
         onnx.write_text("onnx")
 

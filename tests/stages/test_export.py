@@ -2,7 +2,6 @@ import csv
 import hashlib
 import importlib.util
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,10 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
-from stages.errors import StageError
-from stages.export import export
 from stages.ner.model import forward_of, load_tagger
 from stages.ner.sentences import sha256
 from stages.ner.session import forward_of as session_forward_of
@@ -26,38 +22,6 @@ from tests.stage_process import files, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 OUTS = ["labels.json", "model.onnx", "tokenizer.json"]
-
-
-@pytest.fixture
-def exported(tiny, tmp_path):
-    """Exports with changed parameters or another model; gives what it left."""
-
-    def exported(model=tiny.ner, **changes):
-        params = tiny.params.export.model_copy(update=changes)
-        out = tmp_path / "exported"
-        export(
-            params, model, tiny.aligned, out / "onnx", out / "export.json", out / "sentences.csv"
-        )
-        return files(out)
-
-    return exported
-
-
-@pytest.fixture
-def refusal(exported, tmp_path):
-    """The sentence with which it refuses; what stood there stays."""
-
-    def refusal(**given):
-        before = {"onnx/old": b"old"}
-        (tmp_path / "exported/onnx").mkdir(parents=True)
-        (tmp_path / "exported/onnx/old").write_bytes(b"old")
-        with pytest.raises(StageError) as error:
-            exported(**given)
-        assert files(tmp_path / "exported") == before
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    return refusal
 
 
 def test_the_command_leaves_these_files(tiny):
@@ -176,40 +140,6 @@ def _axes(value):
     return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
-def test_a_difference_beyond_the_tolerance(refusal):
-    said = refusal(logit_tolerance=1e-12)
-    assert said.startswith("a logit of the ONNX model is ")
-    assert said.endswith(
-        "e-06 away from torch's, more than export.logit_tolerance = 1e-12;"
-        " try another opset (now 20)"
-    )
-
-
-def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
-    shutil.copytree(tiny.ner, tmp_path / "ner")
-    path = tmp_path / "ner/model.safetensors"
-    weights = load_file(path)
-    weights["classifier.bias"][3] = torch.nan
-    save_file(weights, path, metadata={"format": "pt"})
-    said = refusal(model=tmp_path / "ner")
-    assert said == (
-        "a logit of the fp32 model, ONNX or torch, is no number; lower train.learning_rate"
-    )
-
-
-def test_a_model_that_is_not_there(refusal, tmp_path):
-    assert refusal(model=tmp_path / "none") == (
-        f"{tmp_path}/none holds no model.safetensors: run `dvc repro train` first"
-    )
-
-
-def test_cuda_that_is_not_there(refusal, cpu_only):
-    said = refusal(require_cuda=True)
-    start = f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA: "
-    assert said.startswith(f"{start}libonnxruntime_providers_cuda.so does not load (libcu")
-    assert re.search(r"\); install nvidia-\w+, or set export\.require_cuda: false$", said), said
-
-
 def test_what_was_measured(tiny):
     measured = json.loads((tiny.path / ".measured/export.json").read_text())
     assert measured["time_share_per_provider"] == {"CPUExecutionProvider": 1.0}
@@ -230,16 +160,3 @@ def test_fp16(tiny, exported):
     assert report["fused_operators"] == tiny.json("export.json")["fused_operators"]
     # The CPU has most operators in fp32 alone.
     assert sum(report["nodes_per_provider"].values()) > 0
-
-
-def test_int8_that_gives_other_tags(refusal):
-    said = refusal(precision="int8", tag_agreement_min=1.0, f1_delta_max=0.0)
-    assert said.endswith("; set export.precision: fp32")
-
-
-def test_bf16_without_a_gpu(refusal, cpu_only):
-    said = refusal(precision="bf16")
-    assert said.startswith(
-        f"ONNX Runtime {ort.__version__} cannot open the bf16 model on the CPU (["
-    )
-    assert said.endswith("); set export.precision: fp32")

@@ -5,7 +5,8 @@ import pytest
 
 from stages.errors import StageError
 from stages.ner.parity import Compared, checked
-from stages.params import Export, read
+from stages.params import Export
+from stages.section import read
 from tests.conftest import ROOT
 
 PARAMS = read(Export, ROOT / "params.yaml")

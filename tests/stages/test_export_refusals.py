@@ -1,0 +1,58 @@
+"""What `export` refuses, each with one sentence, leaving what stood there."""
+
+import re
+import shutil
+
+import onnxruntime as ort
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_a_difference_beyond_the_tolerance(refusal):
+    said = refusal(logit_tolerance=1e-12)
+    assert said.startswith("a logit of the ONNX model is ")
+    assert said.endswith(
+        "e-06 away from torch's, more than export.logit_tolerance = 1e-12;"
+        " try another opset (now 20)"
+    )
+
+
+def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
+    shutil.copytree(tiny.ner, tmp_path / "ner")
+    path = tmp_path / "ner/model.safetensors"
+    weights = load_file(path)
+    weights["classifier.bias"][3] = torch.nan
+    save_file(weights, path, metadata={"format": "pt"})
+    said = refusal(model=tmp_path / "ner")
+    assert said == (
+        "a logit of the fp32 model, ONNX or torch, is no number; lower train.learning_rate"
+    )
+
+
+def test_a_model_that_is_not_there(refusal, tmp_path):
+    assert refusal(model=tmp_path / "none") == (
+        f"{tmp_path}/none holds no model.safetensors: run `dvc repro train` first"
+    )
+
+
+def test_cuda_that_is_not_there(refusal, cpu_only):
+    said = refusal(require_cuda=True)
+    start = f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA: "
+    assert said.startswith(f"{start}libonnxruntime_providers_cuda.so does not load (libcu")
+    assert re.search(r"\); install nvidia-\w+, or set export\.require_cuda: false$", said), said
+
+
+def test_int8_that_gives_other_tags(refusal):
+    said = refusal(precision="int8", tag_agreement_min=1.0, f1_delta_max=0.0)
+    assert said.endswith("; set export.precision: fp32")
+
+
+def test_bf16_without_a_gpu(refusal, cpu_only):
+    said = refusal(precision="bf16")
+    assert said.startswith(
+        f"ONNX Runtime {ort.__version__} cannot open the bf16 model on the CPU (["
+    )
+    assert said.endswith("); set export.precision: fp32")
