@@ -1,7 +1,8 @@
 """The tagger as an ONNX graph in ONNX Runtime's own fused operators.
 
 Attention takes each window's length instead of a mask, which lets CUDA use a fused kernel at every
-length; so padding must come after the tokens, as `stages.ner.batches.padded` has it.
+length; so padding must come after the tokens, as `stages.ner.batches.padded` has it. Where torch
+is older than 2.8 it stays in separate operators, and a mask.
 """
 
 import copy
@@ -123,22 +124,16 @@ AttentionMaskInterface.register(FUSED, _window_lengths)
 
 def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.ModelProto:
     model = copy.deepcopy(model).to("cpu")
-    replaced = 0
-    for module in list(model.modules()):
-        own = getattr(module, "self", None)
-        if isinstance(own, nn.Module) and all(hasattr(own, n) for n in ("query", "key", "value")):
-            module.self = _Attention(own)
-            replaced += 1
-    if not replaced:
-        raise StageError(
-            f"a model of type {model.config.model_type} has no self-attention that export knows;"
-            " take an encoder of BERT's kind"
-        )
-    model.set_attn_implementation(FUSED)
     # Two sentences of four tokens: an axis of 1 would be taken for a constant. And two tensors:
     # of one given twice the exporter makes one input that stands for both.
     examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
+    if hasattr(torch.onnx, "ops"):
+        _fuse_attention(model)
+    else:  # torch 2.6, which also binds axes that have names to the encoder's positions
+        logging.getLogger(__name__).warning("no fused attention by torch %s", torch.__version__)
+        model.set_attn_implementation("sdpa")
+        dynamic = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore"):  # of the two inputs having the same axes
         program = torch.onnx.export(
@@ -154,6 +149,21 @@ def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.Mo
     if program is None:
         raise StageError("torch.onnx.export gave no program")
     return program.model_proto
+
+
+def _fuse_attention(model: PreTrainedModel) -> None:
+    replaced = 0
+    for module in list(model.modules()):
+        own = getattr(module, "self", None)
+        if isinstance(own, nn.Module) and all(hasattr(own, n) for n in ("query", "key", "value")):
+            module.self = _Attention(own)
+            replaced += 1
+    if not replaced:
+        raise StageError(
+            f"a model of type {model.config.model_type} has no self-attention that export knows;"
+            " take an encoder of BERT's kind"
+        )
+    model.set_attn_implementation(FUSED)
 
 
 def _fused_further(proto: onnx.ModelProto) -> onnx.ModelProto:

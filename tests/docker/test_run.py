@@ -1,6 +1,7 @@
 """docker/run where no container engine is needed; with one: test_containers.py."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -92,3 +93,23 @@ def test_another_image_has_another_name_and_an_equal_one_has_not(checkout, file,
     with (checkout / "docker" / file).open("a") as open_file:
         open_file.write("# more\n")
     assert [target for target in targets if name(checkout, target) != before[target]] == changed
+
+
+def test_the_build_is_handed_what_the_dockerfile_copies_and_nothing_else():
+    ignored, *let_in = [
+        line
+        for line in (ROOT / "docker/.dockerignore").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
+    assert ignored == "*"
+    copied = re.findall(
+        r"^COPY (?:--\S+ )?(.*) \S+$", (ROOT / "docker/Dockerfile").read_text(), re.M
+    )
+    sources = {
+        source.replace("${LOCK}", "requirements.lock") for c in copied for source in c.split()
+    }
+    assert len(sources) > 5
+    handed = {path for rule in let_in for path in (ROOT / "docker").glob(rule.removeprefix("!"))}
+    wanted = {path for source in sources for path in (ROOT / "docker").glob(source)}
+    assert handed - wanted == {ROOT / "docker/requirements-cu124.lock"}
+    assert wanted <= handed

@@ -86,6 +86,17 @@ def test_what_is_in_it(graphs, precision):
     assert weights - {onnx.TensorProto.INT64} == {dtype}
 
 
+def test_without_fused_attention_where_torch_has_none(model, tmp_path, monkeypatch, caplog):
+    """As torch 2.6 has none."""
+    monkeypatch.delattr(torch.onnx, "ops")
+    path = tmp_path / "model.onnx"
+    assert "Attention" not in write_onnx(model, path, "fp32", 20, WHOLE)
+    assert "no fused attention by torch" in caplog.text
+    forward = forward_of(open_session(path, False, 1))
+    for shape in ((1, 1), (3, 512), (7, 33)):
+        assert difference(forward, torch_forward_of(model), *shape, True) < TOLERANCE["fp32"]
+
+
 def test_a_smaller_file_for_less_precision(graphs):
     sizes = {p: (folder / "model.onnx").stat().st_size for p, folder in graphs.items()}
     assert sizes["int8"] < sizes["fp16"] < sizes["fp32"]
