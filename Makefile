@@ -24,6 +24,9 @@ lint: environment ## Lint, format, types and import contracts alone
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
+bench-pipeline: environment ## What DVC, Prefect and MLflow add to the stages on the sample; align of MSRA
+	$(VENV)/bin/python -m benchmarks.pipeline
+
 lock: environment ## Make constraints.txt again, versions kept where they still fit
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate -o constraints.txt
 
@@ -33,4 +36,4 @@ deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, 
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving lock deploy environment
+.PHONY: help run test test-all lint bench-serving bench-pipeline lock deploy environment
