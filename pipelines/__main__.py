@@ -115,10 +115,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     project = Path.cwd()
     workspace.require_project(project)
-    server.start(project)
+    wait = server.start(project)
     from pipelines import summary
     from pipelines.flow import Outcome, msra_ner
 
+    wait()
     state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
     outcome = state.result(raise_on_failure=False)
     if not isinstance(outcome, Outcome):

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Before Prefect: DVC would import it to read artifacts, and importing it configures logging anew,
+# for which Prefect's log handler blocks 5 s once a flow runs.
+import gto  # noqa: F401
 import networkx
 from dvc.config import Config
 from dvc.exceptions import DvcException
