@@ -91,6 +91,9 @@ class Train(Section):
     """How `train` fine-tunes."""
 
     device: Device = Field(description="auto: CUDA if there is one; cuda: or fail")
+    gpus: Literal["auto"] | Positive = Field(
+        description="Processes on this machine, one a GPU; auto: all that are visible, 1 on the CPU"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         description="auto: bf16 where the GPU has it, else fp32; bf16: or fail, on the CPU too"
     )

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ from stages.ner.model import (
     make_repeatable,
     new_tagger,
 )
+from stages.ner.ranks import Ranks, joined, processes, run
+from stages.ner.standing import Standing
 from stages.outs import whole
 from stages.params import Train
 
@@ -42,6 +46,8 @@ def train(
     where a GPU has it, early stop. The loss of a step is the mean cross-entropy over its labelled
     tokens, however many batches hold them.
 
+    Where torchrun started several processes, each calls this; rank 0 writes.
+
     Writes `out` (`save_pretrained` layout, tokenizer, labels.json), `report` (best dev F1 and
     where it was), `curve` (step, loss, lr, dev_f1). Interrupted, it leaves nothing but, below the
     folder `checkpoints` where there is one, a checkpoint, with which the same call goes on.
@@ -51,70 +57,75 @@ def train(
             that is no number; too little memory, with the parameters to turn.
     """
     device = choose_device(params.device, "train.device")
-    bf16 = choose_bf16(params.precision, device)
-    make_repeatable(params.seed, params.cpu_threads, params.deterministic)
-    data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")
-    labels = Labels.read(aligned)
-    model = new_tagger(encoder, labels)
-    if params.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    estimate = _memory_needed(params, model, labels, bf16) if device.type == "cuda" else {}
-    model.to(device)
-    inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
-    inputs += sorted(path for path in encoder.iterdir() if path.is_file())
-    with checkpoint.held(checkpoints, params, inputs) as folder:
-        with _memory_explained(params, labels):
-            done, measured = fit(params, model, data, dev, labels, bf16, folder)
-        figures = {
-            "best_dev_f1": done.best_f1,
-            "best_step": done.best_step,
-            "steps_run": done.step,
-            "steps_planned": measured.pop("steps_planned"),
-            "parameters": model.num_parameters(),
-        }
-        model.load_state_dict(done.best_weights)
-        model.to(getattr(torch, params.save_dtype))
-        with whole(out, report, curve) as [ner, report_file, curve_file]:
-            _write_model(ner, model, encoder, labels)
-            report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-            _write_curve(curve_file, done.rows)
-        if folder:
-            checkpoint.remove(folder)
-    precision = "bf16" if bf16 else "fp32"
-    return {**measured, "precision": precision, **estimate, **device_figures(device)}
+    with joined(device) as ranks:
+        bf16 = choose_bf16(params.precision, device)
+        make_repeatable(params.seed, params.cpu_threads, params.deterministic)
+        data, dev = (read_aligned(aligned / f"{split}.parquet") for split in ("train", "dev"))
+        labels = Labels.read(aligned)
+        model = new_tagger(encoder, labels)
+        if params.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        on_gpu = device.type == "cuda"
+        estimate = _memory_needed(params, model, labels, bf16, ranks) if on_gpu else {}
+        model.to(device)
+
+        inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
+        inputs += sorted(path for path in encoder.iterdir() if path.is_file())
+        with checkpoint.held(checkpoints if ranks.first else None, params, inputs) as held:
+            with _memory_explained(params, labels):
+                folder = ranks.from_first(held)
+                done, measured = fit(params, model, data, dev, labels, bf16, folder, ranks)
+            if ranks.first:
+                model.load_state_dict(done.best_weights)
+                model.to(getattr(torch, params.save_dtype))
+                with whole(out, report, curve) as [ner, report_file, curve_file]:
+                    _write_model(ner, model, encoder, labels)
+                    _write_report(report_file, done, measured.pop("steps_planned"), model)
+                    _write_curve(curve_file, done.rows)
+            if held:
+                checkpoint.remove(held)
+    told = {"ranks": ranks.count, "precision": "bf16" if bf16 else "fp32"}
+    return measured | told | estimate | device_figures(device)
 
 
 def main() -> None:
     """Runs the stage below the present folder."""
     command(
         Train,
-        lambda params: train(
-            params,
-            Path("data/aligned"),
-            Path("data/encoder"),
-            Path("models/ner"),
-            Path("reports/train.json"),
-            Path("reports/train.csv"),
-            checkpoint.root(),
+        lambda params: run(
+            processes(params.gpus, choose_device(params.device, "train.device")),
+            "stages.train",
+            lambda: train(
+                params,
+                Path("data/aligned"),
+                Path("data/encoder"),
+                Path("models/ner"),
+                Path("reports/train.json"),
+                Path("reports/train.csv"),
+                checkpoint.root(),
+            ),
         ),
         "Fine-tunes the encoder on the aligned data.",
     )
 
 
 def _memory_needed(
-    params: Train, model: PreTrainedModel, labels: Labels, bf16: bool
+    params: Train, model: PreTrainedModel, labels: Labels, bf16: bool, ranks: Ranks
 ) -> dict[str, int]:
+    """What `.measured` keeps of it."""
     need = memory.Need(
         model.config,
         model.num_parameters(),
         labels.window_tokens,
-        params.tokens_per_batch,
+        min(params.tokens_per_batch, math.ceil(params.tokens_per_step / ranks.count)),
         bf16,
         params.compile,
         params.gradient_checkpointing,
     )
     device = torch.device("cuda")
-    memory.require(need, memory.free_bytes(device))
+    said = memory.require(need, memory.free_bytes(device))
+    if ranks.first:
+        print(said, file=sys.stderr)
     torch.cuda.reset_peak_memory_stats(device)
     return {"gpu_memory_estimate_mib": round(need.bytes() / 2**20)}
 
@@ -138,6 +149,17 @@ def _write_model(folder: Path, model: PreTrainedModel, encoder: Path, labels: La
     labels.write(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors makes its file readable by its owner alone
+
+
+def _write_report(path: Path, done: Standing, steps_planned: int, model: PreTrainedModel) -> None:
+    figures = {
+        "best_dev_f1": done.best_f1,
+        "best_step": done.best_step,
+        "steps_run": done.step,
+        "steps_planned": steps_planned,
+        "parameters": model.num_parameters(),
+    }
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:

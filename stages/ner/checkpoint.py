@@ -6,8 +6,9 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +78,19 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
             other.unlink()
 
 
-def load(folder: Path) -> dict[str, Any] | None:
-    """The newest state that is whole, on the CPU; says which, or why it is none."""
+def load(folder: Path, said: bool = True) -> dict[str, Any] | None:
+    """The newest state that is whole, on the CPU, or None; `said` which are not used."""
+    say: Callable[..., None] = partial(print, file=sys.stderr) if said else lambda _: None
     for path in sorted(folder.glob("*.pt"), reverse=True):
         try:
             if _sha256(path) == path.stem.partition("-")[2]:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 return state
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-            print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
-        print(f"{path} is damaged and not used", file=sys.stderr)
+            say(f"{path}: {' '.join(str(error).split())}")
+        say(f"{path} is damaged and not used")
     if {path.parent for path in folder.parent.glob("*/*.pt")} - {folder}:
-        said = f"{folder.parent} has checkpoints, but of other parameters, data or code"
-        print(said, file=sys.stderr)
+        say(f"{folder.parent} has checkpoints, but of other parameters, data or code")
     return None
 
 

@@ -1,9 +1,11 @@
 """The gradients of a training step, as fast as the device can."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from stages.ner.labels import IGNORED
@@ -20,16 +22,19 @@ def compile_layers(model: PreTrainedModel) -> None:
 class Gradients:
     """Adds up the gradients of a step; on a GPU by replaying one CUDA graph a batch, if `graph`.
 
-    A graph starts some hundred kernels at once; all batches must then have the same shape.
+    A graph starts some hundred kernels at once; all batches must then have the same shape. Wrapped
+    for DDP, the model averages the gradients over the ranks during the last batch's backward.
     """
 
-    def __init__(self, model: PreTrainedModel, bf16: bool, graph: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel | DistributedDataParallel, bf16: bool, graph: bool
+    ) -> None:
         self._model, self._bf16, self._replay = model, bf16, graph
         self._graph: torch.cuda.CUDAGraph | None = None
         self._loss = torch.zeros((), device=model.device)
         self._share = torch.zeros((), device=model.device)  # of one labelled token in the mean
 
-    def __call__(self, batches: Sequence[torch.Tensor], labelled: int, seed: int) -> torch.Tensor:
+    def __call__(self, batches: Sequence[torch.Tensor], labelled: float, seed: int) -> torch.Tensor:
         """The gradients are in the parameters' `.grad`; returns the loss, still on the device.
 
         The loss is the mean cross-entropy over the step's labelled tokens, in however many batches,
@@ -42,11 +47,16 @@ class Gradients:
         self._share.fill_(1 / labelled)
         for batch in batches:
             if self._graph is None:
-                self._add(batch.to(self._model.device, non_blocking=True))
+                with nullcontext() if batch is batches[-1] else self._not_averaged():
+                    self._add(batch.to(self._model.device, non_blocking=True))
             else:
                 self._batch.copy_(batch, non_blocking=True)
                 self._graph.replay()
         return self._loss
+
+    def _not_averaged(self) -> AbstractContextManager[None]:
+        ddp = isinstance(self._model, DistributedDataParallel)
+        return self._model.no_sync() if ddp else nullcontext()
 
     def _add(self, batch: torch.Tensor) -> None:
         ids, positions, member, labels = batch.unbind()

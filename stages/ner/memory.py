@@ -1,6 +1,5 @@
 """GPU memory that training needs, told before it starts."""
 
-import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,8 +60,8 @@ def free_bytes(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def require(need: Need, free: int) -> None:
-    """Says what is needed.
+def require(need: Need, free: int) -> str:
+    """What is needed, in a sentence.
 
     Raises:
         StageError: if less is free, with settings that fit.
@@ -70,12 +69,11 @@ def require(need: Need, free: int) -> None:
     told = f"{_gib(need.bytes())} of GPU memory"
     if need.bytes() <= free:
         parts = ", ".join(f"{name} {_gib(part)}" for name, part in need.parts().items())
-        print(f"needs about {told}, {_gib(free)} are free: {parts}", file=sys.stderr)
-        return
+        return f"needs about {told}, {_gib(free)} are free: {parts}"
     saving = replace(need, compiled=False, checkpointing=True)
     offers = []
     if smaller := _fitting(need, free):
-        offers.append(f"train.tokens_per_batch to {smaller} (now {need.tokens_per_batch})")
+        offers.append(f"train.tokens_per_batch to {smaller}")
     if not need.checkpointing and (smaller := _fitting(saving, free)):
         offers.append(
             "train.gradient_checkpointing to true, train.compile to false and"

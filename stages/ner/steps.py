@@ -1,6 +1,6 @@
 """What training steps are made of: their rows, the batches of a row, weight decay."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -46,9 +46,14 @@ def decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, 
     ]
 
 
-def seed_of(seed: int, step: int) -> int:
+def seed_of(seed: int, step: int, rank: int = 0) -> int:
     """The seed of one step's dropout, so that a run that goes on from a step draws the same."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
+def share_of(rows: Sequence[Sequence[int]], rank: int, ranks: int) -> list[Sequence[int]]:
+    """The rows of a step that are one rank's; each has as many, the last perhaps empty ones."""
+    return [*rows, *([[]] * (-len(rows) % ranks))][rank::ranks]
 
 
 def as_batches(
@@ -67,7 +72,7 @@ def as_batches(
     return list(torch.split(whole, rows_per_batch, dim=1)), int((packed.labels != IGNORED).sum())
 
 
-def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
     """`make` of each item, made by another thread while the one before is used."""
     with ThreadPoolExecutor(1) as thread:
         waiting: Future[R] | None = None

@@ -37,7 +37,7 @@ def test_every_error_at_once(refused):
         Train,
         ("seed: 42", "seed: -1"),
         ("epochs: 5", "epochs: 0"),
-        ("device: cuda\n  precision", "device: gpu\n  precision"),
+        ("device: cuda\n  gpus", "device: gpu\n  gpus"),
         ("deterministic: true", 'deterministic: "yes"'),
         ("clip_norm: 1.0", "clip_norms: 1.0"),
         ("warmup_fraction: 0.1", "warmup_fraction: 1.5"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from transformers import BertConfig, BertForTokenClassification
 
-from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps, seed_of
+from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps, seed_of, share_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LENGTHS = np.random.default_rng(5).integers(3, 65, size=700).tolist()
@@ -37,6 +37,19 @@ def test_every_window_once_an_epoch_in_steps_of_one_shape(tokens_per_step):
         assert sorted(windows[700 * epoch : 700 * (epoch + 1)]) == list(range(700))
     filled = [sum(bool(row) for row in step) for step in steps]
     assert min(filled) >= max(filled) - 1
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8])
+def test_ranks_share_the_rows_of_a_step(ranks):
+    rows = [[number] for number in range(7)]
+    shares = [share_of(rows, rank, ranks) for rank in range(ranks)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(row for share in shares for row in share if row) == rows
+    assert sum(not row for share in shares for row in share) == -7 % ranks
+
+
+def test_ranks_draw_dropout_of_their_own():
+    assert seed_of(1, 2) == seed_of(1, 2, rank=0) != seed_of(1, 2, rank=1)
 
 
 def test_epochs_and_seeds_differ():
