@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
-def spent(command: list[str], **options: object) -> dict[str, float]:
+def spent(command: list[str], **options: Any) -> dict[str, float]:
     """Runs `command`, with the options of `subprocess.Popen`; all that it starts counts as well."""
     started = time.monotonic()
-    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, **options)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
