@@ -84,7 +84,7 @@ def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:
 def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "team:word")
     monkeypatch.setenv("PREFECT_UI_URL", "")
-    server.start(tmp_path)
+    server.start(tmp_path)()
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "team:word")
     server.require()
     for given, said in (("", "and has got none"), ("a:b", "not the one in PREFECT_API_AUTH")):
