@@ -47,6 +47,9 @@ image-lint: environment ## Dockerfile, shell scripts, and known weaknesses of wh
 sbom: ## What each image holds, as CycloneDX, in sbom/
 	docker/sbom sbom
 
+bench-pipeline: environment ## What DVC, Prefect and MLflow add to the stages on the sample; align of MSRA
+	$(VENV)/bin/python -m benchmarks.pipeline
+
 deploy: environment ## Work pool, GPU slot and the deployments of prefect.yaml, to the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
 
@@ -65,4 +68,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving bench-inference lock image image-test image-lint sbom deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference bench-pipeline lock image image-test image-lint sbom deploy up down backup pin environment

@@ -7,7 +7,6 @@ benchmarks/results/serving.json beside this file.
 import argparse
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -16,12 +15,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from benchmarks.machine import machine
 from pipelines import predict, registry, tracking
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
@@ -43,11 +42,7 @@ def main() -> None:
     asked = parser.parse_args()
     model = asked.model or predict.registered(tracking.connect(Path.cwd()))
     result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load_average_1m_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
+        **machine(),
         "onnxruntime": _onnxruntime(),
         "model_bytes": _model_bytes(model),
         "characters_a_text": sum(map(len, SENTENCES)) / len(SENTENCES),
@@ -155,13 +150,6 @@ def _post(url: str, texts: list[str]) -> list[dict[str, str]]:
     with urlopen(request) as response:  # noqa: S310
         rows: list[dict[str, str]] = json.load(response)["predictions"]
         return rows
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _onnxruntime() -> str:

@@ -74,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
 
     gc = commands.add_parser(
         "gc",
-        help="delete old workspaces, DVC cache and MLflow runs",
+        help="delete old workspaces, checkpoints, DVC cache and MLflow runs",
         description="Kept are: workspaces that run or are not logged yet, and the last complete and"
-        " the last failed ones, run.keep_workspaces of each; MLflow runs that a registered version"
-        " stands on; what the dvc.lock of a registered version, a kept workspace, the working tree,"
-        " a branch or a tag names in the cache. All else is deleted. To let go of a version's"
-        " files, delete the version first.",
+        " the last failed ones, run.keep_workspaces of each, and as many checkpoints of train;"
+        " MLflow runs that a registered version stands on; what the dvc.lock of a registered"
+        " version, a kept workspace, the working tree, a branch or a tag names in the cache. All"
+        " else is deleted. To let go of a version's files, delete the version first.",
     )
     gc.add_argument("--dry-run", action="store_true", help="say it only")
     gc.set_defaults(command=_gc)
@@ -115,10 +115,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     project = Path.cwd()
     workspace.require_project(project)
-    server.start(project)
+    wait = server.start(project)
     from pipelines import summary
     from pipelines.flow import Outcome, msra_ner
 
+    wait()
     state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
     outcome = state.result(raise_on_failure=False)
     if not isinstance(outcome, Outcome):
@@ -148,7 +149,11 @@ def _gc(arguments: argparse.Namespace) -> int:
     from pipelines.prune import prune
 
     pruned = prune(Path.cwd(), arguments.dry_run)
-    for about, names in (("workspace", pruned.workspaces), ("MLflow run", pruned.mlflow_runs)):
+    for about, names in (
+        ("workspace", pruned.workspaces),
+        ("checkpoint", pruned.checkpoints),
+        ("MLflow run", pruned.mlflow_runs),
+    ):
         for name in names:
             print(f"{about} {name}")
     print(f"{pruned.cache_objects} objects of the DVC cache")

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Before Prefect: DVC would import it to read artifacts, and importing it configures logging anew,
+# for which Prefect's log handler blocks 5 s once a flow runs.
+import gto  # noqa: F401
 import networkx
 from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
-from pipelines import supervise
+from pipelines import checkpoints, supervise
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 
 LAST_LINES = 15
@@ -132,9 +135,10 @@ def repro(
     """
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
+    env = environment() | checkpoints.environment(workspace)
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran = False
-    process = supervise.start(command, cwd=workspace, env=environment())
+    process = supervise.start(command, cwd=workspace, env=env)
     try:
         with supervise.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
             for line in map(str.rstrip, process.stdout or ()):

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
 
-from pipelines import access, cache, settings, state, tracking_old, workspace
+from pipelines import access, cache, checkpoints, settings, state, tracking_old, workspace
 from pipelines.errors import PipelineError
 
 PARTIAL_S = 86400.0  # a workspace that was not whole a day ago never will be
@@ -22,12 +22,14 @@ class Pruned:
     Attributes:
         workspaces: Their ids.
         mlflow_runs: Their ids.
+        checkpoints: Their names.
         cache_objects: How many of the DVC cache.
         left_alone: Why the cache was not touched, in a sentence; None if it was.
     """
 
     workspaces: list[str]
     mlflow_runs: list[str]
+    checkpoints: list[str]
     cache_objects: int
     left_alone: str | None
 
@@ -38,8 +40,8 @@ def prune(project: Path, dry_run: bool) -> Pruned:
     Kept are: workspaces that run, or that MLflow has not got yet; of complete ones the last
     run.keep_workspaces, of failed and cancelled ones as many; each MLflow run that a registered
     version stands on; each object of the cache that a registered version's dvc.lock names, or that
-    of a kept workspace, of the working tree, of a branch or a tag. While a run is going the cache
-    is left alone.
+    of a kept workspace, of the working tree, of a branch or a tag; the run.keep_workspaces newest
+    checkpoints and those in use. While a run is going the cache is left alone.
 
     Raises:
         PipelineError: if it is not known what a registered version needs; nothing is deleted then.
@@ -53,6 +55,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
         if not dry_run:
             for path in [*old, *_abandoned(project)]:
                 shutil.rmtree(path)
+        unfinished = checkpoints.prune(project, keep, dry_run)
         try:
             runs = tracking_old.prune(project, dry_run)
         except MlflowException as error:
@@ -63,7 +66,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
             removed = cache.prune(project, needed, dry_run) if alone else 0
         except PipelineError as error:
             why = str(error)
-    return Pruned([path.name for path in old], runs, removed, why)
+    return Pruned([path.name for path in old], runs, unfinished, removed, why)
 
 
 def _old(project: Path, keep: int) -> list[Path]:

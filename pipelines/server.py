@@ -4,11 +4,14 @@ import atexit
 import base64
 import os
 import socket
+import subprocess
 import sys
 import time
 import tomllib
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipelines import supervise
@@ -22,21 +25,24 @@ QUIET = {
 }
 
 
-def start(project: Path) -> None:
+def start(project: Path) -> Callable[[], None]:
     """Sets PREFECT_API_URL, for Prefect to read when it is imported after this.
 
     If the environment or the Prefect profile names a server, that one stands. Else a server is
     started with its database in `.runs/prefect`. Prefect's own temporary server would outlive a
     killed run and be hit by a Ctrl-C before the run has reported its end.
 
+    Returns:
+        What waits until the server answers, which takes seconds: enough to import Prefect.
+
     Raises:
-        PipelineError: if the server does not start, or the named one does not answer.
+        PipelineError: if the named server does not answer; while waiting, if one does not start.
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     if theirs := configured():
         ask(theirs, ", or unset PREFECT_API_URL to run without one")
-        return
+        return lambda: None
     for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
@@ -54,16 +60,9 @@ def start(project: Path) -> None:
         process = supervise.start(command, home, env, output=log)
     # Registered before Prefect is imported, so that it runs after Prefect has sent its last events.
     atexit.register(process.communicate)
-    deadline = time.monotonic() + START_S
-    while not answers(f"{url}/health"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise PipelineError(
-                f"Prefect's server did not start; its log is {home / 'server.log'}: mend that, or"
-                " set PREFECT_API_URL to a server that runs"
-            )
-        time.sleep(0.1)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # or each run would print a link that leads nowhere
+    return partial(_wait, process, f"{url}/health", home / "server.log")
 
 
 def require() -> None:
@@ -124,3 +123,14 @@ def _setting(name: str) -> str | None:
         return None
     active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
     return profiles.get("profiles", {}).get(active, {}).get(name) or None
+
+
+def _wait(process: "subprocess.Popen[str]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise PipelineError(
+                f"Prefect's server did not start; its log is {log}: mend that, or"
+                " set PREFECT_API_URL to a server that runs"
+            )
+        time.sleep(0.1)

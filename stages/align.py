@@ -3,17 +3,15 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from stages.command import command
 from stages.errors import StageError
 from stages.ner.corpus import Sentence, read_bio
-from stages.ner.labels import IGNORED, Labels, iob2_tags
+from stages.ner.labels import Labels, iob2_tags
+from stages.ner.rows import write_rows
 from stages.ner.tokens import CellEncoder
-from stages.ner.windows import windows
 from stages.outs import whole
 from stages.params import Align
 from stages.progress import progress
@@ -49,10 +47,8 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
         labels.write(folder)
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
             for name, sentences in splits.items():
-                rows = _rows(sentences, labels, encode)
-                figures[name] = _figures(sentences, rows, labels)
-                _write(rows, folder / f"{name}.parquet")
-                bar.update(len(sentences))
+                path = folder / f"{name}.parquet"
+                figures[name] = write_rows(sentences, labels, encode, path, bar.update)
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {"sentences": sum(map(len, splits.values()))}
 
@@ -79,7 +75,7 @@ def _hold_out(
     count = Counter(sentence.cells for sentence in sentences)
     texts = sorted(count)
     random.Random(seed).shuffle(texts)  # noqa: S311
-    dev: set[tuple[str, ...]] = set()
+    dev: set[str] = set()
     held = 0
     for text in texts:
         if held >= wanted:
@@ -123,72 +119,6 @@ def _tokenizer(encoder: Path, params: Align) -> tuple[CellEncoder, Labels]:
         unknown_id=unknown,
     )
     return CellEncoder(tokenizer.backend_tokenizer, unknown), labels
-
-
-def _rows(
-    sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder
-) -> dict[str, list[Any]]:
-    """Columns of `stages.ner.aligned.Aligned`."""
-    label_of = {tag: label for label, tag in enumerate(labels.tags)}
-    rows: dict[str, list[Any]] = {"sentence": [], "cells": [], "input_ids": [], "labels": []}
-    for number, sentence in enumerate(sentences):
-        ids, first = encode(sentence.cells)
-        of_token = [IGNORED] * len(ids)
-        cell_of_token = {}
-        for cell, token in enumerate(first):
-            of_token[token] = label_of[sentence.tags[cell]]
-            cell_of_token[token] = sentence.cells[cell]
-        for window in windows(len(ids), labels.window_tokens - 2, labels.window_overlap_tokens):
-            span = range(window.start, window.stop)
-            own = range(window.own_start, window.own_stop)
-            rows["sentence"].append(number)
-            rows["cells"].append([cell_of_token[t] for t in own if t in cell_of_token])
-            of_span = [of_token[t] if t in own else IGNORED for t in span]
-            rows["input_ids"].append([labels.cls_id, *(ids[t] for t in span), labels.sep_id])
-            rows["labels"].append([IGNORED, *of_span, IGNORED])
-    return rows
-
-
-def _figures(
-    sentences: Sequence[Sentence], rows: dict[str, list[Any]], labels: Labels
-) -> dict[str, Any]:
-    """Counts of the corpus and of what the rows hold of it; they must agree."""
-    tokens, of_token = (chain.from_iterable(rows[name]) for name in ("input_ids", "labels"))
-    pairs = zip(tokens, of_token, strict=True)
-    scored = [(token, labels.tags[label]) for token, label in pairs if label != IGNORED]
-    kept = [tag for _, tag in scored]
-    given = [tag for sentence in sentences for tag in sentence.tags]
-    if kept != given:
-        raise StageError(
-            f"alignment lost something: {_entities(given).total()} entities in,"
-            f" {_entities(kept).total()} kept; please report it with the corpus"
-        )
-    return {
-        "sentences": len(sentences),
-        "characters": len(given),
-        "entities_in": _entities(given).total(),
-        "entities_kept": _entities(kept).total(),
-        "entities": dict(sorted(_entities(kept).items())),
-        "unknown_rate": sum(token == labels.unknown_id for token, _ in scored) / len(scored),
-        "windows": len(rows["input_ids"]),
-    }
-
-
-def _entities(tags: Sequence[str]) -> Counter[str]:
-    return Counter(tag[2:] for tag in tags if tag.startswith("B-"))
-
-
-def _write(rows: dict[str, list[Any]], path: Path) -> None:
-    from datasets import Dataset, Features, List, Value, disable_progress_bars  # 1 s
-
-    disable_progress_bars()  # a bar of our own stands there
-    features = Features(
-        sentence=Value("int32"),
-        cells=List(Value("string")),
-        input_ids=List(Value("int32")),
-        labels=List(Value("int8")),
-    )
-    Dataset.from_dict(rows, features=features).to_parquet(path)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from stages.section import Section, read
 S = TypeVar("S", bound=Section)
 
 
-def command(section: type[S], stage: Callable[[S], dict[str, Any]], about: str) -> None:
+def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about: str) -> None:
     """Runs `stage` with its section of ./params.yaml, below the present folder.
 
     What it returns is measured, not determined by the inputs, so it goes to `.measured/NAME.json`
-    and into no out. A `StageError` ends the process with 1 and its sentence.
+    and into no out; None is not written. A `StageError` ends the process with 1 and its sentence.
     """
     name = section.__name__.lower()
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)
@@ -36,6 +36,8 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any]], about: str) 
         sys.exit(f"{name}: {error}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    if measured is None:
+        return
     measured = {
         "seconds": round(time.monotonic() - started, 3),
         "host": platform.node(),

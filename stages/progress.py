@@ -11,14 +11,17 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
+def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator["tqdm[NoReturn]"]:
     """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds figures.
+
+    Not `shown`, it does nothing.
 
     Elsewhere than on a terminal it prints a line each `LINE_EVERY_S` seconds at most, at an
     `update` (of 0 units too), and one at the end; nothing at all if the end comes sooner.
     """
     terminal = sys.stderr.isatty()
     bar = tqdm(
+        disable=not shown,
         total=total,
         desc=about,
         unit=unit,
@@ -34,7 +37,9 @@ def progress(total: int, about: str, unit: str) -> Iterator["tqdm[NoReturn]"]:
     try:
         yield bar
     finally:
-        bar.leave = terminal or bar.n > bar.last_print_n  # else its last line stands there already
+        bar.leave = (
+            not shown or terminal or bar.n > bar.last_print_n
+        )  # else its last line stands there already
         bar.close()
 
 

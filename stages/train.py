@@ -4,38 +4,41 @@ import csv
 import json
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, get_linear_schedule_with_warmup
+from transformers import AutoTokenizer, PreTrainedModel
 
 from stages.command import command
 from stages.errors import StageError
+from stages.ner import checkpoint, memory
 from stages.ner.aligned import read_aligned
+from stages.ner.fit import fit
 from stages.ner.labels import Labels
-from stages.ner.metrics import predict, score
 from stages.ner.model import (
     choose_bf16,
     choose_device,
     device_figures,
-    forward_of,
     make_repeatable,
     new_tagger,
 )
-from stages.ner.steps import backward, decay_groups, plan_steps
+from stages.ner.ranks import Ranks, joined, processes, run
+from stages.ner.standing import Standing
 from stages.outs import whole
 from stages.params import Train
-from stages.progress import progress
-
-LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait
 
 
 def train(
-    params: Train, aligned: Path, encoder: Path, out: Path, report: Path, curve: Path
+    params: Train,
+    aligned: Path,
+    encoder: Path,
+    out: Path,
+    report: Path,
+    curve: Path,
+    checkpoints: Path | None = None,
 ) -> dict[str, Any]:
     """Trains on `aligned`/train.parquet, chooses by strict span F1 on dev.parquet.
 
@@ -43,124 +46,88 @@ def train(
     where a GPU has it, early stop. The loss of a step is the mean cross-entropy over its labelled
     tokens, however many batches hold them.
 
+    Where torchrun started several processes, each calls this; rank 0 writes.
+
     Writes `out` (`save_pretrained` layout, tokenizer, labels.json), `report` (best dev F1 and
-    where it was), `curve` (step, loss, lr, dev_f1). Interrupted, it leaves nothing.
+    where it was), `curve` (step, loss, lr, dev_f1). Interrupted, it leaves nothing but, below the
+    folder `checkpoints` where there is one, a checkpoint, with which the same call goes on.
 
     Raises:
         StageError: no such device or no bf16 on it; no data or no encoder that fits it; a loss
-            that is no number; out of memory, with the three parameters to turn.
+            that is no number; too little memory, with the parameters to turn.
     """
     device = choose_device(params.device, "train.device")
-    bf16 = choose_bf16(params.precision, device)
-    make_repeatable(params.seed, params.cpu_threads, params.deterministic)
-    data, dev = read_aligned(aligned / "train.parquet"), read_aligned(aligned / "dev.parquet")
-    labels = Labels.read(aligned)
-    model = new_tagger(encoder, labels).to(device)
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    with joined(device) as ranks:
+        bf16 = choose_bf16(params.precision, device)
+        make_repeatable(params.seed, params.cpu_threads, params.deterministic)
+        data, dev = (read_aligned(aligned / f"{split}.parquet") for split in ("train", "dev"))
+        labels = Labels.read(aligned)
+        model = new_tagger(encoder, labels)
+        if params.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        on_gpu = device.type == "cuda"
+        estimate = _memory_needed(params, model, labels, bf16, ranks) if on_gpu else {}
+        model.to(device)
 
-    lengths = [len(ids) for ids in data.input_ids]
-    steps = plan_steps(
-        lengths, params.epochs, params.tokens_per_step, params.tokens_per_batch, params.seed
-    )
-    optimizer = torch.optim.AdamW(
-        decay_groups(model, params.weight_decay),
-        lr=params.learning_rate,
-        fused=device.type == "cuda",
-    )
-    schedule = get_linear_schedule_with_warmup(
-        optimizer, math.ceil(params.warmup_fraction * len(steps)), len(steps)
-    )
-    eval_every = math.ceil(len(steps) / (params.epochs * params.evals_per_epoch))
-    loss_every = math.ceil(len(steps) / LOSS_ROWS)
-    best_f1, best_step, best_weights = -1.0, 0, model.state_dict()
-    rows: list[dict[str, Any]] = []
-    started = time.monotonic()
-
-    with (
-        _memory_explained(params, labels),
-        progress(params.epochs * sum(lengths), f"train on {device}", " tokens") as bar,
-    ):
-        for step, batches in enumerate(steps, start=1):
-            model.train()
-            loss = backward(model, data, batches, bf16)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
-            rate = schedule.get_last_lr()[0]
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-            bar.update(sum(lengths[i] for batch in batches for i in batch))
-
-            evaluate = step % eval_every == 0 or step == len(steps)
-            if evaluate or step % loss_every == 0:
-                rows.append({"step": step, "loss": loss.item(), "lr": rate})
-                bar.set_postfix(refresh=False, loss=f"{rows[-1]['loss']:.4f}")
-                if not math.isfinite(rows[-1]["loss"]):
-                    raise StageError(
-                        f"the loss is {rows[-1]['loss']} at step {step}; lower train.learning_rate"
-                        f" (now {params.learning_rate})"
-                    )
-            if evaluate:
-                model.eval()
-                _, predicted = predict(
-                    dev,
-                    forward_of(model, bf16),
-                    labels.tags,
-                    4 * params.tokens_per_batch,  # no gradients, so four times as much fits
-                    lambda _: bar.update(0),
-                )
-                f1 = score(dev, predicted, labels.tags)["f1"]
-                rows[-1]["dev_f1"] = f1
-                bar.write(f"step {step} of {len(steps)}: dev F1 {f1:.4f}", file=sys.stderr)
-                if f1 > best_f1:
-                    best_f1, best_step = f1, step
-                    best_weights = {
-                        k: v.to("cpu", copy=True) for k, v in model.state_dict().items()
-                    }
-                elif step - best_step >= params.patience_evals * eval_every:
-                    break
-    seconds = time.monotonic() - started
-
-    with whole(out, report, curve) as [folder, report_file, curve_file]:
-        model.load_state_dict(best_weights)
-        model.to(getattr(torch, params.save_dtype)).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        labels.write(folder)
-        for path in folder.iterdir():
-            path.chmod(0o644)  # safetensors makes its file readable by its owner alone
-        figures = {
-            "best_dev_f1": best_f1,
-            "best_step": best_step,
-            "steps_run": step,
-            "steps_planned": len(steps),
-            "parameters": model.num_parameters(),
-        }
-        report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        with curve_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["step", "loss", "lr", "dev_f1"], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    return {
-        "fit_seconds": round(seconds, 3),
-        "tokens_per_s": round(bar.n / seconds),
-        "precision": "bf16" if bf16 else "fp32",
-        **device_figures(device),
-    }
+        inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
+        inputs += sorted(path for path in encoder.iterdir() if path.is_file())
+        with checkpoint.held(checkpoints if ranks.first else None, params, inputs) as held:
+            with _memory_explained(params, labels):
+                folder = ranks.from_first(held)
+                done, measured = fit(params, model, data, dev, labels, bf16, folder, ranks)
+            if ranks.first:
+                model.load_state_dict(done.best_weights)
+                model.to(getattr(torch, params.save_dtype))
+                with whole(out, report, curve) as [ner, report_file, curve_file]:
+                    _write_model(ner, model, encoder, labels)
+                    _write_report(report_file, done, measured.pop("steps_planned"), model)
+                    _write_curve(curve_file, done.rows)
+            if held:
+                checkpoint.remove(held)
+    told = {"ranks": ranks.count, "precision": "bf16" if bf16 else "fp32"}
+    return measured | told | estimate | device_figures(device)
 
 
 def main() -> None:
     """Runs the stage below the present folder."""
     command(
         Train,
-        lambda params: train(
-            params,
-            Path("data/aligned"),
-            Path("data/encoder"),
-            Path("models/ner"),
-            Path("reports/train.json"),
-            Path("reports/train.csv"),
+        lambda params: run(
+            processes(params.gpus, choose_device(params.device, "train.device")),
+            "stages.train",
+            lambda: train(
+                params,
+                Path("data/aligned"),
+                Path("data/encoder"),
+                Path("models/ner"),
+                Path("reports/train.json"),
+                Path("reports/train.csv"),
+                checkpoint.root(),
+            ),
         ),
         "Fine-tunes the encoder on the aligned data.",
     )
+
+
+def _memory_needed(
+    params: Train, model: PreTrainedModel, labels: Labels, bf16: bool, ranks: Ranks
+) -> dict[str, int]:
+    """What `.measured` keeps of it."""
+    need = memory.Need(
+        model.config,
+        model.num_parameters(),
+        labels.window_tokens,
+        min(params.tokens_per_batch, math.ceil(params.tokens_per_step / ranks.count)),
+        bf16,
+        params.compile,
+        params.gradient_checkpointing,
+    )
+    device = torch.device("cuda")
+    said = memory.require(need, memory.free_bytes(device))
+    if ranks.first:
+        print(said, file=sys.stderr)
+    torch.cuda.reset_peak_memory_stats(device)
+    return {"gpu_memory_estimate_mib": round(need.bytes() / 2**20)}
 
 
 @contextmanager
@@ -174,6 +141,32 @@ def _memory_explained(params: Train, labels: Labels) -> Iterator[None]:
             f" or align.window_tokens (now {labels.window_tokens}),"
             f" or set train.precision to bf16 (now {params.precision})"
         ) from None
+
+
+def _write_model(folder: Path, model: PreTrainedModel, encoder: Path, labels: Labels) -> None:
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+    labels.write(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors makes its file readable by its owner alone
+
+
+def _write_report(path: Path, done: Standing, steps_planned: int, model: PreTrainedModel) -> None:
+    figures = {
+        "best_dev_f1": done.best_f1,
+        "best_step": done.best_step,
+        "steps_run": done.step,
+        "steps_planned": steps_planned,
+        "parameters": model.num_parameters(),
+    }
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["step", "loss", "lr", "dev_f1"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,15 @@ def test_what_stays_up_is_health_checked_and_what_waits_waits_for_health() -> No
             assert how == {"condition": wanted}
 
 
+def test_the_worker_depends_on_all_the_others_so_it_is_all_that_up_names() -> None:
+    found, left = set(), {"worker"}
+    while left:
+        found |= left
+        left = {name for one in left for name in SERVICES[one].get("depends_on", {})} - found
+    assert found == set(SERVICES)
+    assert "up --detach --wait worker " in (DOCKER / "team").read_text()
+
+
 def test_every_image_is_ours_or_by_a_digest_that_nobody_invented() -> None:
     images = {name: service["image"] for name, service in SERVICES.items()}
     theirs = {name: images.pop(name) for name in ("postgres", "store")}
@@ -102,6 +111,6 @@ def test_without_an_engine_it_says_so_and_writes_no_digest(team, tmp_path: Path,
     before = (tmp_path / "docker" / "digests.env").read_text()
     done = team(what, str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("docker/team: no container engine answers (asked: docker podman)")
+    assert done.stderr.startswith("no container engine answers (asked: docker podman)")
     assert (tmp_path / "docker" / "digests.env").read_text() == before
     assert not (tmp_path / ".team").exists()

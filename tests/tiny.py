@@ -25,6 +25,7 @@ PARAMS = {
         "learning_rate": 0.005,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
+        "compile": False,
     },
     "evaluate": {
         "device": "cpu",

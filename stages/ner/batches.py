@@ -11,26 +11,14 @@ def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[lis
 
     A single item that is longer than the budget gets a batch of its own.
     """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    return _cut(order, lengths, tokens_per_batch)
-
-
-def shuffled_batches(
-    lengths: Sequence[int], tokens_per_batch: int, rng: np.random.Generator
-) -> list[list[int]]:
-    """The same, in random order: items are shuffled, sorted within pools of 64 batches, cut."""
-    pool = max(1, round(64 * tokens_per_batch / float(np.mean(lengths))))
-    order = rng.permutation(len(lengths)).tolist()
-    batches = [
-        batch
-        for start in range(0, len(order), pool)
-        for batch in _cut(
-            sorted(order[start : start + pool], key=lambda i: -lengths[i]),
-            lengths,
-            tokens_per_batch,
-        )
-    ]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    batches: list[list[int]] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not batches or longest * (len(batches[-1]) + 1) > tokens_per_batch:
+            batches.append([])
+            longest = lengths[index]
+        batches[-1].append(index)
+    return batches
 
 
 def padded(rows: Sequence[NDArray[np.integer]], fill: int) -> NDArray[np.int64]:
@@ -39,15 +27,3 @@ def padded(rows: Sequence[NDArray[np.integer]], fill: int) -> NDArray[np.int64]:
     for target, row in zip(result, rows, strict=True):
         target[: len(row)] = row
     return result
-
-
-def _cut(order: list[int], lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-    batches: list[list[int]] = []
-    longest = 0
-    for index in order:
-        longest = max(longest, lengths[index])
-        if not batches or longest * (len(batches[-1]) + 1) > tokens_per_batch:
-            batches.append([])
-            longest = lengths[index]
-        batches[-1].append(index)
-    return batches

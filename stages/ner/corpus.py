@@ -1,8 +1,10 @@
 """Labelled text as it comes: one character and its tag a line."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from stages.errors import StageError
@@ -13,7 +15,7 @@ from stages.ner.labels import follows, iob2_tags
 class Sentence:
     """A sentence as the corpus has it: its characters (cells) and a tag for each."""
 
-    cells: tuple[str, ...]
+    cells: str
     tags: tuple[str, ...]
 
 
@@ -42,12 +44,12 @@ def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
     sentences: list[Sentence] = []
     cells: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate([*_lines(path, repaired), ""], start=1):
+    for number, line in enumerate(chain(_lines(path, repaired), [""]), start=1):
         # Not strip(): U+3000 or U+2028 alone is a character that lacks its tag.
         if not line.strip(" \t"):
             repaired["blank"] += bool(line)
             if cells:
-                sentences.append(Sentence(tuple(cells), tuple(tags)))
+                sentences.append(Sentence("".join(cells), tuple(tags)))
                 cells, tags = [], []
             continue
         columns = line.split("\t")
@@ -76,31 +78,31 @@ def read_bio(path: Path, types: Sequence[str], repair_tags: bool) -> Corpus:
             repaired["stray_i"] += 1
             tag = "B" + tag[1:]
         cells.append(cell)
-        tags.append(tag)
+        tags.append(sys.intern(tag))  # one object a tag, not one a line
     if not sentences:
         raise StageError(f"{path}: no sentence in it; is it the right file?")
     return Corpus(sentences, +repaired)
 
 
-def _lines(path: Path, repaired: Counter[str]) -> list[str]:
+def _lines(path: Path, repaired: Counter[str]) -> Iterator[str]:
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         raise StageError(f"{path} is not here: run `dvc repro download` first") from None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise StageError(
-            f"{path}:{line}: not UTF-8 (byte {data[error.start]:#04x}); convert the file to UTF-8"
-        ) from None
-    if text.startswith("\ufeff"):
-        repaired["bom"] += 1
-        text = text[1:]
-    # Not splitlines(): U+2028 and its kind may be cells.
-    lines = text.split("\n")
-    crlf = sum(line.endswith("\r") for line in lines)
-    if crlf:
-        repaired["crlf"] += crlf
-        lines = [line.removesuffix("\r") for line in lines]
-    return lines
+    with file:
+        # By bytes, which end a line at \n alone: U+2028 and its kind may be cells.
+        for number, data in enumerate(file, start=1):
+            try:
+                line = data.decode("utf-8").removesuffix("\n")
+            except UnicodeDecodeError as error:
+                raise StageError(
+                    f"{path}:{number}: not UTF-8 (byte {data[error.start]:#04x});"
+                    " convert the file to UTF-8"
+                ) from None
+            if number == 1 and line.startswith("\ufeff"):
+                repaired["bom"] += 1
+                line = line[1:]
+            if line.endswith("\r"):
+                repaired["crlf"] += 1
+                line = line[:-1]
+            yield line

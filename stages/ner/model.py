@@ -109,6 +109,12 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
     return model
 
 
+def first_position(model: PreTrainedModel) -> int:
+    """The position id of a first token: 0, but for RoBERTa's kin, which count on from padding."""
+    padding = getattr(model.base_model.embeddings, "padding_idx", None)
+    return 0 if padding is None else int(padding) + 1
+
+
 def load_tagger(folder: Path, device: torch.device) -> PreTrainedModel:
     """The fine-tuned model of that folder, in fp32, ready to predict.
 

@@ -1,36 +1,40 @@
-"""What a training step is made of: its batches, its weight decay, its gradients."""
+"""What training steps are made of: their rows, the batches of a row, weight decay."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from stages.ner.aligned import Aligned
-from stages.ner.batches import batches_by_length, padded, shuffled_batches
 from stages.ner.labels import IGNORED
+from stages.ner.packing import pack, plan_rows
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def plan_steps(
-    lengths: Sequence[int], epochs: int, tokens_per_step: int, tokens_per_batch: int, seed: int
+    lengths: Sequence[int], epochs: int, tokens_per_step: int, row_tokens: int, seed: int
 ) -> list[list[list[int]]]:
-    """All steps of all epochs: a step is windows of similar length, cut into batches.
+    """All steps of all epochs: a step is rows, a row is windows by their index in `lengths`.
 
-    Windows are named by their index in `lengths` (in tokens); padding counts as tokens. What a step
-    holds does not depend on `tokens_per_batch`, so that on a smaller GPU it is the same step.
-    Planned ahead, so that the schedule knows the number of steps.
+    Every step has the same number of rows, the last ones of it empty where an epoch ends, so that
+    one compiled graph serves all. Planned ahead, so that the schedule knows the number of steps.
     """
     rng = np.random.default_rng(seed)
-    return [
-        [
-            [step[i] for i in batch]
-            for batch in batches_by_length([lengths[i] for i in step], tokens_per_batch)
-        ]
-        for _ in range(epochs)
-        for step in shuffled_batches(lengths, tokens_per_step, rng)
-    ]
+    rows_per_step = max(1, tokens_per_step // row_tokens)
+    steps: list[list[list[int]]] = []
+    for _ in range(epochs):
+        rows = plan_rows(lengths, row_tokens, rng)
+        # Of even size, or the last step of an epoch could be a single row.
+        count = -(-len(rows) // rows_per_step)
+        for part in np.array_split(np.arange(len(rows)), count):
+            step = [rows[i] for i in part]
+            steps.append(step + [[]] * (rows_per_step - len(step)))
+    return steps
 
 
 def decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
@@ -42,36 +46,39 @@ def decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, 
     ]
 
 
-def backward(
-    model: PreTrainedModel, data: Aligned, batches: Sequence[list[int]], bf16: bool
-) -> torch.Tensor:
-    """Adds the gradients of one step; gives its loss, still on the device.
+def seed_of(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of one step's dropout, so that a run that goes on from a step draws the same."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
-    The loss is the mean cross-entropy over the labelled tokens of the step, however many batches
-    hold them, so that accumulation changes no result but by rounding.
+
+def share_of(rows: Sequence[Sequence[int]], rank: int, ranks: int) -> list[Sequence[int]]:
+    """The rows of a step that are one rank's; each has as many, the last perhaps empty ones."""
+    return [*rows, *([[]] * (-len(rows) % ranks))][rank::ranks]
+
+
+def as_batches(
+    data: Aligned, rows: Sequence[Sequence[int]], rows_per_batch: int, row_tokens: int, first: int
+) -> tuple[list[torch.Tensor], int]:
+    """A step for the device: its batches, and how many of its tokens bear a label.
+
+    Each batch is int64 [4, rows, row length]: input ids, positions, member of the row, labels. All
+    have the same shape, so the last may end in empty rows. Memory is pinned where there is a GPU.
     """
-    labelled = sum(int(data.scored[i].sum()) for batch in batches for i in batch)
-    total = torch.zeros((), device=model.device)
-    for batch in batches:
-        ids, mask, labels = (
-            torch.from_numpy(padded(rows, fill)).to(model.device, non_blocking=True)
-            for rows, fill in (
-                ([data.input_ids[i] for i in batch], 0),
-                ([np.ones(len(data.input_ids[i]), dtype=np.int64) for i in batch], 0),
-                ([data.labels[i] for i in batch], IGNORED),
-            )
-        )
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(input_ids=ids, attention_mask=mask).logits
-        loss = (
-            cross_entropy(
-                logits.flatten(0, 1).float(),
-                labels.flatten(),
-                ignore_index=IGNORED,
-                reduction="sum",
-            )
-            / labelled
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-    return total
+    rows = [*rows, *([[]] * (-len(rows) % rows_per_batch))]
+    packed = pack(data, rows, row_tokens, first)
+    whole = torch.from_numpy(np.stack([*vars(packed).values()]))
+    if torch.cuda.is_available():
+        whole = whole.pin_memory()
+    return list(torch.split(whole, rows_per_batch, dim=1)), int((packed.labels != IGNORED).sum())
+
+
+def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
+    """`make` of each item, made by another thread while the one before is used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[R] | None = None
+        for item in items:
+            before, waiting = waiting, thread.submit(make, item)
+            if before:
+                yield before.result()
+        if waiting:
+            yield waiting.result()

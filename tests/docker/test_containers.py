@@ -45,14 +45,14 @@ def within_deadline(what):
 
 
 def test_only_the_folders_of_outs_can_be_written(checkout):
-    wanted = "data models reports .measured /tmp"
+    wanted = "data models reports .measured $NER_CHECKPOINTS /tmp"
     script = f"""for folder in {wanted}; do touch "$folder/new" || exit 1; done
         for file in params.yaml /new /opt/ner/new; do ! touch $file 2>/dev/null || exit 1; done
         pwd; umask; id -u"""
     status, printed, said = run(checkout, "bash", "-c", script)
     assert (status, said) == (0, "")
     assert printed.splitlines() == [str(checkout), "0027", str(os.getuid())]
-    for folder in ("data", "models", "reports", ".measured"):
+    for folder in ("data", "models", "reports", ".measured", ".checkpoints"):
         new = checkout / folder / "new"
         assert (new.stat().st_mode & 0o777, new.stat().st_uid) == (0o640, os.getuid())
     assert not (checkout / "new").exists()

@@ -50,6 +50,7 @@ class Composed:
             "0.0.0.0": "127.0.0.1",  # noqa: S104
             "python -m": f"{sys.executable} -m",
             "python docker/": f"{sys.executable} {ROOT}/docker/",
+            "PYTHONPATH=.": f"PYTHONPATH={ROOT}",
             **{f"http://{name}:{SERVED[name]}": self.url(name) for name in SERVED},
         }.items():
             text = text.replace(there, place)

@@ -43,7 +43,7 @@ def prefect_url() -> str:
 
     folder = Path(tempfile.mkdtemp(prefix="prefect-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server.start(folder)
+    server.start(folder)()
     return os.environ["PREFECT_API_URL"]
 
 

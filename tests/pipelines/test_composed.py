@@ -17,7 +17,7 @@ from tests.pipelines.composed import Composed
 from tests.pipelines.deployed import until
 from tests.pipelines.logged import METRICS, not_of_the_machine, runs
 
-pytestmark = [pytest.mark.services, team_server.needs_postgres]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900), team_server.needs_postgres]
 
 
 @pytest.fixture

@@ -114,6 +114,24 @@ def test_reports_are_what_dvc_yaml_declares(project: Path) -> None:
     }
 
 
+def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
+    code = (
+        "import logging, sys\n"
+        "from pathlib import Path\n"
+        "from pipelines import dvc, errors\n"
+        "closed, handler = [], logging.StreamHandler()\n"
+        "handler.close = lambda: closed.append(handler)\n"
+        "try:\n"
+        "    dvc.artifact(Path(sys.argv[1]), 'none')\n"
+        "except errors.PipelineError as error:\n"
+        "    print(error, closed)\n"
+    )
+    command = [sys.executable, "-c", code, str(make(project))]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True)
+    said = "dvc.yaml declares no artifact none: add it under `artifacts:` []\n"
+    assert (done.stdout, done.returncode) == (said, 0), done.stderr
+
+
 def test_a_failing_stage_says_why_and_how_to_repeat_it(project: Path) -> None:
     (project / "stage.py").write_text(
         "for n in range(40): print(f'line {n}')\n"

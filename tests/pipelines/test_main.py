@@ -144,6 +144,23 @@ def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) ->
     assert spent_s < 0.5
 
 
+def test_help_imports_no_framework(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['pipelines', '--help']\n"
+        "try:\n"
+        "    runpy.run_module('pipelines', run_name='__main__')\n"
+        "finally:\n"
+        "    heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'dvc', 'pydantic', 'numpy'}\n"
+        "    print(heavy & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True
+    )
+    assert "COMMAND" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
 @pytest.mark.parametrize(
     ("way", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],

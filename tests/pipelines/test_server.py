@@ -43,6 +43,18 @@ def test_the_server_of_the_active_profile_stands(monkeypatch, tmp_path: Path, pr
         server.start(tmp_path)
 
 
+def test_a_server_that_does_not_start_is_an_error_while_waiting(
+    monkeypatch, tmp_path: Path
+) -> None:
+    for key in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_UI_URL", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(key, "")  # put back to what it is now
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////dev/null/db")
+    wait = server.start(tmp_path)
+    with pytest.raises(PipelineError, match=r"^Prefect's server did not start; its log is .*\.log"):
+        wait()
+
+
 def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
     project: Path, empty_mlflow: Path
 ) -> None:

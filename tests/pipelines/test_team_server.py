@@ -25,7 +25,7 @@ from tests.pipelines.test_tracking import (  # noqa: F401
     test_an_interrupted_log_is_replaced_and_a_finished_one_kept,
 )
 
-pytestmark = [pytest.mark.services, team_server.needs_postgres]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900), team_server.needs_postgres]
 USERS = {name: f"password-of-{name}" for name in ("trainer", "editor", "reader")}
 
 

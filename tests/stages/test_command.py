@@ -90,6 +90,11 @@ def test_measured_in_the_image(run, files, monkeypatch):
     assert json.loads(text)["image"] == "sha256:0123"
 
 
+def test_none_is_not_written(run, files):
+    assert run("return None") == (0, "", "")
+    assert files() == {}
+
+
 def test_a_stage_error_is_one_line(run, files):
     assert run('raise StageError("the 镜 is broken; buy another")') == (
         1,

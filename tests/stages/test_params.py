@@ -37,7 +37,7 @@ def test_every_error_at_once(refused):
         Train,
         ("seed: 42", "seed: -1"),
         ("epochs: 5", "epochs: 0"),
-        ("device: cuda\n  precision", "device: gpu\n  precision"),
+        ("device: cuda\n  gpus", "device: gpu\n  gpus"),
         ("deterministic: true", 'deterministic: "yes"'),
         ("clip_norm: 1.0", "clip_norms: 1.0"),
         ("warmup_fraction: 0.1", "warmup_fraction: 1.5"),
@@ -120,4 +120,10 @@ def test_int8_is_not_for_cuda(refused):
     )
     assert refused(Export, ("precision: fp32", "precision: fp8")) == (
         "export.precision: Input should be 'fp32', 'fp16', 'bf16' or 'int8' (it is 'fp8')"
+    )
+
+
+def test_a_cuda_graph_keeps_what_it_computed(refused):
+    assert refused(Train, ("gradient_checkpointing: false", "gradient_checkpointing: true")) == (
+        "train: gradient_checkpointing needs compile: false"
     )

@@ -35,6 +35,15 @@ def test_work_that_is_soon_done_prints_nothing(lines):
     assert lines() == []
 
 
+def test_not_shown_it_prints_nothing_and_takes_all_that_one_calls(lines):
+    with progress(100, "fetch", " files", shown=False) as bar:
+        for _ in range(3):
+            time.sleep(EVERY_S)
+            bar.update(10)
+        bar.set_postfix(refresh=False, loss="1")
+    assert lines() == []
+
+
 def test_a_line_every_so_often_and_one_at_the_end(lines):
     started = time.monotonic()
     with progress(100, "fetch", " files") as bar:

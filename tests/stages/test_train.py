@@ -1,15 +1,17 @@
 import csv
 import json
 import re
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
+from transformers.models.bert.modeling_bert import BertAttention
 
+import stages.ner.fit
 import stages.progress
-import stages.train
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
@@ -124,12 +126,12 @@ def test_the_curve(tiny):
 
 
 def test_patience_ends_it(fit, monkeypatch):
-    monkeypatch.setattr(stages.train, "LOSS_ROWS", 8)
+    monkeypatch.setattr(stages.ner.fit, "LOSS_ROWS", 10)
     # So small a rate changes no tag: the first evaluation stays the best.
     _, report, rows = fit(learning_rate=1e-9, patience_evals=2, evals_per_epoch=2)
-    assert report["steps_planned"] == 72
-    assert (report["best_step"], report["steps_run"]) == (5, 15)
-    assert [row["step"] for row in rows] == [5, 9, 10, 15]  # 9 = 72 / 8, where only the loss stands
+    assert report["steps_planned"] == 64
+    assert (report["best_step"], report["steps_run"]) == (4, 12)
+    assert [row["step"] for row in rows] == [4, 7, 8, 12]  # 7 = 64 / 10, where only the loss stands
     assert [row["dev_f1"] is None for row in rows] == [False, True, False, False]
     assert all(before["step"] < after["step"] for before, after in pairwise(rows))
 
@@ -158,6 +160,21 @@ def test_accumulating_changes_nothing_but_rounding(fit, tmp_path):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
     for name, tensor in weights[0].items():
         np.testing.assert_allclose(weights[1][name], tensor, atol=1e-3, err_msg=name)
+
+
+def test_checkpointing_computes_layers_twice_and_changes_nothing(tiny, fit, monkeypatch):
+    forward, calls = BertAttention.forward, Counter()
+
+    def counted(layer, *arguments, **options):
+        calls[layer.training] += 1
+        return forward(layer, *arguments, **options)
+
+    monkeypatch.setattr(BertAttention, "forward", counted)
+    _, report, _ = fit(gradient_checkpointing=True)
+    batches = 2 * report["steps_run"]
+    assert calls[True] == 2 * batches
+    for name, content in files(tiny.ner).items():
+        assert (fit.folder / "ner" / name).read_bytes() == content, name
 
 
 def test_half_precision_is_stored_and_loads(tiny, fit):

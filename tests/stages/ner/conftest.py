@@ -1,10 +1,13 @@
-"""Fetching one file that is known."""
+"""Fetching one file that is known; windows packed into rows."""
 
 import hashlib
 
+import numpy as np
 import pytest
 
+from stages.ner.aligned import Aligned
 from stages.ner.fetch import fetch
+from stages.ner.packing import plan_rows
 from stages.params import Source
 
 BODY = bytes(range(256)) * 40
@@ -39,3 +42,25 @@ def get(tmp_path):
         return measured
 
     return get
+
+
+@pytest.fixture
+def rows_of():
+    """Seven windows with differently many labelled tokens, and the rows that they fill."""
+
+    def rows_of(row_tokens):
+        rng = np.random.default_rng(2)
+        lengths = (3, 12, 7, 9, 4, 16, 5)
+        labels = [rng.integers(0, 5, size=n) for n in lengths]
+        for row in labels:
+            row[[0, -1]] = -100
+            row[1 : len(row) // 3] = -100
+        data = Aligned(
+            sentence=list(range(7)),
+            cells=[[]] * 7,
+            input_ids=[rng.integers(1, 30, size=n) for n in lengths],
+            labels=labels,
+        )
+        return data, plan_rows(lengths, row_tokens, rng)
+
+    return rows_of

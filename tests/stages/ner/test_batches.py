@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.ner.batches import batches_by_length, padded, shuffled_batches
+from stages.ner.batches import batches_by_length, padded
 
 LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=300)
 BUDGET = st.integers(1, 1000)
@@ -32,33 +32,11 @@ def test_by_length(lengths, budget):
         assert lengths[after[0]] <= lengths[batch[-1]]
 
 
-@given(LENGTHS, BUDGET, st.integers(0, 9))
-@settings(deadline=None)
-def test_shuffled(lengths, budget, seed):
-    batches = shuffled_batches(lengths, budget, np.random.default_rng(seed))
-    check(batches, lengths, budget)
-    assert batches == shuffled_batches(lengths, budget, np.random.default_rng(seed))
-
-
 def test_by_hand():
     assert batches_by_length([3, 9, 5, 1, 4], 10) == [[1], [2, 4], [0, 3]]
     assert batches_by_length([20, 1], 10) == [[0], [1]]
     assert batches_by_length([5, 5, 5], 10) == [[0, 1], [2]]
     assert batches_by_length([], 10) == []
-
-
-def test_shuffled_batches_differ_and_waste_little():
-    lengths = np.random.default_rng(0).integers(5, 100, 20_000).tolist()
-    rng = np.random.default_rng(1)
-    first, second = (shuffled_batches(lengths, 2000, rng) for _ in range(2))
-    assert first != second
-    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
-    padding = sum(max(lengths[i] for i in b) * len(b) for b in first) / sum(lengths)
-    assert padding < 1.05
-    # Within a pool of 64 batches, too, long and short ones come mixed.
-    pool = shuffled_batches(lengths[:2000], 2000, rng)
-    longest = [max(lengths[i] for i in batch) for batch in pool]
-    assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.6
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])

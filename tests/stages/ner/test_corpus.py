@@ -10,8 +10,8 @@ from stages.ner.corpus import Sentence, read_bio
 TYPES = ["PER", "LOC"]
 GOOD = "张\tB-PER\n三\tI-PER\n在\tO\n\n京\tB-LOC\n"
 SENTENCES = [
-    Sentence(("张", "三", "在"), ("B-PER", "I-PER", "O")),
-    Sentence(("京",), ("B-LOC",)),
+    Sentence("张三在", ("B-PER", "I-PER", "O")),
+    Sentence("京", ("B-LOC",)),
 ]
 
 

@@ -4,11 +4,14 @@ import shutil
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
+    BertConfig,
+    BertForTokenClassification,
     DistilBertConfig,
     DistilBertForTokenClassification,
 )
@@ -129,6 +132,23 @@ def test_weights_too_large_for_one_file(model, graphs, tmp_path):
     data[-1] ^= 1
     (moved / "model.onnx.data").write_bytes(data)
     assert files_sha256(moved) != whole
+
+
+@pytest.mark.slow  # a minute or two, and 18 GiB
+@pytest.mark.timeout(900)
+def test_a_model_of_more_than_two_gibibytes(tmp_path):
+    if psutil.virtual_memory().available < 20 * 2**30:
+        pytest.skip("less than 20 GiB of memory are free")
+    config = BertConfig(
+        vocab_size=280_000, hidden_size=2048, num_hidden_layers=1, num_attention_heads=16,
+        intermediate_size=64, num_labels=7,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    model = BertForTokenClassification(config).eval()
+    write_onnx(model, tmp_path / "model.onnx", "fp32", 20, 2_000_000_000)
+    assert (tmp_path / "model.onnx.data").stat().st_size > 2**31
+    forward = forward_of(open_session(tmp_path / "model.onnx", False, 1))
+    assert difference(forward, torch_forward_of(model), 2, 16, True) < TOLERANCE["fp32"]
 
 
 def test_a_place_with_spaces_and_chinese_characters(model, graphs, tmp_path):

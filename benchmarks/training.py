@@ -1,0 +1,174 @@
+"""Training speed, side by side in one process on one GPU: `make bench-training`.
+
+The tutorial loop, transformers' Trainer and this project's step, rung by rung, on the same windows
+of MSRA, for a model of BERT-base size with random weights. Sentences and tokens count what is no
+padding; [CLS] and [SEP] count. Writes results/training.json and .svg beside this file.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
+
+from benchmarks.hf_trainer import trainer_loop
+from benchmarks.tutorial import tutorial_loop
+from stages.ner.aligned import Aligned, read_aligned
+from stages.ner.gradients import Gradients, compile_layers
+from stages.ner.model import make_repeatable
+from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps
+
+RESULTS = Path(__file__).parent / "results"
+ROW_TOKENS = 128
+WARM_UP_STEPS = 5
+Loop = Callable[[PreTrainedModel, Aligned], Iterator[Any]]
+
+
+def main() -> None:
+    """Measures, prints and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
+    parser.add_argument("--tokens", type=int, default=400_000, help="that each loop trains on")
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    data = read_aligned(asked.aligned / "train.parquet")
+    per_window = 1 / np.bincount(data.sentence)[data.sentence]
+    tokens_per_sentence = sum(map(len, data.input_ids)) / per_window.sum()
+    peak = matmul_peak_flops()
+    result: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "bf16_peak_tflops": round(peak / 1e12, 1),
+        "tokens_per_sentence": round(tokens_per_sentence, 2),
+        "tokens": asked.tokens,
+        "rows": [],
+    }
+    print(f"{result['device']}, torch {torch.__version__}, peak {peak / 1e12:.0f} TFLOP/s")
+    for name, loop in loops(asked.tokens, tokens_per_sentence).items():
+        row = {"name": name, **measured(loop, data, asked.layers)}
+        row["sentences_per_s"] = round(row["tokens_per_s"] / tokens_per_sentence, 1)
+        row["peak_fraction"] = round(row.pop("flops_per_token") * row["tokens_per_s"] / peak, 4)
+        result["rows"].append(row)
+        print(json.dumps(row), flush=True)
+        asked.out.mkdir(parents=True, exist_ok=True)
+        (asked.out / "training.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
+    """What is compared, from the slowest on; each yields the tokens of a step."""
+
+    def steps(tokens_per_step: float) -> int:
+        return WARM_UP_STEPS + math.ceil(tokens / tokens_per_step)
+
+    def tutorial(model: PreTrainedModel, data: Aligned) -> Iterator[int]:
+        return tutorial_loop(model, data, 1, 5e-5, seed=0, steps=steps(16 * tokens_per_sentence))
+
+    def trainer(batch: int) -> Loop:
+        return partial(trainer_loop, steps=steps(batch * tokens_per_sentence), batch=batch)
+
+    def ours(tokens_per_step: int, **how: bool) -> Loop:
+        return partial(our_loop, steps(tokens_per_step), tokens_per_step, **how)
+
+    fast = {"compiled": True, "graph": True}
+    return {
+        "tutorial": tutorial,
+        "trainer, 128 sentences a step": trainer(128),
+        "trainer": trainer(512),
+        "packed rows, 4k tokens a step": ours(4096),
+        "32k tokens a step": ours(32768),
+        "layers compiled": ours(32768, compiled=True),
+        "ours": ours(32768, **fast),
+        "ours, deterministic": ours(32768, **fast, deterministic=True),
+        "ours, 16k tokens a step": ours(16384, **fast),
+        "ours, 8k tokens a step": ours(8192, **fast),
+    }
+
+
+def our_loop(
+    steps: int,
+    tokens_per_step: int,
+    model: PreTrainedModel,
+    data: Aligned,
+    compiled: bool = False,
+    graph: bool = False,
+    deterministic: bool = False,
+) -> Iterator[int]:
+    """The loop of stages/train.py without its evaluations."""
+    make_repeatable(0, 2, deterministic)
+    plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
+    optimizer = torch.optim.AdamW(decay_groups(model, 0.01), lr=1e-4, fused=True)
+    if compiled:
+        compile_layers(model)
+    gradients = Gradients(model, bf16=True, graph=graph)
+    batched = partial(
+        as_batches,
+        data,
+        rows_per_batch=tokens_per_step // ROW_TOKENS,
+        row_tokens=ROW_TOKENS,
+        first=0,
+    )
+    model.train()
+    for step, (batches, labelled) in enumerate(one_ahead(batched, plan)):
+        gradients(batches, labelled, seed=step)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=not graph)
+        yield sum(int((batch[2] > 0).sum()) for batch in batches)
+
+
+def measured(loop: Loop, data: Aligned, layers: int) -> dict[str, Any]:
+    """Times all steps of one loop but the first ones."""
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    config = BertConfig(vocab_size=21128, num_labels=7, num_hidden_layers=layers)
+    model = BertForTokenClassification(config).cuda()
+    matrices = sum(p.numel() for p in model.bert.encoder.parameters() if p.ndim == 2)
+    began = time.perf_counter()
+    steps = loop(model, data)
+    next(steps)
+    torch.cuda.synchronize()
+    first_step_s = time.perf_counter() - began
+    for _ in range(WARM_UP_STEPS - 1):
+        next(steps)
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    tokens = list(steps)
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    return {
+        "tokens_per_s": round(sum(map(int, tokens)) / seconds),
+        "step_ms": round(1000 * seconds / len(tokens), 2),
+        "first_step_s": round(first_step_s, 2),
+        "memory_peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
+        # Forward 2, backward 4 a weight; attention and padding are left out, so this is a floor.
+        "flops_per_token": 6 * matrices,
+    }
+
+
+def matmul_peak_flops(size: int = 8192, times: int = 30) -> float:
+    """What this GPU reaches on one large bf16 product, in FLOP/s."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(5):
+        a @ b
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(times):
+        a @ b
+    torch.cuda.synchronize()
+    return times * 2 * size**3 / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Two ranks come to what one process comes to; one that dies ends both, with one error."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import ROOT
+from tests.invented import write_encoder
+from tests.stage_process import files, start
+from tests.tiny import write_params
+
+# One process in the first folder, two ranks in the second: forks, as torch takes 4 s to import.
+FORKS = """
+import os, sys
+from stages.train import main
+alone, together = sys.argv[1:]
+children = []
+for folder, rank in ((alone, None), (together, "0"), (together, "1")):
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        sys.argv = ["train"]
+        if rank:
+            os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}
+        main()
+        os._exit(0)
+    children.append(child)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
+"""
+
+
+@pytest.fixture
+def workspaces(tiny, tmp_path):
+    """Two of the same parameters, an encoder without dropout and steps of seven rows."""
+    encoder = write_encoder(
+        tmp_path / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    for name, gpus in (("alone", 1), ("together", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_params(
+            folder,
+            epochs=2,
+            gpus=gpus,
+            tokens_per_step=448,
+            tokens_per_batch=128,
+            evals_per_epoch=1,
+            checkpoint_minutes=1e-9,
+        )
+        shutil.copytree(tiny.aligned, folder / "data/aligned")
+        shutil.copytree(encoder, folder / "data/encoder")
+    return tmp_path / "alone", tmp_path / "together"
+
+
+def same(alone: Path, together: Path) -> None:
+    assert files(alone).keys() == files(together).keys()
+    curves = [np.genfromtxt(f / "reports/train.csv", delimiter=",")[1:] for f in (alone, together)]
+    assert len(curves[0]) == 18
+    np.testing.assert_allclose(*curves, rtol=2e-3)
+    weights = [load_file(folder / "models/ner/model.safetensors") for folder in (alone, together)]
+    for name, tensor in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], tensor, atol=2e-3, err_msg=name)
+
+
+def test_two_ranks_come_to_the_weights_of_one_process(workspaces):
+    alone, together = workspaces
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKS, alone, together],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    same(alone, together)
+    said = ended.stderr.splitlines()
+    assert len(said) == len({*said}) * 2 == 4  # the evaluations of each, said once
+    measured = [json.loads((f / ".measured/train.json").read_text()) for f in workspaces]
+    assert [figures["ranks"] for figures in measured] == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_all_and_a_new_run_goes_on(workspaces):
+    alone, together = workspaces
+    with start("train", alone) as process:
+        assert process.wait(120) == 0
+    with start("train", together) as process:
+        deadline = time.monotonic() + 120
+        while not list(together.glob(".checkpoints/*/00000003-*.pt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        [second] = [pid for pid in ranks_of(process.pid) if environment(pid)["RANK"] == "1"]
+        others = [process.pid, *ranks_of(process.pid)]
+        os.kill(second, signal.SIGKILL)
+        printed = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert [line for line in printed.splitlines() if not line.startswith("step ")] == [
+        f"train: rank 1 ended, and all others with it: Signal 9 (SIGKILL) received by PID {second}"
+    ]
+    assert not [pid for pid in others if Path(f"/proc/{pid}").exists()]
+    assert not list(together.glob("models/*"))
+
+    with start("train", together) as process:
+        printed = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, printed
+    assert printed.startswith("goes on after step ")
+    same(alone, together)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_ranks_end_with_the_one_that_started_them(workspaces, how):
+    _, together = workspaces
+    with start("train", together) as process:
+        deadline = time.monotonic() + 120
+        while not list(together.glob(".checkpoints/*/*.pt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        ranks = ranks_of(process.pid)
+        assert len(ranks) == 2
+        process.send_signal(how)
+        printed = process.communicate(timeout=60)[1]
+        while [pid for pid in ranks if Path(f"/proc/{pid}").exists()]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGKILL: -9}[how]
+    assert [line for line in printed.splitlines() if not line.startswith("step ")] == []
+    assert len([*together.glob(".checkpoints/*/*.pt")]) == 1
+
+
+def ranks_of(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def environment(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(pair.partition("=")[::2] for pair in pairs)
