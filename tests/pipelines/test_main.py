@@ -35,7 +35,7 @@ def test_run_leaves_the_users_tree_and_home_alone(ran) -> None:
     project, _ = ran
     assert git(project, "status", "--porcelain") == ""
     made = {path.name for path in project.iterdir()} - set(git(project, "ls-files").split())
-    assert made == {".git", ".dvc", "stages", ".runs", "mlflow.db", "mlartifacts"}
+    assert made == {".git", ".dvc", "stages", ".runs", ".checkpoints", "mlflow.db", "mlartifacts"}
     assert {path.name for path in (project / ".dvc").iterdir()} == {"config", ".gitignore", "cache"}
 
 
