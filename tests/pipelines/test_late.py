@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from pipelines import registry, state, workspace
@@ -20,6 +21,7 @@ if sys.argv[1] == "align":
 """
 
 
+@pytest.mark.slow  # 40 s: MLflow's client tries again at each of its calls
 def test_log_completes_a_run_whose_server_went_away(
     project: Path, tmp_path: Path, empty_mlflow: Path, prefect_url: str
 ) -> None:
