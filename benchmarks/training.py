@@ -1,8 +1,9 @@
-"""Training speed, side by side in one process on one GPU: `make bench-training`.
+"""Training speed, side by side in one process on one GPU: `python -m benchmarks.training`.
 
 The tutorial loop, transformers' Trainer and this project's step, rung by rung, on the same windows
 of MSRA, for a model of BERT-base size with random weights. Sentences and tokens count what is no
-padding; [CLS] and [SEP] count. Writes results/training.json and .svg beside this file.
+padding; [CLS] and [SEP] count. Writes results/training.json
+beside this file. The Trainer needs accelerate, which the project does not install yet.
 """
 
 import argparse
