@@ -129,7 +129,7 @@ def fit(
             if now.step == len(steps) or now.step - now.best_step >= patience:
                 break
 
-            batches, _ = next(ahead)
+            batches = next(ahead)
             model.train()
             # DDP divides the sum of the gradients by the number of ranks.
             of_all, seed = labelled[now.step], seed_of(params.seed, now.step + 1, ranks.rank)

@@ -9,7 +9,6 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.ner.aligned import Aligned
-from stages.ner.labels import IGNORED
 from stages.ner.packing import pack, plan_rows
 
 T = TypeVar("T")
@@ -32,8 +31,7 @@ def plan_steps(
         # Of even size, or the last step of an epoch could be a single row.
         count = -(-len(rows) // rows_per_step)
         for part in np.array_split(np.arange(len(rows)), count):
-            step = [rows[i] for i in part]
-            steps.append(step + [[]] * (rows_per_step - len(step)))
+            steps.append(_filled([rows[i] for i in part], rows_per_step))
     return steps
 
 
@@ -51,25 +49,24 @@ def seed_of(seed: int, step: int, rank: int = 0) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
 
-def share_of(rows: Sequence[Sequence[int]], rank: int, ranks: int) -> list[Sequence[int]]:
+def share_of(rows: Sequence[list[int]], rank: int, ranks: int) -> list[list[int]]:
     """The rows of a step that are one rank's; each has as many, the last perhaps empty ones."""
-    return [*rows, *([[]] * (-len(rows) % ranks))][rank::ranks]
+    return _filled(rows, ranks)[rank::ranks]
 
 
 def as_batches(
-    data: Aligned, rows: Sequence[Sequence[int]], rows_per_batch: int, row_tokens: int, first: int
-) -> tuple[list[torch.Tensor], int]:
-    """A step for the device: its batches, and how many of its tokens bear a label.
+    data: Aligned, rows: Sequence[list[int]], rows_per_batch: int, row_tokens: int, first: int
+) -> list[torch.Tensor]:
+    """The batches of a step, for the device.
 
     Each batch is int64 [4, rows, row length]: input ids, positions, member of the row, labels. All
     have the same shape, so the last may end in empty rows. Memory is pinned where there is a GPU.
     """
-    rows = [*rows, *([[]] * (-len(rows) % rows_per_batch))]
-    packed = pack(data, rows, row_tokens, first)
+    packed = pack(data, _filled(rows, rows_per_batch), row_tokens, first)
     whole = torch.from_numpy(np.stack([*vars(packed).values()]))
     if torch.cuda.is_available():
         whole = whole.pin_memory()
-    return list(torch.split(whole, rows_per_batch, dim=1)), int((packed.labels != IGNORED).sum())
+    return list(torch.split(whole, rows_per_batch, dim=1))
 
 
 def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
@@ -82,3 +79,8 @@ def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
                 yield before.result()
         if waiting:
             yield waiting.result()
+
+
+def _filled(rows: Sequence[list[int]], multiple: int) -> list[list[int]]:
+    """The rows, and empty ones after them up to the next multiple."""
+    return [*rows, *([[]] * (-len(rows) % multiple))]
