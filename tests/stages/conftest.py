@@ -19,8 +19,10 @@ from stages.errors import StageError
 from stages.ner.fetch import digests
 from stages.params import Download, Params
 from stages.section import read
+from stages.train import train
 from tests.conftest import ROOT
 from tests.mirror import Mirror
+from tests.stages.training import curve
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()
@@ -175,3 +177,22 @@ def refused(tmp_path):
         return said.removeprefix(f"{file}: ")
 
     return refused
+
+
+@pytest.fixture
+def fit(tiny, tmp_path):
+    """Trains with changed parameters, into a folder of its own; `fit.folder` is the last."""
+
+    def fit(encoder=tiny.encoder, **changes):
+        fit.folder = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
+        measured = train(
+            tiny.params.train.model_copy(update=changes),
+            tiny.aligned,
+            encoder,
+            fit.folder / "ner",
+            fit.folder / "train.json",
+            fit.folder / "train.csv",
+        )
+        return measured, json.loads((fit.folder / "train.json").read_text()), curve(fit.folder)
+
+    return fit

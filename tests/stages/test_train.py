@@ -1,6 +1,4 @@
-import csv
 import json
-import re
 from collections import Counter
 from itertools import pairwise
 
@@ -16,38 +14,12 @@ from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import choose_device, forward_of, load_tagger, new_tagger
-from stages.train import train
 from tests.invented import write_encoder
 from tests.stage_process import files
+from tests.stages.training import curve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = ["config.json", "labels.json", "model.safetensors", "tokenizer.json"]
-
-
-@pytest.fixture
-def fit(tiny, tmp_path):
-    """Trains with changed parameters, into a folder of its own; `fit.folder` is the last."""
-
-    def fit(encoder=tiny.encoder, **changes):
-        fit.folder = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
-        measured = train(
-            tiny.params.train.model_copy(update=changes),
-            tiny.aligned,
-            encoder,
-            fit.folder / "ner",
-            fit.folder / "train.json",
-            fit.folder / "train.csv",
-        )
-        return measured, json.loads((fit.folder / "train.json").read_text()), curve(fit.folder)
-
-    return fit
-
-
-def curve(folder):
-    with (folder / "train.csv").open(encoding="utf-8", newline="") as file:
-        assert file.readline() == "step,loss,lr,dev_f1\n"
-        rows = csv.DictReader(file, ["step", "loss", "lr", "dev_f1"])
-        return [{k: float(v) if v else None for k, v in row.items()} for row in rows]
 
 
 def test_the_command_leaves_these_files(tiny):
@@ -186,30 +158,3 @@ def test_half_precision_is_stored_and_loads(tiny, fit):
     for name, tensor in loaded.state_dict().items():
         assert str(tensor.dtype) == "torch.float32"
         np.testing.assert_array_equal(tensor.numpy(), stored[name].astype("float32"), name)
-
-
-def test_what_a_log_shows(fit, monkeypatch, capsys):
-    monkeypatch.setattr(stages.progress, "LINE_EVERY_S", 0.02)
-    _, report, rows = fit(patience_evals=99, epochs=4)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    lines = printed.err.splitlines()
-    said = [line for line in lines if line.startswith("step ")]
-    assert said == [
-        f"step {row['step']:.0f} of {report['steps_planned']}: dev F1 {row['dev_f1']:.4f}"
-        for row in rows
-        if row["dev_f1"] is not None
-    ]
-    bar = [line for line in lines if line not in said]
-    shown = r"train on cpu: +\d+% \S+/\S+ \[\d\d:\d\d<(\d\d:\d\d|\?), +\S+ tokens/s(, loss=\d.*)?\]"
-    assert len(bar) > 2
-    assert [line for line in bar if not re.fullmatch(shown, line)] == []
-    assert "100%" in bar[-1]
-    assert "loss=" in bar[-1]
-
-
-def test_tokens_are_counted(tiny, fit):
-    split = read_aligned(tiny.aligned / "train.parquet")
-    measured, _, _ = fit(epochs=8, patience_evals=99)
-    tokens = 8 * sum(map(len, split.input_ids))
-    assert measured["tokens_per_s"] * measured["fit_seconds"] == pytest.approx(tokens, rel=0.02)
