@@ -1,4 +1,4 @@
-"""The DVC cache of a project: which objects are needed, and the rest deleted."""
+"""The DVC cache of a project: one file of it; which objects are needed, and the rest deleted."""
 
 import json
 import logging
@@ -7,12 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.gc import gc
 from dvc_data.hashfile.hash_info import HashInfo
 
 from pipelines.errors import PipelineError
+
+
+def cached(project: Path, md5: str) -> Path:
+    """The file with that MD5 in the project's DVC cache, from the default remote if it must be.
+
+    Raises:
+        PipelineError: if neither has it.
+    """
+    cache = Config(str(project / ".dvc")).read()["cache"]
+    path = Path(cache.get("dir", project / ".dvc" / "cache")) / "files" / "md5" / md5[:2] / md5[2:]
+    if not path.is_file():
+        try:
+            with Repo(str(project)) as repo:
+                repo.cloud.pull([HashInfo("md5", md5)])
+        except DvcException as error:
+            raise PipelineError(f"{path} is not there, and DVC says: {error}") from None
+    if not path.is_file():
+        raise PipelineError(f"{path} is not there, nor has DVC's remote that file")
+    return path
 
 
 def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:

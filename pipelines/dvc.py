@@ -17,10 +17,8 @@ from typing import Any
 # for which Prefect's log handler blocks 5 s once a flow runs.
 import gto  # noqa: F401
 import networkx
-from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc_data.hashfile.hash_info import HashInfo
 
 from pipelines import checkpoints, supervise
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
@@ -90,25 +88,6 @@ def artifact(workspace: Path, name: str) -> Path:
     path = workspace / str(declared[name].path)
     if not path.exists():
         raise PipelineError(f"{path} is not there: a stage of dvc.yaml must write it")
-    return path
-
-
-def cached(project: Path, md5: str) -> Path:
-    """The file with that MD5 in the project's DVC cache, from the default remote if it must be.
-
-    Raises:
-        PipelineError: if neither has it.
-    """
-    cache = Config(str(project / ".dvc")).read()["cache"]
-    path = Path(cache.get("dir", project / ".dvc" / "cache")) / "files" / "md5" / md5[:2] / md5[2:]
-    if not path.is_file():
-        try:
-            with Repo(str(project)) as repo:
-                repo.cloud.pull([HashInfo("md5", md5)])
-        except DvcException as error:
-            raise PipelineError(f"{path} is not there, and DVC says: {error}") from None
-    if not path.is_file():
-        raise PipelineError(f"{path} is not there, nor has DVC's remote that file")
     return path
 
 

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipelines import dvc, trial
+from pipelines import cache, trial
 from pipelines.bootstrap import Counts
 from pipelines.errors import PipelineError
 from stages.errors import StageError
@@ -40,7 +40,7 @@ def counts(
 
     about = f"the test split of version {version.version}"
     try:
-        path = dvc.cached(project, _md5(client, str(version.run_id)))
+        path = cache.cached(project, _md5(client, str(version.run_id)))
         split = read_aligned(path)
     except (PipelineError, StageError, MlflowException, OSError, KeyError, TypeError) as error:
         words = " ".join(str(error).split()).rstrip(".")
