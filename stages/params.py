@@ -68,6 +68,9 @@ class Align(Section):
     # 63 types make 127 labels: they are written as int8.
     types: list[Tag] = Field(min_length=1, max_length=63, description="Entity types of the corpus")
     dev_sentences: Positive = Field(description="Held out of train, repeated ones together")
+    dev_block_sentences: Positive = Field(
+        description="Neighbours held out together: sentences of one article share their names"
+    )
     seed: Seed = Field(description="Of the dev split and of the choice of train sentences")
     train_sentences: Positive | None = Field(description="Use this many at most; null: all")
     window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")

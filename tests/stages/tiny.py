@@ -12,6 +12,7 @@ from stages.params import Align
 PARAMS = {
     "types": ["PER", "ORG", "LOC"],
     "dev_sentences": 2,
+    "dev_block_sentences": 1,
     "seed": 13,
     "train_sentences": None,
     "window_tokens": 32,
