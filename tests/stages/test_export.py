@@ -34,8 +34,11 @@ def test_the_command_leaves_these_files(tiny):
 def test_the_report(tiny):
     report = tiny.json("export.json")
     scores = tiny.json("metrics.json")["test"]
-    for name in ("precision", "recall", "f1", "support", "PER", "ORG", "LOC"):
+    for name in ("precision", "recall", "f1", "support"):
         assert report.pop(name) == pytest.approx(scores[name], abs=1e-6), name
+        for type_ in ("PER", "ORG", "LOC"):
+            assert report[type_].pop(name) == pytest.approx(scores[type_][name], abs=1e-6)
+    assert [report.pop(type_) for type_ in ("PER", "ORG", "LOC")] == [{}, {}, {}]
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
     raw = (tiny.path / "data/msra/test.txt").read_bytes()
