@@ -28,7 +28,7 @@ OUTS = {
         "tokenizer.json",
         "tokenizer_config.json",
     ],
-    "models/onnx": ["labels.json", "model.onnx", "tokenizer.json"],
+    "models/onnx": ["README.md", "labels.json", "model.onnx", "tokenizer.json"],
     ".measured": [f"{stage}.json" for stage in sorted(STAGES)],
 }
 

@@ -21,7 +21,7 @@ from tests.invented import VOCABULARY
 from tests.stage_process import files, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OUTS = ["labels.json", "model.onnx", "tokenizer.json"]
+OUTS = ["README.md", "labels.json", "model.onnx", "tokenizer.json"]
 
 
 def test_the_command_leaves_these_files(tiny):
@@ -100,9 +100,11 @@ def test_it_equals_torch_at_every_length_and_batch(tiny):
 
 def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path):
     place = tmp_path / "命名 实体 (2)"
-    for name in ("data/aligned", "models/ner"):
+    for name in ("data/aligned", "data/msra", "models/ner"):
         shutil.copytree(tiny.path / name, place / name)
-    shutil.copy(tiny.path / "params.yaml", place)
+    (place / "reports").mkdir()
+    for name in ("params.yaml", "reports/metrics.json"):
+        shutil.copy(tiny.path / name, place / name)
     before = files(place)
     with start("export", place, PYTHONHASHSEED="1") as process:
         printed = process.communicate()
