@@ -1,15 +1,11 @@
 """The page of the tiny model, and of figures that are awkward; without a browser."""
 
-import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
 
-from stages.report.calibration import reliability
-from stages.report.intervals import with_intervals
-from stages.report.report import report
 from tests.stages.report.test_worst import judged
 
 VOID = {"meta", "link", "input"}
@@ -51,32 +47,6 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tiny):
     return Page(tiny.report("index.html").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def made(tiny, tmp_path):
-    """The page of other sentences, with what the tiny job says of its data."""
-
-    def made(sentences, source=None, **metrics):
-        params = tiny.params.evaluate
-        test = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1}
-        test = with_intervals(test | {"PER": test}, sentences, ["PER"], params.bootstrap)
-        file = tmp_path / "source.json"
-        of_tiny = json.loads((tiny.path / "data/msra/source.json").read_text(encoding="utf-8"))
-        file.write_text(json.dumps(of_tiny | (source or {})), encoding="utf-8")
-        return report(
-            params,
-            sentences,
-            ["PER"],
-            {"test": test | {"ece": None}} | metrics,
-            reliability(sentences, params.confidence_bins),
-            {},
-            file,
-            tiny.report("align.json"),
-            tiny.report("train.csv"),
-        )
-
-    return made
 
 
 def test_headings_and_links_lead_through_it(page):
