@@ -54,6 +54,8 @@ class Encoder(Section):
 class Download(Section):
     """What `download` fetches."""
 
+    name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
+    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
     train: Source
     test: Source
     licence: str = Field(description="Of the corpus, copied into source.json")
@@ -145,16 +147,35 @@ class Train(Section):
         return self
 
 
+class Bootstrap(Section):
+    """The interval of a score, by drawing the test sentences anew."""
+
+    samples: Annotated[int, Field(ge=100)] = Field(description="How many times")
+    confidence: Fraction = Field(description="Of the interval, two-sided")
+    seed: Seed
+
+
 class Evaluate(Section):
-    """How `evaluate` scores."""
+    """How `evaluate` scores, and what its report shows."""
 
     device: Device
     cpu_threads: Positive
     tokens_per_batch: Positive
-    errors: Positive = Field(description="The most confident ones, kept in errors.jsonl")
+    errors: Positive = Field(
+        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
+    )
     length_bins: list[Positive] = Field(
         min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
     )
+    sentence_length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the sentence lengths, in characters"
+    )
+    frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
+    )
+    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
+    thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
+    bootstrap: Bootstrap
 
 
 class Export(Section):
