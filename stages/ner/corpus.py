@@ -13,10 +13,14 @@ from stages.ner.labels import follows, iob2_tags
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence as the corpus has it: its characters (cells) and a tag for each."""
+    """A sentence as the corpus has it: its cells (see `stages.ner.cells`) and a tag for each."""
 
-    cells: str
+    cells: str | tuple[str, ...]
+    """A string is of characters."""
     tags: tuple[str, ...]
+    """IOB2."""
+    meta: str | None = None
+    """What else the corpus says of it: a JSON object of texts, numbers and truth values."""
 
 
 @dataclass(frozen=True)
