@@ -75,7 +75,7 @@ def _hold_out(
     count = Counter(sentence.cells for sentence in sentences)
     texts = sorted(count)
     random.Random(seed).shuffle(texts)  # noqa: S311
-    dev: set[str] = set()
+    dev: set[str | tuple[str, ...]] = set()
     held = 0
     for text in texts:
         if held >= wanted:

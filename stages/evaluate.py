@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stages.command import command
 from stages.ner.aligned import read_aligned
+from stages.ner.cells import offsets
 from stages.ner.decode import Span, confidence, spans
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
@@ -53,7 +54,7 @@ def evaluate(
     gold_spans = [spans([tags[i] for i in row]) for row in split.sentence_labels()]
     predicted_spans = [spans([tags[i] for i in row]) for row in predicted]
     mistakes = [
-        _mistake("".join(cells), gold, found, span, confidence(span, labels, emission))
+        _mistake(cells, gold, found, span, confidence(span, labels, emission))
         for cells, gold, found, labels, emission in zip(
             split.sentence_cells(), gold_spans, predicted_spans, predicted, emissions, strict=True
         )
@@ -100,9 +101,11 @@ def main() -> None:
 
 
 def _mistake(
-    text: str, gold: list[Span], found: list[Span], span: Span, confidence: float
+    cells: list[str], gold: list[Span], found: list[Span], span: Span, confidence: float
 ) -> dict[str, Any]:
     """One entity that is only in the gold or only predicted, and its counterpart if any."""
+    text, at = "".join(cells), offsets(cells)
+    start, end = at[span.start][0], at[span.stop - 1][1]
     others = gold if span in found else found
     overlap = [other for other in others if other.start < span.stop and span.start < other.stop]
     if not overlap:
@@ -114,12 +117,14 @@ def _mistake(
     return {
         "kind": kind,
         "side": "predicted" if span in found else "gold",
-        "text": text[span.start : span.stop],
+        "text": text[start:end],
         "type": span.type,
-        "start": span.start,
-        "end": span.stop,
+        "start": start,
+        "end": end,
         "confidence": round(confidence, 6),
-        "against": [{"text": text[o.start : o.stop], "type": o.type} for o in overlap],
+        "against": [
+            {"text": text[at[o.start][0] : at[o.stop - 1][1]], "type": o.type} for o in overlap
+        ],
         "sentence": text,
     }
 
