@@ -56,8 +56,8 @@ def counts(
     found = trial.entities(model, ["".join(sentence) for sentence in cells])
     rows = []
     for sentence, right, predicted in zip(cells, gold, found, strict=True):
-        at = offsets(sentence)
-        expected = {(at[s.start][0], at[s.stop - 1][1], s.type) for s in spans(right)}
+        starts, stops = offsets(sentence)
+        expected = {(starts[s.start], stops[s.stop - 1], s.type) for s in spans(right)}
         rows.append([len(expected), len(predicted), len(expected & predicted)])
     return np.array(rows, dtype=np.int64)
 

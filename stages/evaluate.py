@@ -104,8 +104,8 @@ def _mistake(
     cells: list[str], gold: list[Span], found: list[Span], span: Span, confidence: float
 ) -> dict[str, Any]:
     """One entity that is only in the gold or only predicted, and its counterpart if any."""
-    text, at = "".join(cells), offsets(cells)
-    start, end = at[span.start][0], at[span.stop - 1][1]
+    text, (starts, stops) = "".join(cells), offsets(cells)
+    start, end = starts[span.start], stops[span.stop - 1]
     others = gold if span in found else found
     overlap = [other for other in others if other.start < span.stop and span.start < other.stop]
     if not overlap:
@@ -123,7 +123,7 @@ def _mistake(
         "end": end,
         "confidence": round(confidence, 6),
         "against": [
-            {"text": text[at[o.start][0] : at[o.stop - 1][1]], "type": o.type} for o in overlap
+            {"text": text[starts[o.start] : stops[o.stop - 1]], "type": o.type} for o in overlap
         ],
         "sentence": text,
     }

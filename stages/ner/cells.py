@@ -1,8 +1,10 @@
 """What has a tag each: the characters of a text, or its words."""
 
 import re
+from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from operator import sub
 
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -25,10 +27,12 @@ def cells_of(text: str, kind: Cells) -> Sequence[str]:
     return [text[start:stop] for start, stop in pairwise([0, *stops])]
 
 
-def offsets(cells: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each cell starts and ends in the text they make, the space before a word left out."""
-    return [
-        # A character may be a space itself.
-        (stop - len(cell.lstrip() or cell), stop)
-        for cell, stop in zip(cells, accumulate(map(len, cells)), strict=True)
-    ]
+def offsets(cells: Sequence[str]) -> tuple["array[int]", "array[int]"]:
+    """Where each cell starts and where it ends in the text they make.
+
+    The space before a word is not part of it. Arrays, as a text may have a million characters.
+    """
+    stops = array("q", accumulate(map(len, cells)))
+    # A character may be a space itself.
+    bare = (len(cell.lstrip() or cell) for cell in cells)
+    return array("q", map(sub, stops, bare)), stops

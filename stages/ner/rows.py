@@ -62,7 +62,7 @@ def write_rows(
     given, kept = (_entities(tags) for tags in (_tags(sentences), counts.elements()))
     return {
         "sentences": len(sentences),
-        "characters": counts.total(),
+        labels.cells: counts.total(),
         "entities_in": given.total(),
         "entities_kept": kept.total(),
         "entities": dict(sorted(kept.items())),

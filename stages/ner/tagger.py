@@ -53,8 +53,8 @@ class Tagger:
         filled = [index for index, here in enumerate(cells) if here]
         for number, index in enumerate(filled):
             ids, first = self._encode(cells[index])
-            starts = np.zeros(len(ids), dtype=np.bool_)
-            starts[first] = True
+            is_first = np.zeros(len(ids), dtype=np.bool_)
+            is_first[first] = True
             for window in windows(
                 len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
             ):
@@ -62,7 +62,7 @@ class Tagger:
                 input_ids.append(np.array([self._labels.cls_id, *tokens, self._labels.sep_id]))
                 own = np.zeros(len(tokens) + 2, dtype=np.bool_)
                 first_own = window.own_start - window.start + 1  # after [CLS]
-                owned = starts[window.own_start : window.own_stop]
+                owned = is_first[window.own_start : window.own_stop]
                 own[first_own : first_own + len(owned)] = owned
                 scored.append(own)
                 sentence.append(number)
@@ -72,9 +72,9 @@ class Tagger:
         log_probabilities = emissions(input_ids, scored, sentence, self._forward, TOKENS_PER_BATCH)
         labels = best_tags(log_probabilities, self._labels.tags)
         for index, path, emission in zip(filled, labels, log_probabilities, strict=True):
-            at = offsets(cells[index])
+            starts, stops = offsets(cells[index])
             for span in spans([self._labels.tags[label] for label in path]):
-                start, end = at[span.start][0], at[span.stop - 1][1]
+                start, end = starts[span.start], stops[span.stop - 1]
                 score = round(confidence(span, path, emission), 4)
                 found[index].append(Entity(texts[index][start:end], span.type, start, end, score))
         return found
