@@ -38,7 +38,7 @@ def evaluate(
 
     Writes `metrics` ({"test": {"f1": ..., "PER": {"f1": ...}}}), `errors` (JSON lines, the most
     confident first), `confusion` (a row an entity, gold type and predicted type at the same span)
-    and `f1_by_length` (of entities, in characters).
+    and `f1_by_length` (of entities, in cells: characters or words).
 
     Raises:
         StageError: no such device; no model or data.

@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 from stages.section import Positive, Section, Seed
 
 TYPES_MAX = 63  # which make 127 labels: they are written as int8
-Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
+# B-PER is no type; MLflow takes these characters alone in the name of a metric.
+TYPE = r"^\w(\w[\w./:-]*)?$"
+Type = Annotated[str, Field(pattern=TYPE)]
 
 
 class Conll(Section):
@@ -55,7 +57,7 @@ class Align(Section):
     cells: Literal["characters", "words"] = Field(
         description="What has a tag each; words for languages with spaces between them"
     )
-    types: Annotated[list[Tag], Field(min_length=1, max_length=TYPES_MAX)] | None = Field(
+    types: Annotated[list[Type], Field(min_length=1, max_length=TYPES_MAX)] | None = Field(
         description="Entity types; null: all that are in the corpus"
     )
     dev_sentences: Positive = Field(

@@ -1,8 +1,11 @@
 """Schemes of tags: how the first, last and only token of an entity are told from the others."""
 
+import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
+
+from stages.params_align import TYPE
 
 SCHEMES = {
     "BIO": "BI",
@@ -63,7 +66,7 @@ def tag_problem(tag: str, scheme: str, types: Sequence[str] | None) -> str:
     """What is wrong with `tag`, or ""; any type will do if `types` is None."""
     letters = SCHEMES[scheme]
     letter, hyphen, type_ = tag.partition("-")
-    known = letter in [*letters] and hyphen and type_ and not any(map(str.isspace, type_))
+    known = letter in [*letters] and hyphen and re.fullmatch(TYPE, type_)
     if tag == "O" or (known and (types is None or type_ in types)):
         return ""
     said = f"unknown tag {tag[:40]!r}; align.scheme {scheme} in params.yaml allows O and"

@@ -1,6 +1,7 @@
 """Spans: a JSON object a line, a text and where its entities are, as doccano exports them."""
 
 import json
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from stages.ner.cells import cells_of, offsets
 from stages.ner.corpus import Corpus, Sentence
 from stages.ner.formats.lines import lines
 from stages.ner.formats.meta import meta_of
-from stages.params_align import Align
+from stages.params_align import TYPE, Align
 
 Spans = list[tuple[int, int, str]]  # start and end in characters, type
 
@@ -93,8 +94,11 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
                 f"unknown type {type_!r}; align.types in params.yaml allows"
                 f" {', '.join(params.types)}"
             )
-        if not type_ or any(map(str.isspace, type_)):
-            raise ValueError(f"the type {type_!r} has a space in it or is empty; rename it")
+        if not re.fullmatch(TYPE, type_):
+            raise ValueError(
+                f"the type {type_!r} has other characters than letters, digits, _ . / : and -;"
+                " rename it"
+            )
     spans.sort()
     for one, two in pairwise(spans):
         if two[0] < one[1]:

@@ -64,6 +64,8 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
         ("B-", "BIO", None, "unknown tag 'B-'"),
         ("BPER", "BIO", None, "unknown tag 'BPER'"),
         ("B-a b", "BIO", None, "unknown tag 'B-a b'"),
+        ("B-R&D", "BIO", None, "unknown tag 'B-R&D'"),
+        ("B-B-PER", "BIO", None, "unknown tag 'B-B-PER'"),
         ("", "BIO", None, "unknown tag ''"),
         ("B-C", "BIO", ["B", "A"], " allows O and, with align.types, B-A, I-A, B-B, I-B"),
     ],
