@@ -37,11 +37,11 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
     """
     corpora = _read(params, raw)
     types = params.types or _types(corpora)
-    kept, dev = (
-        (corpora["train"].sentences, corpora["dev"].sentences)
-        if "dev" in corpora
-        else _hold_out(corpora["train"].sentences, params.dev_sentences, params.seed)
-    )
+    train = corpora["train"].sentences
+    if "dev" in corpora:
+        kept, dev = train, corpora["dev"].sentences
+    else:
+        kept, dev = _hold_out(train, params.dev_sentences, params.dev_block_sentences, params.seed)
     if params.train_sentences is not None and params.train_sentences < len(kept):
         chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
         kept = [kept[i] for i in sorted(chosen)]
@@ -95,23 +95,27 @@ def _types(corpora: Mapping[str, Corpus]) -> list[str]:
 
 
 def _hold_out(
-    sentences: list[Sentence], wanted: int, seed: int
+    sentences: list[Sentence], wanted: int, block: int, seed: int
 ) -> tuple[list[Sentence], list[Sentence]]:
-    """Splits off about `wanted` sentences; repeated ones go to one side together."""
+    """Splits off about `wanted` sentences, `block` neighbours at a time.
+
+    Repeated ones go to one side together, in whichever block they stand.
+    """
     count = Counter(sentence.cells for sentence in sentences)
-    texts = sorted(count)
-    random.Random(seed).shuffle(texts)  # noqa: S311
+    starts = [*range(0, len(sentences), block)]
+    random.Random(seed).shuffle(starts)  # noqa: S311
     dev: set[str | tuple[str, ...]] = set()
     held = 0
-    for text in texts:
+    for start in starts:
         if held >= wanted:
             break
-        dev.add(text)
-        held += count[text]
-    if held < wanted or len(dev) == len(texts):
+        texts = {sentence.cells for sentence in sentences[start : start + block]} - dev
+        dev |= texts
+        held += sum(count[text] for text in texts)
+    if held < wanted or len(dev) == len(count):
         raise StageError(
             f"train has {len(sentences)} sentences, too few to hold out align.dev_sentences ="
-            f" {wanted}; lower it"
+            f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
         )
     return [s for s in sentences if s.cells not in dev], [s for s in sentences if s.cells in dev]
 

@@ -63,6 +63,9 @@ class Align(Section):
     dev_sentences: Positive = Field(
         description="Held out of train, repeated ones together, where download.dev is null"
     )
+    dev_block_sentences: Positive = Field(
+        description="Neighbours held out together: sentences of one article share their names"
+    )
     seed: Seed = Field(description="Of the dev split and of the choice of train sentences")
     train_sentences: Positive | None = Field(description="Use this many at most; null: all")
     window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")

@@ -19,6 +19,7 @@ PARAMS = {
     "cells": "characters",
     "types": ["PER", "ORG", "LOC"],
     "dev_sentences": 2,
+    "dev_block_sentences": 1,
     "seed": 13,
     "train_sentences": None,
     "window_tokens": 32,
