@@ -33,13 +33,13 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
             corpus_out.mkdir()
             files = {
                 f"{split}.txt": fetch(
-                    getattr(params, split),
+                    source,
                     corpus_out / f"{split}.txt",
                     timeout_s=params.timeout_s,
                     attempts=params.attempts,
                     remedy=f"try again, or add a mirror or a copy to download.{split}.sources",
                 )
-                for split in _splits(params)
+                for split, source in params.splits.items()
             }
             files |= fetch_encoder(params, encoder_out)
             source = _source(params, corpus_out, encoder_out)
@@ -53,14 +53,10 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     return {"files": files}
 
 
-def _splits(params: Download) -> list[str]:
-    return [split for split in ("train", "dev", "test") if getattr(params, split) is not None]
-
-
 def _source(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     splits = {
         split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
-        for split in _splits(params)
+        for split in params.splits
     }
     origin = (
         {"hub_id": params.encoder.hub_id, "revision": params.encoder.revision}

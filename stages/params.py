@@ -62,6 +62,12 @@ class Download(Section):
     timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
     attempts: Positive = Field(description="A source, each going on where the last was cut off")
 
+    @property
+    def splits(self) -> dict[str, Source]:
+        """The corpus's files, by split."""
+        sources = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: source for name, source in sources.items() if source is not None}
+
 
 class Train(Section):
     """How `train` fine-tunes."""
