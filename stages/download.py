@@ -80,7 +80,7 @@ def _counts(path: Path) -> dict[str, Any]:
     """
     sentences, entities, before = 0, Counter[str](), b""
     for line in path.read_bytes().split(b"\n"):
-        tag = (line.split() or [b""])[-1]
+        tag = b"" if line.startswith(b"-DOCSTART-") else (line.split() or [b""])[-1]
         if tag not in (b"", b"O") and tag[:2] not in (b"B-", b"I-"):
             return {}
         sentences += bool(tag) and not before

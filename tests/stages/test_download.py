@@ -77,7 +77,10 @@ def test_the_command_leaves_these_files(work, encoder, tmp_path):
 # A file, and what source.json counts in it.
 COUNTED = {
     "IOB1": (b"a I-X\nb I-X\nc B-X\n", {"sentences": 1, "entities": {"X": 2}}),
-    "columns": (b"a NN I-NP B-X\n\nb NN I-NP O\n", {"sentences": 2, "entities": {"X": 1}}),
+    "columns": (
+        b"-DOCSTART- -X- O O\n\na NN I-NP B-X\n\nb NN I-NP O\n",
+        {"sentences": 2, "entities": {"X": 1}},
+    ),
     "BIOES": (b"a O\nb S-X\n", {}),
     "JSONL": (b'{"text": "a", "label": [[0, 1, "X"]]}\n', {}),
 }

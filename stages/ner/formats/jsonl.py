@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StageError
-from stages.ner.cells import cells_of, offsets
+from stages.ner.cells import SURROGATE, cells_of, offsets
 from stages.ner.corpus import Corpus, Sentence
 from stages.ner.formats.lines import lines
 from stages.ner.formats.meta import meta_of
@@ -54,6 +54,8 @@ def _sentence(line: str, params: Align, repair: bool, repaired: Counter[str]) ->
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error}); write one object a line") from None
+    if "\\u" in line and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
+        raise ValueError("half of a surrogate pair, which is no character; correct it")
     if not isinstance(record, dict) or not isinstance(record.get(keys.text), str):
         raise ValueError(f"no text called {keys.text!r}; correct it or align.jsonl.text")
     text = record.pop(keys.text)
@@ -61,18 +63,21 @@ def _sentence(line: str, params: Align, repair: bool, repaired: Counter[str]) ->
     if params.cells == "characters":
         return Sentence(text, _tags(text, spans), meta_of(record))
     trimmed = [_trimmed(text, span) for span in spans]
-    cells = cells_of(text, "words")
-    cut = _cut(text, cells, trimmed)
-    odd = {"space": sum(a != b for a, b in zip(spans, trimmed, strict=True))}
-    odd["cut_word"] = len(cut) - len(cells)
-    if any(odd.values()) and not repair:
-        where = "with space" if odd["space"] else "inside of a word"
+    spaced = [span for span in spans if span not in trimmed]
+    starts, stops = map(set, offsets(cells_of(text, "words")))
+    inside = [span for span in trimmed if span[0] not in starts or span[1] not in stops]
+    if (spaced or inside) and not repair:
+        start, end, _ = [*spaced, *inside][0]
         raise ValueError(
-            f"an entity of {[text[start:end] for start, end, _ in spans]} begins or ends {where};"
-            " correct it, or set align.repair_test_tags: true"
+            f"the entity {text[start:end]!r} at {start} begins or ends"
+            f" {'with space' if spaced else 'inside of a word'}; correct it, or set"
+            " align.repair_test_tags: true"
         )
-    repaired.update(odd)
-    return Sentence(cut, _tags(cut, trimmed), meta_of(record))
+    repaired.update(space=len(spaced), cut_word=len(inside))
+    edges = {edge for start, end, _ in inside for edge in (start, end)}
+    cuts = sorted(stops | (edges - starts))
+    cells = tuple(text[start:end] for start, end in pairwise([0, *cuts]))
+    return Sentence(cells, _tags(cells, trimmed), meta_of(record))
 
 
 def _checked(given: Any, text: str, params: Align) -> Spans:
@@ -116,14 +121,6 @@ def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
         raise ValueError(f"the span {list(span)} is of space alone; take it away")
     start += text[start:end].index(inner)
     return start, start + len(inner), type_
-
-
-def _cut(text: str, cells: Sequence[str], spans: Spans) -> tuple[str, ...]:
-    """The cells, cut once more where an entity begins or ends inside of one."""
-    starts, stops = offsets(cells)
-    edges = {edge for start, end, _ in spans for edge in (start, end)}
-    cuts = sorted({*stops, *(edges - {*starts})})
-    return tuple(text[start:end] for start, end in pairwise([0, *cuts]))
 
 
 def _tags(cells: Sequence[str], spans: Spans) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
-        raise StageError(f"{path} is not Parquet ({error}); set align.format") from None
+        said = " ".join(str(error).split())
+        raise StageError(f"{path} is not Parquet ({said}); set align.format") from None
     features = Features.from_arrow_schema(table.schema)
     tokens, tags = params.parquet.tokens, params.parquet.tags
     for key, name in (("tokens", tokens), ("tags", tags)):

@@ -29,8 +29,8 @@ class TaggedReader:
     ) -> Sentence:
         """One sentence, its tags in IOB2.
 
-        `align.cells` says whether a token is a character, or words with a space before each token;
-        of a token that is several words the first goes on with what came before, as tags do.
+        By `align.cells` a token is a character; or a word, with a space before each but the first.
+        One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
 
         Args:
             tokens: at least one.
@@ -58,7 +58,7 @@ class TaggedReader:
             if length != 1:
                 raise StageError(
                     f"{where(index)}: {length} characters in the token {tokens[index][:40]!r};"
-                    " write one character a line, or set align.cells: words"
+                    " write one character a token, or set align.cells: words"
                 )
         return Sentence("".join(tokens), tuple(iob2), meta)
 

@@ -62,7 +62,7 @@ def test_repaired_and_counted(read, data, repaired):
 
 
 # What is in the file, and what is said of it.
-NOT_ONE = "; write one character a line, or set align.cells: words"
+NOT_ONE = "; write one character a token, or set align.cells: words"
 NOT_TWO = ", align.conll says token, tag with a tab between; correct one of the two"
 KNOWN = (
     "; align.scheme BIO in params.yaml allows O and, with align.types, B-LOC, I-LOC, B-PER, I-PER"

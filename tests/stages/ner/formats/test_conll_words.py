@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.ner.cells import cells_of
 from stages.ner.corpus import Sentence
 from tests.stages.ner.formats.conftest import read
 from tests.stages.ner.spans import SCHEMES, spans_of, tags_of
@@ -72,6 +73,8 @@ def test_there_and_back(tmp_path_factory, data, scheme, cells):
     ).sentences
     join = " " if cells == "words" else ""
     assert "".join(sentence.cells) == join.join(tokens)
+    # As a model that is served cuts the same text.
+    assert [*sentence.cells] == [*cells_of(join.join(tokens), cells)]
     assert entities(sentence) == [
         (join.join(tokens[start:end]), type_) for start, end, type_ in spans
     ]

@@ -88,8 +88,8 @@ REFUSED = {
     "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
     "a type with a space": ('[0, 3, "work of art"]', "the type 'work of art' has other charac"),
     "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is of space alone; take it away"),
-    "space": ('[0, 4, "A"]', "an entity of ['Ann '] begins or ends with space; correct it, or"),
-    "inside": ('[8, 11, "A"]', "an entity of ['Bob'] begins or ends inside of a word; correct"),
+    "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with space; correct it, or"),
+    "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside of a word; corr"),
 }
 
 
@@ -103,6 +103,7 @@ def test_refused_with_file_and_line(refused, spans, said):
     ("line", "said"),
     [
         ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object a line"),
+        ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is no character; "),
         ("[]", "no text called 'text'; correct it or align.jsonl.text"),
         ('{"data": "a"}', "no text called 'text'; correct it or align.jsonl.text"),
         ('{"text": "a", "entities": []}', "no list called 'label'; correct it or align.jsonl."),
