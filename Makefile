@@ -18,7 +18,7 @@ run: environment ## The whole flow on the embedded sample, minutes on a CPU
 test: lint ## Lint, types, import contracts and the tests
 	$(VENV)/bin/python -m pytest
 
-test-all: lint ## The same with the slow tests
+test-all: lint ## The same with the slow tests, and those of the report in Chromium if it is there
 	$(VENV)/bin/python -m pytest -m 'not container and not gpu'
 
 lint: environment ## Lint, format, types and import contracts alone

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Counts = NDArray[np.int64]
-CELLS_AT_ONCE = 2**20  # of (resamples, sentences): bounds the memory
+from stages.ner.bootstrap import Counts, f1, interval, resampled
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,8 @@ def difference(
 ) -> Difference:
     """The difference of two micro F1s on the same sentences, with a paired bootstrap's interval.
 
-    Sentences are drawn with replacement, both models' counts of a drawn sentence together, so what
-    makes a sentence hard for both cancels out; the interval is the percentile one (Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; for pairs of systems in language
-    processing Berg-Kirkpatrick, Burkett and Klein, EMNLP 2012).
+    Both models' counts of a drawn sentence are drawn together, so what makes a sentence hard for
+    both cancels out (Berg-Kirkpatrick, Burkett and Klein, EMNLP 2012).
 
     Args:
         first: [sentences, 3]: entities in the gold, predicted, and right, of each sentence.
@@ -46,26 +42,7 @@ def difference(
     """
     if not len(first) or first.shape != second.shape:
         raise ValueError(f"counts of shape {first.shape} and {second.shape} are not of pairs")
-    both = np.hstack([first, second])
-    n = len(both)
-    random = np.random.default_rng(seed)
-    at_once = max(1, CELLS_AT_ONCE // n)
-    drawn = [
-        _difference(both[random.integers(0, n, (min(at_once, samples - done), n))].sum(axis=1))
-        for done in range(0, samples, at_once)
-    ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
-    [observed] = _difference(both.sum(axis=0, keepdims=True))
-    return Difference(float(observed), float(low), float(high))
-
-
-def _difference(sums: Counts) -> NDArray[np.float64]:
-    return _f1(sums[:, :3]) - _f1(sums[:, 3:])
-
-
-def _f1(sums: Counts) -> NDArray[np.float64]:
-    """0 where there is nothing to find and nothing found, as seqeval's zero_division=0 has it."""
-    gold, predicted, right = sums.T
-    f1: NDArray[np.float64] = 2 * right / np.maximum(gold + predicted, 1)
-    return f1
+    drawn = resampled(np.hstack([first, second]), samples, seed)
+    low, high = interval(f1(drawn[:, :3]) - f1(drawn[:, 3:]), confidence)
+    [observed] = f1(first.sum(axis=0)[None]) - f1(second.sum(axis=0)[None])
+    return Difference(float(observed), low, high)

@@ -15,10 +15,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from yaml import YAMLError
 
-from pipelines.bootstrap import Counts
 from pipelines.errors import Exit, Refused
 from pipelines.gates import Figures
 from pipelines.registry import MODEL
+from stages.ner.bootstrap import Counts
 from stages.ner.onnx_files import files_sha256
 
 SENTENCES = "reports/sentences.csv"

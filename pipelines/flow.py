@@ -160,8 +160,9 @@ def _page() -> str | None:
 
 
 def _link(project: Path, logged: Logged) -> None:
-    """Shows in Prefect where MLflow has the result."""
-    where = tracking.page(project, logged) or f"run {logged.run_id}"
-    create_markdown_artifact(
-        f"MLflow: {where}\n\nVersion {logged.version} of the model", key="mlflow-run"
-    )
+    """Shows in Prefect where MLflow has the result, and its report."""
+    lines = [f"MLflow: {tracking.page(project, logged) or f'run {logged.run_id}'}"]
+    if report := tracking.report(project, logged):
+        lines.append(f"Report: {report}")
+    lines.append(f"Version {logged.version} of the model")
+    create_markdown_artifact("\n\n".join(lines), key="mlflow-run")

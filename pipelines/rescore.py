@@ -9,9 +9,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipelines import cache, trial
-from pipelines.bootstrap import Counts
 from pipelines.errors import PipelineError
 from stages.errors import StageError
+from stages.ner.bootstrap import Counts
 
 TEST = "data/aligned/test.parquet"
 

@@ -29,6 +29,9 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
         console.print(f"{outcome.warning}\n", markup=False)
+    report = outcome.workspace / tracking.REPORT
+    if report.is_file():
+        console.print(f"The report, for a browser:\n  {report}", markup=False)
     for about, command in _next(project, params):
         console.print(f"{about}:\n  {command}", markup=False)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # else `predict` would import this project's stages/ before t
 
 EXPERIMENT = "msra-ner"
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's own limits of one request
+REPORT = "reports/index.html"  # where a run has it
 REACH = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -54,6 +55,18 @@ def page(project: Path, logged: Logged) -> str | None:
         return None
     run = connect(project).get_run(logged.run_id)
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
+
+
+def report(project: Path, logged: Logged) -> str | None:
+    """The address of the run's report, on its page or as a file; None where it has none."""
+    client = connect(project)
+    found = client.list_artifacts(logged.run_id, str(Path(REPORT).parent))
+    if all(file.path != REPORT for file in found):
+        return None
+    run_page = page(project, logged)
+    if run_page:
+        return f"{run_page}/artifacts/{REPORT}"
+    return f"{client.get_run(logged.run_id).info.artifact_uri}/{REPORT}"
 
 
 def check(project: Path, need: Need = Need.READ) -> None:

@@ -20,7 +20,7 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     source.json.
 
     Every file has passed its checks before it takes its place. source.json says what the files are:
-    hashes, counts, licence; not where they came from, since that may differ from run to run.
+    hashes, counts, name, licence; not where they came from, since that may differ from run to run.
 
     Returns:
         What was measured: by file the `mirror`, `bytes_fetched` and `seconds`.
@@ -42,7 +42,7 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
                 for split, source in params.splits.items()
             }
             files |= fetch_encoder(params, encoder_out)
-            source = _source(params, corpus_out, encoder_out)
+            source = describe(params, corpus_out, encoder_out)
             (corpus_out / "source.json").write_text(
                 json.dumps(source, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
@@ -53,7 +53,8 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     return {"files": files}
 
 
-def _source(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
+def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
+    """What source.json says of the files that are there."""
     splits = {
         split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
         for split in params.splits
@@ -64,6 +65,8 @@ def _source(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
         else "folder"
     )
     return {
+        "name": params.name,
+        "language": params.language,
         "licence": params.licence,
         **splits,
         "encoder": {

@@ -2,9 +2,8 @@
 
 import csv
 import json
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from stages.command import command
 from stages.ner.aligned import read_aligned
-from stages.ner.cells import offsets
 from stages.ner.decode import Span, confidence, spans
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
@@ -21,24 +19,34 @@ from stages.ner.model import choose_device, device_figures, forward_of, load_tag
 from stages.outs import whole
 from stages.params import Evaluate
 from stages.progress import progress
-
-NONE = "none"  # in confusion.csv: no entity at that span
+from stages.report.calibration import expected_calibration_error, reliability
+from stages.report.groups import Row, by_bin, confusion, length
+from stages.report.intervals import with_intervals
+from stages.report.judged import Judged, Mistake
+from stages.report.report import NONE, report
 
 
 def evaluate(
     params: Evaluate,
     model: Path,
     aligned: Path,
+    source: Path,
+    align: Path,
+    curve: Path,
     metrics: Path,
     errors: Path,
-    confusion: Path,
+    confusions: Path,
     f1_by_length: Path,
+    calibration: Path,
+    index: Path,
 ) -> dict[str, Any]:
     """Scores `model` on `aligned`/test.parquet, windows merged, by strict spans.
 
-    Writes `metrics` ({"test": {"f1": ..., "PER": {"f1": ...}}}), `errors` (JSON lines, the most
-    confident first), `confusion` (a row an entity, gold type and predicted type at the same span)
-    and `f1_by_length` (of entities, in cells: characters or words).
+    Writes `metrics` ({"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}}}),
+    `errors` (JSON lines, the most confident first), `confusions` (a row an entity, gold type and
+    predicted type at the same span), `f1_by_length` (of entities, in cells), `calibration`
+    (a row a range of confidence), and `index`, a page with all of that and what train and the
+    stages before it say in `source`, `align` and `curve`.
 
     Raises:
         StageError: no such device; no model or data.
@@ -47,38 +55,53 @@ def evaluate(
     make_repeatable(0, params.cpu_threads, deterministic=True)
     tags = Labels.read(aligned).tags
     split = read_aligned(aligned / "test.parquet")
+    in_train = _entities(aligned / "train.parquet", tags)
     forward = forward_of(load_tagger(model, device))
     with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
         emissions, predicted = predict(split, forward, tags, params.tokens_per_batch, bar.update)
 
-    gold_spans = [spans([tags[i] for i in row]) for row in split.sentence_labels()]
-    predicted_spans = [spans([tags[i] for i in row]) for row in predicted]
-    mistakes = [
-        _mistake(cells, gold, found, span, confidence(span, labels, emission))
-        for cells, gold, found, labels, emission in zip(
-            split.sentence_cells(), gold_spans, predicted_spans, predicted, emissions, strict=True
+    judged = [
+        Judged(cells, gold, found, _confidences({*gold, *found}, labels, scores))
+        for cells, gold, found, labels, scores in zip(
+            split.sentence_cells(),
+            [spans([tags[i] for i in row]) for row in split.sentence_labels()],
+            [spans([tags[i] for i in row]) for row in predicted],
+            predicted,
+            emissions,
+            strict=True,
         )
-        for span in sorted(set(gold) ^ set(found))
     ]
+    types = [tag[2:] for tag in tags if tag.startswith("B-")]
+    test = with_intervals(score(split, predicted, tags), judged, types, params.bootstrap)
+    bins = reliability(judged, params.confidence_bins)
+    error = expected_calibration_error(bins)
+    test["ece"] = None if error is None else round(error, 4)  # the fifth depends on the batches
+    figures = {"test": test}
+    mistakes = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
     mistakes.sort(key=lambda mistake: -mistake["confidence"])
-
-    with whole(metrics, errors, confusion, f1_by_length) as [
+    with whole(metrics, errors, confusions, f1_by_length, calibration, index) as [
         metrics_file,
         errors_file,
         confusion_file,
         length_file,
+        reliability_file,
+        index_file,
     ]:
-        scores = {"test": score(split, predicted, tags)}
-        metrics_file.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        metrics_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         errors_file.write_text(
             "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in mistakes[: params.errors]),
             encoding="utf-8",
         )
-        _write_csv(confusion_file, ["gold", "predicted"], _confusion(gold_spans, predicted_spans))
-        _write_csv(
-            length_file,
-            ["length", "f1", "support"],
-            _f1_by_length(gold_spans, predicted_spans, params.length_bins),
+        _write_csv(confusion_file, ["gold", "predicted"], confusion(judged, NONE))
+        digits = len(str(max(params.length_bins)))  # so that the plot's order is right
+        lengths = by_bin(judged, length, params.length_bins, digits)
+        columns = ["name", "f1", "support"]
+        _write_csv(length_file, ["length", *columns[1:]], (_of(row, columns) for row in lengths))
+        columns = ["low", "high", "confidence", "precision", "support"]
+        _write_csv(reliability_file, columns, (_of(row, columns) for row in bins))
+        index_file.write_text(
+            report(params, judged, types, figures, bins, in_train, source, align, curve),
+            encoding="utf-8",
         )
     return {"sentences": len(predicted), **device_figures(device)}
 
@@ -91,76 +114,58 @@ def main() -> None:
             params,
             Path("models/ner"),
             Path("data/aligned"),
+            Path("data/msra/source.json"),
+            Path("reports/align.json"),
+            Path("reports/train.csv"),
             Path("reports/metrics.json"),
             Path("reports/errors.jsonl"),
             Path("reports/confusion.csv"),
             Path("reports/f1_by_length.csv"),
+            Path("reports/reliability.csv"),
+            Path("reports/index.html"),
         ),
         "Scores the model on the test split.",
     )
 
 
-def _mistake(
-    cells: list[str], gold: list[Span], found: list[Span], span: Span, confidence: float
-) -> dict[str, Any]:
-    """One entity that is only in the gold or only predicted, and its counterpart if any."""
-    text, (starts, stops) = "".join(cells), offsets(cells)
-    start, end = starts[span.start], stops[span.stop - 1]
-    others = gold if span in found else found
-    overlap = [other for other in others if other.start < span.stop and span.start < other.stop]
-    if not overlap:
-        kind = "invented" if span in found else "missed"
-    elif any((other.start, other.stop) == (span.start, span.stop) for other in overlap):
-        kind = "type"
-    else:
-        kind = "boundary"
+def _entities(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
+    """How often each text is an entity of each type there."""
+    split = read_aligned(path)
+    sentences = (
+        Judged(cells, spans([tags[i] for i in labels]), (), {})
+        for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True)
+    )
+    return Counter((each.text(span), span.type) for each in sentences for span in each.gold)
+
+
+def _confidences(
+    found: set[Span], labels: NDArray[np.intp], emission: NDArray[np.float32]
+) -> dict[Span, float]:
+    return {span: round(confidence(span, labels, emission), 6) for span in found}
+
+
+def _error(sentence: Judged, mistake: Mistake) -> dict[str, Any]:
+    """A line of errors.jsonl."""
+    span = mistake.span
+    start, end = sentence.characters(span)
     return {
-        "kind": kind,
-        "side": "predicted" if span in found else "gold",
-        "text": text[start:end],
+        "kind": mistake.kind,
+        "side": "gold" if mistake.in_gold else "predicted",
+        "text": sentence.text(span),
         "type": span.type,
         "start": start,
         "end": end,
-        "confidence": round(confidence, 6),
-        "against": [
-            {"text": text[starts[o.start] : stops[o.stop - 1]], "type": o.type} for o in overlap
-        ],
-        "sentence": text,
+        "confidence": sentence.confidence[span],
+        "against": [{"text": sentence.text(o), "type": o.type} for o in mistake.against],
+        "sentence": "".join(sentence.cells),
     }
 
 
-def _confusion(gold: list[list[Span]], predicted: list[list[Span]]) -> Iterator[tuple[str, str]]:
-    for here, found in zip(gold, predicted, strict=True):
-        types = {(span.start, span.stop): span.type for span in found}
-        for span in here:
-            yield span.type, types.pop((span.start, span.stop), NONE)
-        for type_ in types.values():
-            yield NONE, type_
+def _of(row: Row, columns: Sequence[str]) -> list[Any]:
+    return [row[column] for column in columns]
 
 
-def _f1_by_length(
-    gold: list[list[Span]], predicted: list[list[Span]], bins: Sequence[int]
-) -> Iterator[tuple[str, float, int]]:
-    """F1 of the entities whose length is in each bin; `bins` are the lower bounds."""
-    bounds = sorted(bins)
-    counts: NDArray[np.int64] = np.zeros((len(bounds), 3), dtype=np.int64)
-    for here, found in zip(gold, predicted, strict=True):
-        for column, group in enumerate((here, found, set(here) & set(found))):
-            for span in group:
-                bin_ = bisect_right(bounds, span.stop - span.start) - 1
-                if bin_ >= 0:
-                    counts[bin_, column] += 1
-    digits = len(str(bounds[-1]))  # zeros before, so that the plot's alphabetical order is right
-    names = [
-        f"{low:0{digits}}" + (f"-{high - 1:0{digits}}" if high > low + 1 else "")
-        for low, high in pairwise(bounds)
-    ]
-    for name, (n_gold, n_found, n_right) in zip([*names, f"{bounds[-1]}+"], counts, strict=True):
-        if n_gold + n_found:
-            yield name, float(2 * n_right / (n_gold + n_found)), int(n_gold)
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -16,6 +16,7 @@ from stages.errors import StageError
 from stages.ner import model as torch_model
 from stages.ner.aligned import Aligned, read_aligned
 from stages.ner.batches import batches_by_length, padded
+from stages.ner.card import model_card
 from stages.ner.cuda import cuda_problem
 from stages.ner.graph import write_onnx
 from stages.ner.labels import Labels
@@ -33,11 +34,19 @@ PROFILED_RUNS = 10  # of which the first is slower
 
 
 def export(
-    params: Export, model: Path, aligned: Path, out: Path, report: Path, counts: Path
+    params: Export,
+    model: Path,
+    aligned: Path,
+    source: Path,
+    metrics: Path,
+    out: Path,
+    report: Path,
+    counts: Path,
 ) -> dict[str, Any]:
     """Exports `model` (dynamic batch and length) and runs the whole test split through it.
 
-    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs),
+    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs; and
+    README.md, the model card, which takes from `source` and `metrics` what is said there),
     `report`: providers asked for and got and how many nodes each of them runs, the largest
     difference of a logit from torch's, the share of equal tags, precision, recall and F1 of the
     ONNX file, how far that F1 is from torch's; and `counts`, a CSV of what was right in each
@@ -99,6 +108,8 @@ def export(
             "opset": params.opset,
             "onnx_sha256": files_sha256(folder),
         }
+        card = model_card(figures, metrics, source)
+        (folder / "README.md").write_text(card, encoding="utf-8")
         report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         measured = _measured(params, onnx, split)
     return {**measured, **torch_model.device_figures(device)}
@@ -112,6 +123,8 @@ def main() -> None:
             params,
             Path("models/ner"),
             Path("data/aligned"),
+            Path("data/msra/source.json"),
+            Path("reports/metrics.json"),
             Path("models/onnx"),
             Path("reports/export.json"),
             Path("reports/sentences.csv"),

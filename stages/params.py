@@ -54,6 +54,8 @@ class Encoder(Section):
 class Download(Section):
     """What `download` fetches."""
 
+    name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
+    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
     train: Source
     dev: Source | None = Field(description="null: align holds it out of train")
     test: Source
@@ -69,6 +71,15 @@ class Download(Section):
         return {name: source for name, source in sources.items() if source is not None}
 
 
+class Pretrain(Section):
+    """How `train` goes on with masked language modelling on the training text, before it tags."""
+
+    epochs: Annotated[int, Field(ge=0)] = Field(description="0: not at all")
+    learning_rate: Annotated[float, Field(gt=0)]
+    tokens_per_step: Positive = Field(description="As train.tokens_per_step")
+    mask_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of tokens, predicted")
+
+
 class Train(Section):
     """How `train` fine-tunes."""
 
@@ -82,8 +93,12 @@ class Train(Section):
     cpu_threads: Positive = Field(description="Of torch on the CPU; part of the result")
     seed: Seed
     deterministic: bool = Field(description="The same bytes on the same kind of device")
+    pretrain: Pretrain
     epochs: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="Of head and last layer")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Of the learning rate, from each layer to the one below"
+    )
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")
@@ -111,16 +126,35 @@ class Train(Section):
         return self
 
 
+class Bootstrap(Section):
+    """The interval of a score, by drawing the test sentences anew."""
+
+    samples: Annotated[int, Field(ge=100)] = Field(description="How many times")
+    confidence: Fraction = Field(description="Of the interval, two-sided")
+    seed: Seed
+
+
 class Evaluate(Section):
-    """How `evaluate` scores."""
+    """How `evaluate` scores, and what its report shows."""
 
     device: Device
     cpu_threads: Positive
     tokens_per_batch: Positive
-    errors: Positive = Field(description="The most confident ones, kept in errors.jsonl")
+    errors: Positive = Field(
+        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
+    )
     length_bins: list[Positive] = Field(
         min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
     )
+    sentence_length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the sentence lengths, in characters"
+    )
+    frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
+    )
+    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
+    thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
+    bootstrap: Bootstrap
 
 
 class Export(Section):

@@ -16,7 +16,14 @@ def exported(tiny, tmp_path):
         params = tiny.params.export.model_copy(update=changes)
         out = tmp_path / "exported"
         export(
-            params, model, tiny.aligned, out / "onnx", out / "export.json", out / "sentences.csv"
+            params,
+            model,
+            tiny.aligned,
+            tiny.path / "data/msra/source.json",
+            tiny.report("metrics.json"),
+            out / "onnx",
+            out / "export.json",
+            out / "sentences.csv",
         )
         return files(out)
 

@@ -28,7 +28,7 @@ OUTS = {
         "tokenizer.json",
         "tokenizer_config.json",
     ],
-    "models/onnx": ["labels.json", "model.onnx", "tokenizer.json"],
+    "models/onnx": ["README.md", "labels.json", "model.onnx", "tokenizer.json"],
     ".measured": [f"{stage}.json" for stage in sorted(STAGES)],
 }
 
@@ -123,7 +123,8 @@ def test_dvc_shows_what_its_users_expect(job):
     }
     scores = metrics["reports/metrics.json"]["data"]["test"]
     assert 0.3 < scores["f1"] == pytest.approx(metrics["reports/export.json"]["data"]["f1"])
-    assert {"PER", "ORG", "LOC", "f1", "precision", "recall", "support"} == {*scores}
+    figures = {"f1", "f1_low", "f1_high", "precision", "recall", "support", "ece"}
+    assert {"PER", "ORG", "LOC", *figures} == {*scores}
     align = metrics["reports/align.json"]["data"]
     assert [align[s]["entities_in"] for s in ("train", "dev", "test")] == [
         align[s]["entities_kept"] for s in ("train", "dev", "test")

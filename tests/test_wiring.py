@@ -20,6 +20,7 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = DVC["stages"]
 NAMES = list(STAGES)
 OUTS = ("outs", "metrics", "plots")
+CODE = (".py", ".pyc")
 
 each_stage = pytest.mark.parametrize("name", NAMES)
 
@@ -37,6 +38,13 @@ def paths(stage, *kinds):
 
 def below(path, folder):
     return Path(path).is_relative_to(folder)
+
+
+def read_beside(modules):
+    """The templates and such that lie beside modules, which read them."""
+    folders = {(ROOT / module).parent for module in modules}
+    files = {path for folder in folders for path in folder.iterdir() if path.is_file()}
+    return {path.relative_to(ROOT).as_posix() for path in files if path.suffix not in CODE}
 
 
 def is_data(path):
@@ -83,7 +91,8 @@ def test_the_stage_reads_its_own_section(name):
 @each_stage
 def test_code_deps_are_the_import_closure(name, graph):
     code = {dep for dep in paths(name, "deps") if below(dep, "stages")}
-    assert code == import_closure(graph, f"stages.{name}", ROOT)
+    closure = import_closure(graph, f"stages.{name}", ROOT)
+    assert code == closure | read_beside(closure)
 
 
 @each_stage

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from stages.align import align
+from stages.download import describe
 from stages.params import Params
 from stages.section import read
 from tests.conftest import ROOT
@@ -17,12 +18,18 @@ from tests.invented import Tagged, a_sentence, write_encoder
 from tests.stage_process import run
 
 PARAMS = {
-    "align": {"dev_sentences": 60, "window_tokens": 64, "window_overlap_tokens": 24},
+    "align": {
+        "dev_sentences": 60,
+        "dev_block_sentences": 1,
+        "window_tokens": 64,
+        "window_overlap_tokens": 24,
+    },
     "train": {
         "device": "cpu",
         "cpu_threads": 1,
-        "epochs": 8,
+        "epochs": 10,
         "learning_rate": 0.005,
+        "layer_decay": 1.0,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
         "compile": False,
@@ -33,6 +40,7 @@ PARAMS = {
         "tokens_per_batch": 2048,
         "errors": 3,
         "length_bins": [1, 2, 3, 10],
+        "bootstrap": {"samples": 200, "confidence": 0.95, "seed": 17},
     },
     "export": {"require_cuda": False, "cpu_threads": 1, "tokens_per_batch": 2048},
 }
@@ -108,6 +116,8 @@ def write_aligned(path: Path, params: Params, train: list[Tagged], test: list[Ta
     for name, sentences in (("train", train), ("test", test)):
         lines = ["".join(f"{cell}\t{tag}\n" for cell, tag in sentence) for sentence in sentences]
         (raw / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    source = describe(params.download, raw, path / "data/encoder")
+    (raw / "source.json").write_text(json.dumps(source), encoding="utf-8")
     align(
         params.align,
         raw,

@@ -32,6 +32,7 @@ ARTIFACTS = {
     "reports/confusion.csv",
     "reports/errors.jsonl",
     "reports/export.json",
+    "reports/index.html",
     "reports/metrics.json",
     "reports/sentences.csv",
     "reports/train.csv",

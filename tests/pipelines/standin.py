@@ -36,7 +36,7 @@ stages:
     cmd: python stage.py evaluate
     params: [evaluate]
     deps: [stage.py, data/aligned.txt, models/ner]
-    outs: [reports/errors.jsonl]
+    outs: [reports/errors.jsonl, reports/index.html]
     metrics: [reports/metrics.json]
     plots: [reports/confusion.csv: {template: confusion, x: predicted, y: gold}]
   export:
@@ -91,10 +91,12 @@ def evaluate():
     put("reports/metrics.json", {"test": {**score, "PER": score, "ORG": score, "LOC": score}})
     put("reports/confusion.csv", "gold,predicted\\nO,O\\n")
     put("reports/errors.jsonl", "")
+    put("reports/index.html", "<!doctype html><title>Report</title>")
 
 
 def export():
     put("models/onnx/model.onnx", "onnx")
+    put("models/onnx/README.md", "# The card")
     asked = ["CPUExecutionProvider"]
     put("models/onnx/labels.json", {"tags": ["O", "B-LOC", "I-LOC"]})
     put("reports/sentences.csv", "sentence,type,gold,predicted,right\\n0,LOC,2,2,1\\n")

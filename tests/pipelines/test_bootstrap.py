@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pipelines import bootstrap
 from pipelines.bootstrap import Difference, difference
+from stages.ner import bootstrap
 
 GIVEN = {"samples": 2000, "confidence": 0.95, "seed": 1}
 

@@ -105,6 +105,7 @@ def test_reports_are_what_dvc_yaml_declares(project: Path) -> None:
             "reports/confusion.csv",
             "reports/errors.jsonl",
             "reports/export.json",
+            "reports/index.html",
             "reports/metrics.json",
             "reports/more/a.svg",
             "reports/sentences.csv",

@@ -80,6 +80,7 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
     assert f"run {logged.info.run_id}" in link["data"]
+    assert f"Report: {logged.info.artifact_uri}/reports/index.html" in link["data"]
 
 
 def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:

@@ -104,6 +104,7 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         assert registry.by_alias(client, "challenger") == logged.version == "1"
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
         assert tracking.page(project, logged) == page
+        assert tracking.report(project, logged) == f"{page}/artifacts/reports/index.html"
     after = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
     assert after == before
 

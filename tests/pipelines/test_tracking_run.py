@@ -3,6 +3,7 @@
 import json
 import platform
 from pathlib import Path
+from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 from pipelines import figures, registry, tracking
+from pipelines.candidate import exported
 from tests.pipelines.logged import (
     ARTIFACTS,
     METRICS,
@@ -57,6 +59,17 @@ def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowC
     local = Path(client.download_artifacts(run.info.run_id, "dvc.lock"))
     [made] = (path for path in (ran[0] / ".runs").glob("2*"))
     assert local.read_bytes() == (made / "dvc.lock").read_bytes()
+
+
+def test_its_report_is_a_file_that_a_browser_opens(ran, client: MlflowClient) -> None:
+    [run] = runs(client)
+    logged = tracking.Logged(run.info.run_id, "1", already_logged=False)
+    address = tracking.report(ran[0], logged)
+    assert address == f"{run.info.artifact_uri}/reports/index.html"
+    with urlopen(address) as file:
+        assert file.read().decode() == "<!doctype html><title>Report</title>"
+    [made] = (path for path in (ran[0] / ".runs").glob("2*"))
+    assert f"{made.resolve()}/reports/index.html" in ran[1].stdout
 
 
 def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
@@ -113,6 +126,7 @@ def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClie
     assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
     assert len(names) == 5
     assert (folder / "code" / "stages" / "ner" / "tagger.py").is_file()
+    assert (exported(folder) / "README.md").read_text() == "# The card"
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
         "dataframe_split": {"columns": ["text"], "data": [[registry.EXAMPLE]]}
     }

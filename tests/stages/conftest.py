@@ -115,7 +115,10 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
         "from_scratch": False,
     }
     return Workspace(
-        tmp_path / "work", section | {"licence": "许可", "timeout_s": 5.0, "attempts": 2}
+        tmp_path / "work",
+        section
+        | {"name": "语料", "language": "zh", "licence": "许可"}
+        | {"timeout_s": 5.0, "attempts": 2},
     )
 
 

@@ -121,7 +121,7 @@ def test_a_failure_keeps_what_was_measured_before(run, files):
 
 def test_every_wrong_parameter_on_one_line(run, files, tmp_path):
     params = (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    params = params.replace("errors: 200", "errors: -1").replace("length_bins", "bins")
+    params = params.replace("errors: 200", "errors: -1").replace(" length_bins", " bins")
     (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     status, stdout, printed = run("return {}")
     assert (status, stdout) == (1, "")

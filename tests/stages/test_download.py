@@ -45,6 +45,8 @@ def test_the_command_leaves_these_files(work, encoder, tmp_path):
     assert files["data/msra/train.txt"] == (tmp_path / "train").read_bytes()
     assert files["data/msra/test.txt"] == (tmp_path / "test").read_bytes()
     assert json.loads(files["data/msra/source.json"]) == {
+        "name": "语料",
+        "language": "zh",
         "licence": "许可",
         "train": {
             "bytes": train["bytes"],

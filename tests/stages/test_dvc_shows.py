@@ -22,7 +22,8 @@ def test_dvc_shows_its_metrics_and_plots(tiny, tmp_path):
     plots = json.loads(dvc("plots", "show", "--json"))
     assert not plots.get("errors")
     shown = {name: plot[0]["content"] for name, plot in plots["data"].items()}
-    assert set(shown) == {f"reports/{name}.csv" for name in ("confusion", "f1_by_length", "train")}
+    names = ("confusion", "f1_by_length", "reliability", "train")
+    assert set(shown) == {f"reports/{name}.csv" for name in names}
     for name, content in shown.items():
         values = content["data"]["values"]
         with (tiny.path / name).open(encoding="utf-8", newline="") as file:

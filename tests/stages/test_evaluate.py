@@ -12,7 +12,14 @@ from tests.invented import entities_of, text_of
 from tests.stage_process import files
 from tests.tiny import write_aligned
 
-REPORTS = ["metrics.json", "errors.jsonl", "confusion.csv", "f1_by_length.csv"]
+REPORTS = [
+    "metrics.json",
+    "errors.jsonl",
+    "confusion.csv",
+    "f1_by_length.csv",
+    "reliability.csv",
+    "index.html",
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +36,15 @@ def gold(tiny):
 
 @pytest.fixture
 def scored(tiny, tmp_path):
-    """Evaluates with changed parameters or on other data; gives the four reports."""
+    """Evaluates with changed parameters or on other data; gives the reports."""
 
     def scored(aligned=tiny.aligned, model=tiny.ner, **changes):
         params = tiny.params.evaluate.model_copy(update=changes)
-        measured = evaluate(params, model, aligned, *(tmp_path / name for name in REPORTS))
+        given = [
+            tiny.path / "data/msra/source.json",
+            *map(tiny.report, ["align.json", "train.csv"]),
+        ]
+        measured = evaluate(params, model, aligned, *given, *(tmp_path / name for name in REPORTS))
         assert measured["device"] == "cpu"
         return {name: (tmp_path / name).read_bytes() for name in REPORTS}
 
@@ -76,8 +87,12 @@ def test_the_metrics_are_those_of_an_independent_count(tiny, gold, found):
         type_: figures(*counts(gold, found, lambda s, type_=type_: s[2] == type_))
         for type_ in ("PER", "ORG", "LOC")
     }
+    test = metrics["test"]
+    for row in (test, *(test[type_] for type_ in by_type)):
+        assert 0 < row.pop("f1_low") < row["f1"] < row.pop("f1_high") <= 1
+    assert 0 < test.pop("ece") < 0.5
     assert metrics == {"test": figures(*counts(gold, found, lambda _: True)) | by_type}
-    assert metrics["test"]["f1"] > 0.5
+    assert test["f1"] > 0.5
 
 
 def test_no_entity_of_the_corpus_is_left_out(tiny, gold):
@@ -110,6 +125,13 @@ def test_f1_by_length(tiny, gold, found):
     assert len(expected) > 1
 
 
+def test_the_reliability(tiny, found):
+    table = rows(tiny, "reliability.csv")
+    assert sum(int(row["support"]) for row in table) == sum(map(len, found))
+    for row in table:
+        assert float(row["low"]) <= float(row["confidence"]) <= float(row["high"])
+
+
 def test_the_most_confident_errors(tiny, gold, found, scored):
     texts = [text_of(sentence) for sentence in tiny.test]
     errors = jsonl(scored(errors=9999)["errors.jsonl"])
@@ -138,7 +160,7 @@ def test_the_kinds_of_errors(tiny, gold, found, scored, tmp_path):
     [per, loc, org] = sorted(gold[index])
     cases = [
         [(*per[:2], "ORG"), loc, org],  # type
-        [per, (loc[0], loc[1] + 1, "LOC"), org],  # boundary
+        [per, (loc[0], loc[1] + 1, "LOC"), org],  # too short
         [per, loc],  # invented: org
         [per, loc, org, (len(text) - 2, len(text), "LOC")],  # missed: 很好
     ]
@@ -163,8 +185,8 @@ def test_the_kinds_of_errors(tiny, gold, found, scored, tmp_path):
     expected = [
         row("type", "predicted", per, [cases[0][0]]),
         row("type", "gold", cases[0][0], [per]),
-        row("boundary", "predicted", loc, [cases[1][1]]),
-        row("boundary", "gold", cases[1][1], [loc]),
+        row("too_short", "predicted", loc, [cases[1][1]]),
+        row("too_short", "gold", cases[1][1], [loc]),
         row("invented", "predicted", org, []),
         row("missed", "gold", cases[3][3], []),
     ]

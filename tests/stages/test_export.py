@@ -21,7 +21,7 @@ from tests.invented import VOCABULARY
 from tests.stage_process import files, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OUTS = ["labels.json", "model.onnx", "tokenizer.json"]
+OUTS = ["README.md", "labels.json", "model.onnx", "tokenizer.json"]
 
 
 def test_the_command_leaves_these_files(tiny):
@@ -34,8 +34,11 @@ def test_the_command_leaves_these_files(tiny):
 def test_the_report(tiny):
     report = tiny.json("export.json")
     scores = tiny.json("metrics.json")["test"]
-    for name in ("precision", "recall", "f1", "support", "PER", "ORG", "LOC"):
+    for name in ("precision", "recall", "f1", "support"):
         assert report.pop(name) == pytest.approx(scores[name], abs=1e-6), name
+        for type_ in ("PER", "ORG", "LOC"):
+            assert report[type_].pop(name) == pytest.approx(scores[type_][name], abs=1e-6)
+    assert [report.pop(type_) for type_ in ("PER", "ORG", "LOC")] == [{}, {}, {}]
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
     raw = (tiny.path / "data/msra/test.txt").read_bytes()
@@ -97,9 +100,11 @@ def test_it_equals_torch_at_every_length_and_batch(tiny):
 
 def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path):
     place = tmp_path / "命名 实体 (2)"
-    for name in ("data/aligned", "models/ner"):
+    for name in ("data/aligned", "data/msra", "models/ner"):
         shutil.copytree(tiny.path / name, place / name)
-    shutil.copy(tiny.path / "params.yaml", place)
+    (place / "reports").mkdir()
+    for name in ("params.yaml", "reports/metrics.json"):
+        shutil.copy(tiny.path / name, place / name)
     before = files(place)
     with start("export", place, PYTHONHASHSEED="1") as process:
         printed = process.communicate()
