@@ -1,7 +1,10 @@
 """The errors that a person reads."""
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.tracking import Logged
 
 
 class PipelineError(Exception):
@@ -56,6 +59,18 @@ class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
         self, exit_code: Exit, sentence: str, gates: list[dict[str, Any]] | None = None
     ) -> None:
         self.exit_code, self.gates = exit_code, gates or []
+        super().__init__(sentence)
+
+
+class NothingToDo(PipelineError):  # noqa: N818 - as StageFailed, an event
+    """A run that was not needed: a finished one had the same inputs.
+
+    Attributes:
+        logged: Where MLflow has that one.
+    """
+
+    def __init__(self, sentence: str, logged: "Logged") -> None:
+        self.logged = logged
         super().__init__(sentence)
 
 

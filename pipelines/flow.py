@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from pipelines import (
     access,
@@ -23,10 +23,11 @@ from pipelines import (
     settings,
     state,
     tracking,
+    unchanged,
     workspace,
 )
 from pipelines.access import Need
-from pipelines.errors import PipelineError, RunCancelledError
+from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
 from pipelines.figures import Leaf
 from pipelines.overlays import Values
 from pipelines.stage_tasks import run_stages
@@ -57,7 +58,10 @@ class Outcome:
 
 @flow(name="msra-ner", persist_result=False)
 def msra_ner(
-    params: list[Path] | None = None, dirty: bool = False, project: Path = Path()
+    params: list[Path] | None = None,
+    dirty: bool = False,
+    project: Path = Path(),
+    force: bool = False,
 ) -> Outcome | State[PipelineError]:
     """Trains, scores, exports, logs and registers the recogniser.
 
@@ -65,9 +69,15 @@ def msra_ner(
         params: Overlays, YAML files merged in turn over the project's params.yaml.
         dirty: Run the working tree as it is, uncommitted changes and all, and record them.
         project: Folder of the project.
+        force: Run although a finished run had the same source, code, parameters and image.
     """
     try:
+        if not force:
+            unchanged.require_change(project, params or [], dirty)
         return train(project, params or [], dirty)
+    except NothingToDo as nothing:
+        _link(project, nothing.logged)
+        return ended(nothing)
     except PipelineError as error:
         return ended(error)
 
@@ -77,6 +87,8 @@ def ended(error: PipelineError) -> State[PipelineError]:
 
     Returned, not raised: Prefect would put a traceback before what the user has to read.
     """
+    if isinstance(error, NothingToDo):
+        return Completed(name="NothingToDo", message=str(error), data=error)
     made = Cancelled if isinstance(error, RunCancelledError) else Failed
     return made(message=str(error), data=error)
 
@@ -110,7 +122,7 @@ def train(
         warning = remote.push(made.path)
         if warning:
             get_run_logger().warning(warning)
-        logged = _log(project, made)
+        logged = _log(project, made, pushed=warning is None)
     _link(project, logged)
     leaves = figures.leaves(dvc.reports(made.path))
     return Outcome(made.path, leaves, logged, time.monotonic() - started, warning)
@@ -143,9 +155,11 @@ def _is_unpinned(path: Path) -> bool:
     return any(source.sha256 == UNPINNED for source in (params.train, params.test))
 
 
-def _log(project: Path, made: Workspace) -> Logged:
+def _log(project: Path, made: Workspace, pushed: bool) -> Logged:
     try:
-        return tracking.log_run(project, made)
+        logged = tracking.log_run(project, made)
+        unchanged.remember(project, made.path, logged, pushed)
+        return logged
     except (MlflowException, OSError) as error:
         raise PipelineError(
             "All stages are done, but MLflow did not take the result"
