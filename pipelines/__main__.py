@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipelines import doctor_command, predict_command, promote_command
+from pipelines import doctor_command, predict_command, promote_command, rebuild_command
 from pipelines.errors import PipelineError
 from pipelines.options import PARAMS
 
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict_command.add(commands)
     promote_command.add(commands)
+    rebuild_command.add(commands)
     doctor_command.add(commands)
 
     setup = commands.add_parser(

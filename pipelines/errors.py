@@ -35,7 +35,7 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
 
 
 class Exit(IntEnum):
-    """How `promote` and `rollback` end; README.md tables what to do about each."""
+    """How `promote`, `rollback` and `rebuild` end; README.md tables what to do about each."""
 
     DONE = 0
     ERROR = 1
@@ -45,6 +45,7 @@ class Exit(IntEnum):
     ALREADY = 6
     OTHER = 7
     NO_PREVIOUS = 8
+    DIFFERS = 9
 
 
 class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event

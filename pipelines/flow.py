@@ -33,7 +33,7 @@ from pipelines.overlays import Values
 from pipelines.stage_tasks import run_stages
 from pipelines.tracking import Logged
 from pipelines.workspace import Workspace
-from stages.params import UNPINNED, Download
+from stages.params import Download
 from stages.section import read
 
 
@@ -116,7 +116,8 @@ def train(
     """
     started = time.monotonic()
     with in_workspace(project, params, dirty, ref, overrides) as made:
-        again = {"download"} if refetch and _is_unpinned(made.path) else set()
+        unpinned = refetch and read(Download, made.path / "params.yaml").unpinned()
+        again = {"download"} if unpinned else set()
         run_stages(made.path, dvc.stages(made.path), again)
         state.mark(made.path, "running", state.STAGES_DONE)
         warning = remote.push(made.path)
@@ -148,11 +149,6 @@ def in_workspace(
     with state.running(made.path):
         disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
         yield made
-
-
-def _is_unpinned(path: Path) -> bool:
-    params = read(Download, path / "params.yaml")
-    return any(source.sha256 == UNPINNED for source in (params.train, params.test))
 
 
 def _log(project: Path, made: Workspace, pushed: bool) -> Logged:

@@ -19,7 +19,7 @@ from pipelines.settings import Promote
 from pipelines.tracking import Logged
 from stages.errors import StageError
 from stages.ner.fetch import digests, fetch
-from stages.params import UNPINNED, Download
+from stages.params import Download
 from stages.section import expanded, read
 
 INPUTS, REMOTE = "inputs_sha256", "dvc_remote"  # tags of a run in MLflow
@@ -106,12 +106,11 @@ def _unpinned(path: Path) -> dict[str, str]:
     params = read(Download, path / "params.yaml")
     found = {}
     with TemporaryDirectory() as folder:
-        for split, source in (("train", params.train), ("test", params.test)):
-            if source.sha256 == UNPINNED:
-                places = [p if "://" in p else str(path / expanded(p)) for p in source.sources]
-                source, file = source.model_copy(update={"sources": places}), Path(folder, split)
-                fetch(source, file, timeout_s=params.timeout_s, attempts=params.attempts, remedy="")
-                found[split] = str(digests(file)["sha256"])
+        for split, source in params.unpinned().items():
+            places = [p if "://" in p else str(path / expanded(p)) for p in source.sources]
+            source, file = source.model_copy(update={"sources": places}), Path(folder, split)
+            fetch(source, file, timeout_s=params.timeout_s, attempts=params.attempts, remedy="")
+            found[split] = str(digests(file)["sha256"])
     return found
 
 

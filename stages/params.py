@@ -61,6 +61,11 @@ class Download(Section):
     timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
     attempts: Positive = Field(description="A source, each going on where the last was cut off")
 
+    def unpinned(self) -> dict[str, Source]:
+        """The sources that may change, by split."""
+        sources = {"train": self.train, "test": self.test}
+        return {split: one for split, one in sources.items() if one.sha256 == UNPINNED}
+
 
 class Align(Section):
     """How `align` turns characters into tokens."""
