@@ -1,5 +1,6 @@
 """The errors that a person reads."""
 
+import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,14 @@ if TYPE_CHECKING:
 
 class PipelineError(Exception):
     """A failure that the user can mend: one sentence, what was wrong and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(without_password(sentence))
+
+
+def without_password(text: str) -> str:
+    """`text` with no user and password in any address: Prefect and logs keep what is said."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
 
 
 class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterrupt, an event

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from pipelines import access, registry, tracking
+from pipelines import access, mlflow_uri, registry, tracking
 from pipelines.errors import PipelineError
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
@@ -143,7 +143,7 @@ def _models(run: Run) -> list[str]:
 
 
 def _for_good(project: Path, runs: list[Run]) -> None:
-    uri = tracking.uri(project)
+    uri = mlflow_uri.uri(project)
     models = [model for run in runs for model in _models(run)]
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
     command += ["--run-ids", ",".join(run.info.run_id for run in runs)]

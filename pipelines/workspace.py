@@ -170,5 +170,6 @@ def _share_cache(project: Path, partial: Path, path: Path) -> None:
             if "local" not in cache:
                 ours["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
             ours["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
+        (partial / ".dvc" / "config.local").chmod(0o600)  # a remote's key may be in it
     except ConfigError as error:
         raise PipelineError(f"DVC's configuration: {error}") from None
