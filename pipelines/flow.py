@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from pipelines import (
     access,
+    cache,
     disk,
     dvc,
     figures,
@@ -148,6 +149,7 @@ def in_workspace(
     get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
     with state.running(made.path):
         disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
+        cache.require_within(project)
         yield made
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from mlflow.entities import Run
 
 from pipelines import (
+    cache,
     disk,
     dvc,
     locks,
@@ -75,6 +76,7 @@ def rebuild(project: Path, what: str, say: Say) -> Rebuilt:
         with state.running(made.path):
             given = settings.read_run(project / "params.yaml")
             disk.require(project, given.free_disk_gb)
+            cache.require_within(project)
             _ask_for_image(run)
             was = locks.stages(recorded / "dvc.lock")
             for stage in _to_run(made.path, recorded, say):
@@ -112,22 +114,19 @@ def _to_run(path: Path, recorded: Path, say: Say) -> Iterator[str]:
         if stage.name == "download" and unpinned:
             say("download: sources are unpinned, so the data comes from DVC by its hash")
             (path / "dvc.lock").write_bytes((recorded / "dvc.lock").read_bytes())
-            _fetch(path, stage.name)
+            for out in locks.stages(path / "dvc.lock")[stage.name]["outs"]:
+                cache.require_whole(path, out["md5"])
+            _check_out(path, stage.name)
         else:
             yield stage.name
 
 
-def _fetch(path: Path, stage: str) -> None:
-    said = ""
-    for how in ("checkout", "pull"):
-        command = [sys.executable, "-m", "dvc", how, "--quiet", stage]
-        done = subprocess.run(
-            command, cwd=path, env=dvc.environment(), capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return
-        said = " ".join(done.stderr.split())
-    raise PipelineError(f"Neither DVC's cache nor its remote has the data of {stage} ({said})")
+def _check_out(path: Path, stage: str) -> None:
+    command = [sys.executable, "-m", "dvc", "checkout", "--quiet", stage]
+    env = dvc.environment()
+    done = subprocess.run(command, cwd=path, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PipelineError(f"DVC has no data of {stage} ({' '.join(done.stderr.split())})")
 
 
 def _ask_for_image(run: Run) -> None:
