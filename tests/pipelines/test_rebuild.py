@@ -63,6 +63,7 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
     assert standin.git(once, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow  # seven seconds
 def test_the_first_difference_is_named_and_what_comes_after_it_is_not_run(
     once: Path, rebuild
 ) -> None:
