@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 
@@ -63,3 +64,28 @@ def without(code: str, call: str, needed: str) -> list[int]:
         and ast.unparse(node.func) == call
         and needed not in map(ast.unparse, node.keywords)
     ]
+
+
+def test_an_images_history_can_hold_no_secret() -> None:
+    """What a build is given by ARG or ENV stays in its history; by a secret's mount it does not."""
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    arguments = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
+    assert arguments == {"BASE", "LOCK", "SOURCE_DATE_EPOCH", "REVISION", "SOURCE"}
+    mounts = re.findall(r"--mount=\S+", text)
+    assert len(mounts) == 3
+    assert set(mounts) == {"--mount=type=secret,id=pip,target=/etc/pip.conf"}
+    copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", text, re.MULTILINE)
+    named = {name for line in copied for name in line.split()}
+    assert named <= {
+        *("install", "entrypoint", "sshd_config", "healthcheck.py", "${LOCK}"),
+        *(
+            "requirements-build.lock",
+            "requirements-pipelines.lock",
+            "requirements-interactive.lock",
+        ),
+        *(f"packages/*-{target}.txt" for target in ("stages", "pipelines", "interactive")),
+    }
+    build = (ROOT / "docker" / "build").read_text()
+    given = set(re.findall(r"--build-arg (\w+)=", build))
+    assert given == arguments
+    assert "sed 's,//[^/@]*@,//,'" in build  # a remote's address may hold a password
