@@ -13,7 +13,7 @@ from pipelines import aliases, fingerprint, overlays, tracking, unchanged, works
 from pipelines.__main__ import main
 from pipelines.errors import NothingToDo
 from tests.pipelines import done, standin
-from tests.pipelines.logged import runs, versions
+from tests.pipelines.logged import runs
 
 SAID = "Nothing to do: source, code, parameters and image are those of msra-ner version 1"
 SOURCE = """\
@@ -111,21 +111,18 @@ def test_a_change_is_something_to_do(finished: Path, file: str, before: str, aft
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
     assert needed(finished)
-    assert list(finished.glob(".runs/2*")) == [workspace.all_of(finished)[0]]
 
 
 def test_what_no_stage_reads_is_no_change(finished: Path) -> None:
     params = finished / "params.yaml"
     params.write_text(params.read_text().replace("free_disk_gb: 6", "free_disk_gb: 7 # more"))
-    (finished / "README.md").write_text("More")
     assert not needed(finished)
 
 
 def test_the_fingerprint_is_the_same_before_and_after_a_run(finished: Path) -> None:
     [after] = workspace.all_of(finished)
     before = workspace.create(finished, [], dirty=True)
-    assert (after / "data").exists()
-    assert not (before.path / "data").exists()
+    assert (after / "data").exists() > (before.path / "data").exists()
     assert fingerprint.of(before.path) == fingerprint.of(after)
 
 
@@ -138,16 +135,10 @@ def test_a_run_that_did_not_finish_does_not_count(finished: Path, lacking: str) 
     elif lacking == "whole run":
         client.delete_tag(logged.info.run_id, "log_complete")
     elif lacking == "push":
-        unchanged.remember(
-            finished,
-            workspace.all_of(finished)[0],
-            tracking.Logged(logged.info.run_id, "1", already_logged=True),
-            pushed=False,
-        )
+        client.set_tag(logged.info.run_id, unchanged.REMOTE, "failed")
     else:
-        standin_remote = f"    remote = store\n['remote \"store\"']\n    url = {finished}/store\n"
         with (finished / ".dvc" / "config").open("a") as file:
-            file.write(standin_remote)
+            file.write("    remote = store\n['remote \"store\"']\n    url = /nowhere\n")
     assert needed(finished)
 
 
@@ -183,7 +174,6 @@ def test_an_unpinned_source_is_asked_and_counts_by_its_hash(
 
 def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) -> None:
     client = tracking.connect(finished)
-    assert versions(client) == ["1"]
     assert needed(finished, promote=True)
     gates = overlays.sections(finished).promote
     unchanged.decide(client, "1", gates, None)
