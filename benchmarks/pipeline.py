@@ -75,7 +75,9 @@ def _run(project: Path) -> dict[str, object]:
         },
         "added": {key: whole[key] - alone[key] for key in BOTH},
         "run": whole,
-        "run_again": _spent(project, "pipelines", *RUN),  # all done, and both databases made
+        "run_again": _spent(
+            project, "pipelines", *RUN, "--force"
+        ),  # all done, and both databases made
     }
 
 

@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from benchmarks.machine import machine
-from pipelines import predict, registry, tracking
+from pipelines import mlflow_uri, predict, registry, tracking
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
 SENTENCES = [
@@ -117,7 +117,7 @@ def _served(model: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     bin_folder = Path(sys.executable).parent
-    env = {**os.environ, "MLFLOW_TRACKING_URI": tracking.uri(Path.cwd())}
+    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri.uri(Path.cwd())}
     env["PATH"] = f"{bin_folder}{os.pathsep}{env['PATH']}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", model, "--port", str(port)]

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipelines import doctor_command, predict_command, promote_command
+from pipelines import doctor_command, predict_command, promote_command, rebuild_command
 from pipelines.errors import PipelineError
 from pipelines.options import PARAMS
 
@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         parents=[PARAMS],
         help="run all stages, log to MLflow, register the model",
         description="Runs the stages of dvc.yaml in a workspace of its own below .runs, logs them"
-        " to one MLflow run and registers the model. What DVC has already is not run again."
+        " to one MLflow run and registers the model. What DVC has already is not run again; where"
+        " a finished run had the same source, code, parameters and image, there is nothing to do."
         " MLFLOW_TRACKING_URI and PREFECT_API_URL are honoured; unset, all stays beside the"
         " project (mlflow.db, mlartifacts, .runs).",
     )
@@ -50,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         "--dirty",
         action="store_true",
         help="run the working tree as it is, with uncommitted changes, and record them as a diff",
+    )
+    run.add_argument(
+        "--force",
+        action="store_true",
+        help="run although a finished run had the same source, code, parameters and image",
     )
     run.set_defaults(command=_run)
 
@@ -86,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict_command.add(commands)
     promote_command.add(commands)
+    rebuild_command.add(commands)
     doctor_command.add(commands)
 
     setup = commands.add_parser(
@@ -118,13 +125,18 @@ def _run(arguments: argparse.Namespace) -> int:
     wait = server.start(project)
     from pipelines import summary, tracking
     from pipelines.access import Need
+    from pipelines.errors import NothingToDo
     from pipelines.flow import Outcome, msra_ner
 
     # The flow does so too; here MLflow makes its database while Prefect's server starts.
     tracking.check(project, Need.LOG)
     wait()
-    state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
+    given = (arguments.params, arguments.dirty, project, arguments.force)
+    state = msra_ner(*given, return_state=True)
     outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, NothingToDo):
+        print(f"{outcome}; --force runs all the same")
+        return 0
     if not isinstance(outcome, Outcome):
         print(state.message, file=sys.stderr)
         return 1

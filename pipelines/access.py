@@ -7,10 +7,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import read_mlflow_creds
 
+from pipelines.errors import without_password
+from pipelines.mlflow_uri import PASSWORD, USER
 from pipelines.registry import ABSENT, MODEL
 
 MARK = ("source", "python -m pipelines")  # a tag that always says the same
-USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 
 
 class Need(Enum):
@@ -64,4 +65,4 @@ def refusal(error: BaseException) -> str | None:
 
 def said(error: BaseException) -> str:
     """The refusal, or else what the error says, on one line."""
-    return refusal(error) or " ".join(str(error).split())
+    return refusal(error) or without_password(" ".join(str(error).split()))

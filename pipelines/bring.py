@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dvc.utils.serialize import load_yaml
-from mlflow.exceptions import MlflowException
 
-from pipelines import access, registry, state, tracking, tracking_old, workspace
+from pipelines import state, tracking_old, workspace
 from pipelines.errors import PipelineError
 
 SHOWN = 10
@@ -51,24 +50,11 @@ def bring(project: Path, what: str, with_params: bool) -> list[str]:
 
 def _source(project: Path, what: str, folder: Path) -> Path:
     """A folder with dvc.lock, dvc.yaml and params.yaml."""
-    if what.isdecimal():
-        return tracking_old.files(project, what, folder)
-    if what[:1].isdecimal():
+    if what[:1].isdecimal() and not what.isdecimal():
         made = workspace.find(project, what)
         state.require_done(made.path)
         return made.path
-    try:
-        version = registry.by_alias(tracking.connect(project), what)
-    except MlflowException as error:
-        raise PipelineError(
-            f"MLflow does not say what {what!r} is ({access.said(error)})"
-        ) from None
-    if version is None:
-        raise PipelineError(
-            f"No version of {registry.MODEL} has the alias {what!r}: name a run in .runs, a version"
-            " or another alias"
-        )
-    return tracking_old.files(project, version, folder)
+    return tracking_old.files(project, tracking_old.number(project, what), folder)
 
 
 def _differences(project: Path, params: Path, source: Path) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""The DVC cache of a project: one file of it; which objects are needed, and the rest deleted."""
+"""The DVC cache of a project: its files, whether they are whole, and those not needed deleted."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -22,17 +23,55 @@ def cached(project: Path, md5: str) -> Path:
     Raises:
         PipelineError: if neither has it.
     """
-    cache = Config(str(project / ".dvc")).read()["cache"]
-    path = Path(cache.get("dir", project / ".dvc" / "cache")) / "files" / "md5" / md5[:2] / md5[2:]
+    path = _path(_folder(project), md5)
     if not path.is_file():
         try:
             with Repo(str(project)) as repo:
                 repo.cloud.pull([HashInfo("md5", md5)])
         except DvcException as error:
-            raise PipelineError(f"{path} is not there, and DVC says: {error}") from None
+            words = " ".join(str(error).split())
+            raise PipelineError(f"{path} is not there, and DVC says: {words}") from None
     if not path.is_file():
         raise PipelineError(f"{path} is not there, nor has DVC's remote that file")
     return path
+
+
+def require_within(project: Path) -> None:
+    """Looks at the list of each folder in the cache, which say where DVC would write files.
+
+    DVC 3.67 does not: one that names `../x` would be written beside the workspace.
+
+    Raises:
+        PipelineError: if one leads out of its folder, or cannot be read.
+    """
+    for path in sorted(_folder(project).glob("files/md5/*/*.dir")):
+        try:
+            names = [PurePosixPath(file["relpath"]) for file in json.loads(path.read_bytes())]
+        except (ValueError, LookupError, TypeError):
+            raise PipelineError(
+                f"{path} is no list of DVC's: delete it, and what it was is made anew"
+            ) from None
+        out = [name for name in names if name.is_absolute() or ".." in name.parts]
+        if out:
+            raise PipelineError(
+                f"{path} would write {out[0]} outside of its folder, so somebody changed it: delete"
+                " it, and find out who can write this DVC cache or its remote"
+            )
+
+
+def require_whole(project: Path, md5: str) -> None:
+    """Makes sure that the cache has a folder, and every file of it, just as the hash says.
+
+    Raises:
+        PipelineError: if one is another; or is neither there nor in the remote.
+    """
+    path = cached(project, md5)
+    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != md5.removesuffix(".dir"):
+        raise PipelineError(f"{path} is not what it was, its MD5 is {found}: restore DVC's cache")
+    if md5.endswith(".dir"):
+        for file in json.loads(path.read_bytes()):
+            require_whole(project, file["md5"])
 
 
 def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
@@ -81,6 +120,11 @@ def objects(lock: Path, cache: Path) -> Iterator[str]:
             listing = _path(cache, md5)
             if md5.endswith(".dir") and listing.is_file():
                 yield from (file["md5"] for file in json.loads(listing.read_text()))
+
+
+def _folder(project: Path) -> Path:
+    found = Config(str(project / ".dvc")).read()["cache"]
+    return Path(found.get("dir", project / ".dvc" / "cache"))
 
 
 def _entries(stage: Any) -> list[dict[str, Any]]:

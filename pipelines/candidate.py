@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from yaml import YAMLError
 
+from pipelines import manifest
 from pipelines.errors import Exit, Refused
 from pipelines.gates import Figures
 from pipelines.registry import MODEL
@@ -67,7 +68,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
     """The folder of its model, downloaded into `into` and checked against what was exported.
 
     Raises:
-        Refused: if a file is gone, or is not what `export` wrote.
+        Refused: if a file is gone, or is not what `export` wrote and what was registered.
     """
     about = f"{MODEL} version {version.version}"
     try:
@@ -75,6 +76,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
         mlflow.artifacts.download_artifacts(source, dst_path=str(into))
         found = files_sha256(exported(into))
         labels(into)
+        wrong = manifest.wrong(version, into)
     except (MlflowException, OSError, LookupError, TypeError, ValueError, YAMLError) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refused(
@@ -89,13 +91,22 @@ def fetch(version: ModelVersion, into: Path) -> Path:
             f"model.onnx of {about} is not the file that was exported: its SHA-256 is not"
             f" {expected}; restore its artifacts from a backup",
         )
+    if wrong:
+        raise Refused(
+            Exit.FILES,
+            f"The model of {about} is not the one that was registered: {wrong}; restore its"
+            " artifacts from a backup",
+        )
     return into
 
 
 def exported(model: Path) -> Path:
     """Where an MLflow model's folder has what `export` wrote."""
     flavour = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-    return model / str(flavour["python_function"]["artifacts"]["model"]["path"])
+    path = model / str(flavour["python_function"]["artifacts"]["model"]["path"])
+    if not path.resolve().is_relative_to(model.resolve()):
+        raise ValueError(f"its MLmodel leads out of its folder, to {path}")
+    return path
 
 
 def labels(model: Path) -> list[str]:

@@ -12,10 +12,10 @@ from prefect.client.schemas import State
 from prefect.states import Completed
 from pydantic import Field
 
-from pipelines import messages, overlays, registry, slot, tracking
+from pipelines import messages, overlays, registry, slot, tracking, unchanged
 from pipelines import promote as promotion
 from pipelines.access import Need
-from pipelines.errors import PipelineError, Refused
+from pipelines.errors import NothingToDo, PipelineError, Refused
 from pipelines.flow import Outcome, ended, train
 
 # Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
@@ -27,20 +27,23 @@ WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(ref: Ref, promote: bool, wait_minutes: WaitMinutes) -> Outcome | State[Any]:
+def retrain(
+    ref: Ref, promote: bool, wait_minutes: WaitMinutes, force: bool
+) -> Outcome | State[Any]:
     """Trains what stands at a branch, with unpinned sources as they are now, on a schedule.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
         promote: Whether the new version becomes the champion if it passes the gates.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+        force: Run although a finished run had the same source, code, parameters and image.
     """
-    return _run(ref, {}, promote, wait_minutes, refetch=True)
+    return _run(ref, {}, promote, wait_minutes, force, refetch=True)
 
 
 @flow(name="train-on-demand", persist_result=False)
 def train_on_demand(
-    ref: Ref, overrides: Overrides, promote: bool, wait_minutes: WaitMinutes
+    ref: Ref, overrides: Overrides, promote: bool, wait_minutes: WaitMinutes, force: bool
 ) -> Outcome | State[Any]:
     """Trains any commit, with other parameters if wanted.
 
@@ -49,8 +52,9 @@ def train_on_demand(
         overrides: Merged over params.yaml as the last overlay, checked before anything runs.
         promote: Whether the new version becomes the champion if it passes the gates.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+        force: Run although a finished run had the same source, code, parameters and image.
     """
-    return _run(ref, overrides, promote, wait_minutes)
+    return _run(ref, overrides, promote, wait_minutes, force)
 
 
 def _run(
@@ -58,16 +62,24 @@ def _run(
     overrides: dict[str, Any],
     promote: bool,
     wait_minutes: float,
+    force: bool,
     refetch: bool = False,
 ) -> Outcome | State[Any]:
     project = Path.cwd()
     try:
         if promote:
             tracking.check(project, Need.PROMOTE)
+        if not force:
+            unchanged.require_change(
+                project, [], ref=ref, overrides=overrides, refetch=refetch, promote=promote
+            )
         with slot.gpu(wait_minutes):
             outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
         # Outside the slot: the gates need no GPU for long, and time the CPU.
         state = _promote(outcome, project) if promote else None
+    except NothingToDo as nothing:
+        messages.nothing(str(nothing), project, nothing.logged)
+        return ended(nothing)
     except PipelineError as error:
         messages.failed(str(error))
         return ended(error)

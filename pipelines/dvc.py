@@ -45,11 +45,11 @@ def stages(workspace: Path) -> list[Stage]:
     Raises:
         PipelineError: with DVC's own words, if dvc.yaml is not valid.
     """
-    with _open(workspace) as repo:
+    with opened(workspace) as repo:
         graph = repo.index.graph  # an edge goes from a stage to one that it depends on
-        order = networkx.lexicographical_topological_sort(graph.reverse(), key=_name)
+        order = networkx.lexicographical_topological_sort(graph.reverse(), key=name_of)
         return [
-            Stage(_name(stage), tuple(sorted(_name(up) for up in graph.successors(stage))))
+            Stage(name_of(stage), tuple(sorted(name_of(up) for up in graph.successors(stage))))
             for stage in order
         ]
 
@@ -60,7 +60,7 @@ def reports(workspace: Path) -> dict[str, Path]:
     Returns:
         The path below the workspace → the whole path; files only, a folder's each by itself.
     """
-    with _open(workspace) as repo:
+    with opened(workspace) as repo:
         declared = {
             Path(out.fs_path)
             for out in repo.index.outs
@@ -81,7 +81,7 @@ def artifact(workspace: Path, name: str) -> Path:
     Raises:
         PipelineError: if it declares none, or it is not there.
     """
-    with _open(workspace) as repo:
+    with opened(workspace) as repo:
         declared = repo.artifacts.read().get("dvc.yaml", {})
     if name not in declared:
         raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
@@ -157,7 +157,8 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def _open(workspace: Path) -> Iterator[Any]:
+def opened(workspace: Path) -> Iterator[Any]:
+    """DVC's own view of `workspace`; what it refuses while this is entered is a PipelineError."""
     try:
         with Repo(str(workspace)) as repo:
             yield repo
@@ -168,7 +169,7 @@ def _open(workspace: Path) -> Iterator[Any]:
         raise PipelineError(f"DVC cannot read the stages: {words}") from None
 
 
-def _name(stage: Any) -> str:
+def name_of(stage: Any) -> str:
     """As `dvc repro` takes it from the workspace's own folder."""
     file, name = stage.path_in_repo, getattr(stage, "name", None)
     return str(name if name and file == "dvc.yaml" else f"{file}:{name}" if name else file)

@@ -1,11 +1,23 @@
 """The errors that a person reads."""
 
+import re
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.tracking import Logged
 
 
 class PipelineError(Exception):
     """A failure that the user can mend: one sentence, what was wrong and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(without_password(sentence))
+
+
+def without_password(text: str) -> str:
+    """`text` with no user and password in any address: Prefect and logs keep what is said."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
 
 
 class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterrupt, an event
@@ -32,7 +44,7 @@ class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterr
 
 
 class Exit(IntEnum):
-    """How `promote` and `rollback` end; README.md tables what to do about each."""
+    """How `promote`, `rollback` and `rebuild` end; README.md tables what to do about each."""
 
     DONE = 0
     ERROR = 1
@@ -42,6 +54,7 @@ class Exit(IntEnum):
     ALREADY = 6
     OTHER = 7
     NO_PREVIOUS = 8
+    DIFFERS = 9
 
 
 class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
@@ -56,6 +69,18 @@ class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
         self, exit_code: Exit, sentence: str, gates: list[dict[str, Any]] | None = None
     ) -> None:
         self.exit_code, self.gates = exit_code, gates or []
+        super().__init__(sentence)
+
+
+class NothingToDo(PipelineError):  # noqa: N818 - as StageFailed, an event
+    """A run that was not needed: a finished one had the same inputs.
+
+    Attributes:
+        logged: Where MLflow has that one.
+    """
+
+    def __init__(self, sentence: str, logged: "Logged") -> None:
+        self.logged = logged
         super().__init__(sentence)
 
 

@@ -12,10 +12,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from pipelines import (
     access,
+    cache,
     disk,
     dvc,
     figures,
@@ -23,16 +24,17 @@ from pipelines import (
     settings,
     state,
     tracking,
+    unchanged,
     workspace,
 )
 from pipelines.access import Need
-from pipelines.errors import PipelineError, RunCancelledError
+from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
 from pipelines.figures import Leaf
 from pipelines.overlays import Values
 from pipelines.stage_tasks import run_stages
 from pipelines.tracking import Logged
 from pipelines.workspace import Workspace
-from stages.params import UNPINNED, Download
+from stages.params import Download
 from stages.section import read
 
 
@@ -57,7 +59,10 @@ class Outcome:
 
 @flow(name="msra-ner", persist_result=False)
 def msra_ner(
-    params: list[Path] | None = None, dirty: bool = False, project: Path = Path()
+    params: list[Path] | None = None,
+    dirty: bool = False,
+    project: Path = Path(),
+    force: bool = False,
 ) -> Outcome | State[PipelineError]:
     """Trains, scores, exports, logs and registers the recogniser.
 
@@ -65,9 +70,15 @@ def msra_ner(
         params: Overlays, YAML files merged in turn over the project's params.yaml.
         dirty: Run the working tree as it is, uncommitted changes and all, and record them.
         project: Folder of the project.
+        force: Run although a finished run had the same source, code, parameters and image.
     """
     try:
+        if not force:
+            unchanged.require_change(project, params or [], dirty)
         return train(project, params or [], dirty)
+    except NothingToDo as nothing:
+        _link(project, nothing.logged)
+        return ended(nothing)
     except PipelineError as error:
         return ended(error)
 
@@ -77,6 +88,8 @@ def ended(error: PipelineError) -> State[PipelineError]:
 
     Returned, not raised: Prefect would put a traceback before what the user has to read.
     """
+    if isinstance(error, NothingToDo):
+        return Completed(name="NothingToDo", message=str(error), data=error)
     made = Cancelled if isinstance(error, RunCancelledError) else Failed
     return made(message=str(error), data=error)
 
@@ -104,13 +117,14 @@ def train(
     """
     started = time.monotonic()
     with in_workspace(project, params, dirty, ref, overrides) as made:
-        again = {"download"} if refetch and _is_unpinned(made.path) else set()
+        unpinned = refetch and read(Download, made.path / "params.yaml").unpinned()
+        again = {"download"} if unpinned else set()
         run_stages(made.path, dvc.stages(made.path), again)
         state.mark(made.path, "running", state.STAGES_DONE)
         warning = remote.push(made.path)
         if warning:
             get_run_logger().warning(warning)
-        logged = _log(project, made)
+        logged = _log(project, made, pushed=warning is None)
     _link(project, logged)
     leaves = figures.leaves(dvc.reports(made.path))
     return Outcome(made.path, leaves, logged, time.monotonic() - started, warning)
@@ -135,17 +149,15 @@ def in_workspace(
     get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
     with state.running(made.path):
         disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
+        cache.require_within(project)
         yield made
 
 
-def _is_unpinned(path: Path) -> bool:
-    params = read(Download, path / "params.yaml")
-    return any(source.sha256 == UNPINNED for source in params.splits.values())
-
-
-def _log(project: Path, made: Workspace) -> Logged:
+def _log(project: Path, made: Workspace, pushed: bool) -> Logged:
     try:
-        return tracking.log_run(project, made)
+        logged = tracking.log_run(project, made)
+        unchanged.remember(project, made.path, logged, pushed)
+        return logged
     except (MlflowException, OSError) as error:
         raise PipelineError(
             "All stages are done, but MLflow did not take the result"

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from pipelines import registry, tracking
 from pipelines.figures import Leaf
 from pipelines.flow import Outcome
+from pipelines.tracking import Logged
 
 KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
@@ -30,6 +31,13 @@ def trained(outcome: Outcome, project: Path, promotion: str | None) -> None:
 def evaluated(said: str, figures: Mapping[str, Leaf]) -> None:
     """The champion's scores of a night."""
     _publish(said, scores(figures))
+
+
+def nothing(said: str, project: Path, logged: Logged) -> None:
+    """That a run was not needed, and where MLflow has the one that was."""
+    _publish(
+        f"{registry.MODEL}: nothing to do", said, f"MLflow run {_link(project, logged.run_id)}"
+    )
 
 
 def failed(message: str) -> None:

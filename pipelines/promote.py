@@ -9,7 +9,17 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipelines import aliases, bootstrap, candidate, gates, history, registry, rescore, trial
+from pipelines import (
+    aliases,
+    bootstrap,
+    candidate,
+    gates,
+    history,
+    registry,
+    rescore,
+    trial,
+    unchanged,
+)
 from pipelines.aliases import CHAMPION, PREVIOUS
 from pipelines.errors import Exit, PipelineError, Refused
 from pipelines.gates import Figures, Gate
@@ -66,6 +76,8 @@ def promote(
             figures = candidate.figures(chosen, settings.type_f1_min)
             found = _gates(client, project, settings, chosen, figures, model, before)
             _keep(client, chosen, found)
+        unchanged.decide(client, number, settings, before)
+        if not force:
             _refuse_failed(chosen, found, before)
         why = reason or "gates passed"
         made = history.event(client, "promote", before, number, why, force)

@@ -14,8 +14,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
 
-from pipelines import dvc
-from stages.ner.onnx_files import files_sha256
+from pipelines import dvc, manifest
+from stages.ner.checksums import checksums
 
 MODEL = "msra-ner"
 ALIAS = "challenger"
@@ -58,16 +58,17 @@ SIGNATURE = ModelSignature(
 def log_model(workspace: Path) -> None:
     """Logs dvc.yaml's artifact `msra-ner` to the active run, as served.py serves it."""
     folder = dvc.artifact(workspace, MODEL)
-    mlflow.pyfunc.log_model(
+    logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("served.py")),
         artifacts={"model": str(folder)},
-        model_config={"onnx_sha256": files_sha256(folder)},
+        model_config={"files_sha256": checksums(folder)},
         signature=SIGNATURE,
         input_example=pd.DataFrame({"text": [EXAMPLE]}),
         code_paths=[str(workspace / "stages")],
         pip_requirements=list(requirements()),
     )
+    manifest.log(logged.model_uri)
 
 
 def register(client: MlflowClient, run: Run) -> str:
@@ -82,6 +83,8 @@ def register(client: MlflowClient, run: Run) -> str:
     for key in ("test_sha256", "onnx_sha256", "onnx_precision"):
         if f"export.{key}" in tags:
             kept[key] = tags[f"export.{key}"]
+    if manifest.TAG in tags:
+        kept[manifest.TAG] = tags[manifest.TAG]
     kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
     made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
     client.set_registered_model_alias(MODEL, ALIAS, made.version)

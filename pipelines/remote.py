@@ -10,14 +10,20 @@ from pipelines import dvc, supervise
 LAST_LINES = 3
 
 
+def name(path: Path) -> str | None:
+    """The default DVC remote of the workspace `path`."""
+    found: str | None = Config(str(path / ".dvc")).read().get("core", {}).get("remote")
+    return found
+
+
 def push(path: Path) -> str | None:
     """Pushes the outs and the run cache of the workspace `path` to the default DVC remote.
 
     Returns:
         A sentence if that failed; None if it is done, or no default remote is set.
     """
-    name = Config(str(path / ".dvc")).read().get("core", {}).get("remote")
-    if name is None:
+    default = name(path)
+    if default is None:
         return None
     command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--quiet"]
     process = supervise.start(command, path, dvc.environment())
@@ -32,6 +38,6 @@ def push(path: Path) -> str | None:
         return None
     words = " ".join(filter(None, said[-LAST_LINES:])) or f"exit code {process.returncode}"
     return (
-        f"The outs were not pushed to the DVC remote {name} ({words}); nothing is lost, they are in"
-        f" the cache: mend that and `cd {path} && dvc push --run-cache`"
+        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they"
+        f" are in the cache: mend that and `cd {path} && dvc push --run-cache`"
     )

@@ -35,19 +35,16 @@ class Served(PythonModel):
         `NER_REQUIRE_CUDA` is set and CUDA does not work.
         """
         # Not above: this file also runs where it is logged, and that needs no ONNX Runtime.
-        from stages.ner.onnx_files import files_sha256
+        from stages.ner.checksums import checksums, difference
         from stages.ner.tagger import Tagger
 
         folder = Path(context.artifacts["model"])
-        expected = (context.model_config or {}).get("onnx_sha256")
-        try:
-            found = files_sha256(folder)
-        except FileNotFoundError:
-            found = "of no file"
-        if found != (expected or found):
+        expected = (context.model_config or {}).get("files_sha256", {})
+        wrong = difference(checksums(folder), expected)
+        if wrong:
             sys.exit(
-                f"The ONNX model in {folder} is not the one that was registered: its SHA-256 is"
-                f" {found}, not {expected}; restore MLflow's artifacts from a backup"
+                f"The model in {folder} is not the one that was registered: {wrong}; restore"
+                " MLflow's artifacts from a backup"
             )
         self.tagger = Tagger(folder)
         if os.environ.get("NER_REQUIRE_CUDA", "0") != "0" and "CUDA" not in self.tagger.provider:

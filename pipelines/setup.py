@@ -22,7 +22,7 @@ TAG = "msra-ner"  # of every deployment in prefect.yaml
 MISSED = 3  # heartbeats in a row, then a run counts as dead
 # Every name under which a run ends: one that is missing here would be taken for a silence.
 ENDS = (
-    *("Completed", "Promoted", "NotPromoted"),
+    *("Completed", "Promoted", "NotPromoted", "NothingToDo"),
     *("Failed", "TimedOut", "Cancelled", "Crashed"),
 )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import aliases, registry, tracking
+from pipelines import aliases, mlflow_uri, registry, tracking
+from pipelines.errors import without_password
 
 if TYPE_CHECKING:
     from pipelines.flow import Outcome
@@ -58,7 +59,7 @@ def _scores(outcome: "Outcome") -> Table:
 
 def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
-    store = tracking.uri(project) if server else "sqlite:///mlflow.db"
+    store = without_password(mlflow_uri.uri(project)) if server else "sqlite:///mlflow.db"
     if server.startswith("http"):
         ui = server
     else:

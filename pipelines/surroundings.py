@@ -33,8 +33,8 @@ def tags(made: "Workspace") -> dict[str, str]:
         "prefect_url": made.prefect_url,
         "host": platform.node(),
         "workspace": made.run_id,
-        "image": _image(made.path),
-        **_gpu(),
+        "image": image(made.path),
+        **gpu(),
     }
     return {key: value for key, value in found.items() if value}
 
@@ -65,14 +65,15 @@ def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
     ]
 
 
-def _image(workspace: Path) -> str | None:
+def image(workspace: Path) -> str | None:
     """The image's id that docker/run told the stages that ran; this process may run elsewhere."""
     files = sorted((workspace / ".measured").glob("*.json"))
     found = {json.loads(file.read_text(encoding="utf-8")).get("image") for file in files}
     return ", ".join(sorted(filter(None, found))) or os.environ.get("NER_IMAGE")
 
 
-def _gpu() -> dict[str, str]:
+def gpu() -> dict[str, str]:
+    """`gpu` and `gpu_driver`; empty where there is none."""
     found = {}
     with suppress(pynvml.NVMLError):  # no driver: no GPU
         pynvml.nvmlInit()

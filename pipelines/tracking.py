@@ -24,6 +24,7 @@ from pipelines import access, dvc, figures, registry, sampling, surroundings
 from pipelines.access import Need
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
+from pipelines.mlflow_uri import uri
 
 if TYPE_CHECKING:  # else `predict` would import this project's stages/ before the model's own
     from pipelines.workspace import Workspace
@@ -41,11 +42,6 @@ class Logged:
     run_id: str
     version: str
     already_logged: bool
-
-
-def uri(project: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, or SQLite beside the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve()}/mlflow.db"
 
 
 def page(project: Path, logged: Logged) -> str | None:

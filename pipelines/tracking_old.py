@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from pipelines import access, registry, tracking
+from pipelines import access, mlflow_uri, registry, tracking
 from pipelines.errors import PipelineError
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
@@ -36,6 +37,39 @@ def locks(project: Path, folder: Path) -> list[Path]:
             f"MLflow does not say what is registered ({access.said(error)})"
         ) from None
     return [files(project, version, folder / version) / "dvc.lock" for version in found]
+
+
+def number(project: Path, what: str) -> str:
+    """The number of the version that `what` names, a number or an alias.
+
+    Raises:
+        PipelineError: if no version has that alias, or MLflow does not say.
+    """
+    if what.isdecimal():
+        return what
+    try:
+        version = registry.by_alias(tracking.connect(project), what)
+    except MlflowException as error:
+        raise PipelineError(
+            f"MLflow does not say what {what!r} is ({access.said(error)})"
+        ) from None
+    if version is None:
+        raise PipelineError(
+            f"No version of {registry.MODEL} has the alias {what!r}: name a version, another alias,"
+            " or for `bring` a run in .runs"
+        )
+    return version
+
+
+def run_of(project: Path, version: str) -> Run:
+    """The run that a version stands on."""
+    client = tracking.connect(project)
+    return client.get_run(str(client.get_model_version(registry.MODEL, version).run_id))
+
+
+def packages(run: Run) -> str:
+    """The packages that it ran with, one a line."""
+    return str(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/packages.txt"))
 
 
 def files(project: Path, version: str, folder: Path) -> Path:
@@ -109,7 +143,7 @@ def _models(run: Run) -> list[str]:
 
 
 def _for_good(project: Path, runs: list[Run]) -> None:
-    uri = tracking.uri(project)
+    uri = mlflow_uri.uri(project)
     models = [model for run in runs for model in _models(run)]
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
     command += ["--run-ids", ",".join(run.info.run_id for run in runs)]

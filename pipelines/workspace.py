@@ -48,13 +48,15 @@ def create(
     overrides: Values | None = None,
     prefect_run_id: str | None = None,
     prefect_url: str | None = None,
+    exact: Path | None = None,
 ) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
     With `ref`, a branch, tag or commit that is fetched first, it is that one's files, and the
     working tree may hold what it will. The overlays, and `overrides` as the last one, are merged
-    over params.yaml in turn and checked. The workspace shares the
-    project's DVC cache. Either it is whole or nothing is left.
+    over params.yaml in turn and checked. With `exact`, a folder, its params.yaml is taken as it is
+    instead, unchecked, and no dvc.lock. The workspace shares the project's DVC cache. Either it is
+    whole or nothing is left.
 
     Raises:
         PipelineError: if the project is in no repository, has uncommitted changes and `dirty` is
@@ -76,9 +78,13 @@ def create(
             _copy(git.files(project), project, partial)
         else:
             git.check_out(project, head, partial, partial.with_suffix(".index"))
-        if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
-            shutil.copy2(project / "dvc.lock", partial)
-        merge(overlays, partial / "params.yaml", overrides)
+        if exact:
+            (partial / "dvc.lock").unlink(missing_ok=True)
+            shutil.copyfile(exact / "params.yaml", partial / "params.yaml")
+        else:
+            if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
+                shutil.copy2(project / "dvc.lock", partial)
+            merge(overlays, partial / "params.yaml", overrides)
         _share_cache(project, partial, path)
         params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
         dirty_diff = git.diff(project, head) if dirty else ""
@@ -164,5 +170,6 @@ def _share_cache(project: Path, partial: Path, path: Path) -> None:
             if "local" not in cache:
                 ours["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
             ours["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
+        (partial / ".dvc" / "config.local").chmod(0o600)  # a remote's key may be in it
     except ConfigError as error:
         raise PipelineError(f"DVC's configuration: {error}") from None

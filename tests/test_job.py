@@ -2,19 +2,21 @@
 
 import json
 import os
+import pickle  # noqa: TID251 - to know one
 import shutil
 import subprocess
 import sys
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
+import torch
 import yaml
-from dvc.config import merge
 
-from tests.conftest import ROOT
+from tests.clone import clone, commit
 
 STAGES = ["download", "align", "train", "evaluate", "export"]
 OUTS = {
@@ -54,33 +56,11 @@ def run(folder: Path, *command: str) -> str:
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with params.yaml set to a short sample job and committed, after `dvc repro`."""
-    folder = tmp_path_factory.mktemp("job") / "clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    merge(params, yaml.safe_load((folder / "samples/params.yaml").read_text(encoding="utf-8")))
-    params["align"]["train_sentences"] = 1500
-    params["train"]["epochs"] = 2
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    commit(folder, "init", "-q")
+    folder = clone(tmp_path_factory.mktemp("job") / "clone")
     run(folder, "dvc", "repro")
     commit(folder, "add", "-A")
     commit(folder, "commit", "-qm", "Run the job")
     return folder
-
-
-def commit(folder: Path, *command: str) -> None:
-    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", *who, *command], cwd=folder, check=True)
 
 
 def test_repro_leaves_these_files_and_no_other(job):
@@ -176,3 +156,27 @@ def test_the_registered_model_finds_entities_in_the_callers_own_text(flow, monke
             assert 0 <= entity["score"] <= 1
     assert len(rows[-1]["entities"]) > 100
     assert unicodedata.normalize("NFKC", texts[1]) != texts[1]
+
+
+def test_nothing_that_the_job_leaves_is_a_pickle(flow):
+    """Of the outs, the registered model, the workspace and DVC's cache."""
+    found = [path for path in flow.rglob("*") if path.is_file() and ".git" not in path.parts]
+    names = {path.name for path in found}
+    assert {"model.safetensors", "model.onnx", "MLmodel", "mlflow.db", "python_env.yaml"} <= names
+    assert [path for path in found if holds_a_pickle(path)] == []
+
+
+def test_a_pickle_would_be_found(tmp_path):
+    for number in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / f"{number}.bin").write_bytes(pickle.dumps({"a": [1]}, protocol=number))
+    torch.save({"a": torch.zeros(1)}, tmp_path / "checkpoint.pt")
+    assert all(map(holds_a_pickle, tmp_path.iterdir()))
+
+
+def holds_a_pickle(path: Path) -> bool:
+    """Whether it begins as one of protocol 2 or later, or is a zip file with one, as torch's."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    if zipfile.is_zipfile(path):
+        return any(name.endswith(".pkl") for name in zipfile.ZipFile(path).namelist())
+    return head[:1] == b"\x80" and 2 <= head[1] <= pickle.HIGHEST_PROTOCOL

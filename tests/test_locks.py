@@ -50,7 +50,7 @@ def disagreements(group, versions):
     ]
 
 
-@pytest.mark.parametrize("group", ["dev", "interactive", "image-build"])
+@pytest.mark.parametrize("group", ["dev", "interactive", "image-build", "audit"])
 def test_constraints_are_what_pyproject_asks_for(group):
     assert disagreements(group, pinned(ROOT / "constraints.txt")) == [], REMEDY
 

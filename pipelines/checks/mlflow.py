@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.checks.finding import Asked, Finding, Level
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, without_password
 
 
 def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
     """One finding; on a server the experiment is made if it is not there, as a run would do."""
-    from pipelines import tracking
+    from pipelines import mlflow_uri, tracking
 
     project = Path.cwd()
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
@@ -22,4 +22,4 @@ def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
         said, _, do = str(error).rpartition(": ")
         yield Finding("mlflow", Level.ERROR, said, do)
     else:
-        yield Finding("mlflow", Level.OK, f"{tracking.uri(project)} answers")
+        yield Finding("mlflow", Level.OK, f"{without_password(mlflow_uri.uri(project))} answers")

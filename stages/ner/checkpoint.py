@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import os
-import pickle
+import pickle  # noqa: TID251 - its error alone
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator

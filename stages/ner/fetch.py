@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 import httpx
 
 from stages.errors import StageError
+from stages.ner.redirects import check_redirect
 from stages.ner.transfer import HTML, Partial, is_html, transfer, tries
 from stages.params import UNPINNED, Source
 from stages.progress import progress
@@ -85,6 +86,7 @@ def _from_http(
     timeout_s: float,
     attempts: int,
 ) -> None:
+    client.event_hooks = {"request": [lambda request: check_redirect(address, request)]}
     # What another mirror left may be wrong: to find that out costs this one no attempt.
     attempts += partial.held_bytes > 0
     cause = ""

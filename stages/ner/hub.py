@@ -7,6 +7,7 @@ checks sizes alone, and has time limits, retries and a cache of its own.
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -44,6 +45,8 @@ def on_the_hub(hub_id: str, encoder: Encoder, timeout_s: float, attempts: int) -
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     hub = HfApi()
+    if "@" in urlsplit(hub.endpoint).netloc:
+        raise StageError("HF_ENDPOINT holds a password, which reports would show: set HF_TOKEN")
     where = f"{hub_id} at revision {encoder.revision} on {hub.endpoint}"
     files = {}
     for file in _files(hub, hub_id, encoder.revision, where, timeout_s, attempts):

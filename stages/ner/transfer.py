@@ -77,8 +77,8 @@ def transfer(client: httpx.Client, address: str, partial: Partial, timeout_s: fl
             return "closed the connection"  # whether that was the end, nobody can tell
     except httpx.RequestError as error:
         return transport_cause(error, timeout_s)
-    except httpx.InvalidURL as error:
-        raise StageError(f"is not an address ({error})") from None
+    except httpx.InvalidURL:  # its words may hold a part of a password
+        raise StageError("is not an address") from None
 
 
 def _refusal(response: httpx.Response, held_bytes: int) -> str:

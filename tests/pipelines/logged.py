@@ -23,6 +23,7 @@ METRICS = {
     **{f"test.{t}.{k}": v for t in ("PER", "ORG", "LOC") for k, v in SCORES.items()},
 }
 ARTIFACTS = {
+    "checksums.sha256",
     "dvc.lock",
     "dvc.yaml",
     "measured/train.json",

@@ -73,5 +73,5 @@ def test_a_run_that_failed_or_is_not_there_is_said(project: Path) -> None:
         bring(project, newest(project), with_params=False)
     with pytest.raises(PipelineError, match=r"version 7 cannot be had"):
         bring(project, "7", with_params=False)
-    with pytest.raises(PipelineError, match=r"has the alias 'champion': name a run"):
+    with pytest.raises(PipelineError, match=r"has the alias 'champion': name a version"):
         bring(project, "champion", with_params=False)

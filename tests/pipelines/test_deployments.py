@@ -143,6 +143,7 @@ def test_every_parameter_is_a_field_of_the_form_with_checks(client) -> None:
     fields = on_demand.parameter_openapi_schema["properties"]
     assert {name: field["type"] for name, field in fields.items()} == {
         "ref": "string", "overrides": "object", "promote": "boolean", "wait_minutes": "number",
+        "force": "boolean",
     }  # fmt: skip
     assert all(field["description"] for field in fields.values())
     assert fields["wait_minutes"]["exclusiveMinimum"] == 0

@@ -37,7 +37,7 @@ def overlay(folder: Path, rate: float) -> Path:
 
 def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_path) -> None:
     first = run(project).result()
-    again = run(project).result()
+    again = run(project, force=True).result()
     other = run(project, params=[overlay(tmp_path, 0.5)]).result()
     client = tracking.connect(project)
     assert again.logged == tracking.Logged(first.logged.run_id, "1", already_logged=True)
@@ -173,5 +173,5 @@ def test_the_parameters_are_described_for_a_form(run) -> None:
     from pipelines.flow import msra_ner
 
     shown = msra_ner.parameters.properties
-    assert set(shown) == {"params", "dirty", "project"}
+    assert set(shown) == {"params", "dirty", "project", "force"}
     assert all(field["description"] for field in shown.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import access, aliases, registry, tracking
+from pipelines import access, aliases, mlflow_uri, registry, tracking
 from pipelines.access import Need
 from pipelines.errors import PipelineError
 from tests.pipelines import registered, standin, team_server
@@ -104,7 +104,7 @@ def test_a_run_by_who_may_not_ends_before_the_first_stage(
     monkeypatch.delenv(access.USER)
     monkeypatch.delenv(access.PASSWORD)
     unknown = run(made.project, dirty=True)
-    at = f"MLflow at {tracking.uri(made.project)}"
+    at = f"MLflow at {mlflow_uri.uri(made.project)}"
     may = "EDIT on the experiment and the registered model msra-ner, or MANAGE to promote"
     assert refused.message == (
         f"{at} does not let user 'reader' do that: ask its administrator for {may}"

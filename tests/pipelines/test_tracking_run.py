@@ -44,7 +44,7 @@ def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
 def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
     [run] = runs(client)
     # MLflow adds what the registered model is loaded with.
-    params = {key: value for key, value in run.data.params.items() if key != "onnx_sha256"}
+    params = {k: v for k, v in run.data.params.items() if not k.startswith("files_sha256/")}
     assert params == figures.params(ran[0] / "params.yaml")
     assert run.data.params["train.learning_rate"] == "0.0001"
     assert json.loads(run.data.params["align.types"]) == ["PER", "ORG", "LOC"]
@@ -108,6 +108,7 @@ def test_one_version_is_registered_with_the_figures_of_gates(ran, client: Mlflow
     assert str(version.version) == "1"
     assert version.run_id == run.info.run_id
     assert version.tags == {
+        "checksums_sha256": run.data.tags["checksums_sha256"],
         "commit": run.data.tags["commit"],
         "cuda_validated": "false",
         "dvc_lock": run.data.tags["dvc_lock"],

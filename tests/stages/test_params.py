@@ -129,3 +129,23 @@ def test_a_cuda_graph_keeps_what_it_computed(refused):
     assert refused(Train, ("gradient_checkpointing: false", "gradient_checkpointing: true")) == (
         "train: gradient_checkpointing needs compile: false"
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:hunter2@example.org/train",
+        "https://hunter2@example.org/train",
+        "https://example.org/train?private_token=hunter2",
+        "https://example.org/train?X-Amz-Signature=hunter2&x=1",
+    ],
+)
+def test_a_secret_stands_in_no_address_and_is_not_repeated(refused, tmp_path, address):
+    said = refused(Download, (r"- .*msra_train_bio.txt", f"- {address}"))
+    assert said.startswith("download.train: sources has an address with a password or token")
+    assert "hunter2" not in said
+    hidden = address.replace("me:hunter2", "me:$SECRET").replace("hunter2", "${SECRET}")
+    values = yaml.safe_load(REAL)
+    values["download"]["train"]["sources"] = [hidden]
+    (tmp_path / "p").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert read(Download, tmp_path / "p").train.sources == [hidden]

@@ -1,0 +1,58 @@
+"""Two clones in other surroundings give the same bytes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.clone import clone
+
+ROOT_USER, NOBODY = 0, 65534
+ONE = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "umask": "022"}
+# No UTF-8 anywhere: Python would else make its own of the locale C.
+OTHER = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LANG": "tr_TR.UTF-8"}
+OTHER |= {"TZ": "Pacific/Kiritimati", "umask": "077", "PYTHONHASHSEED": "7"}
+
+
+# Root's own interpreter may lie where nobody else gets: the right to read goes along.
+RIGHTS = "+dac_override,+dac_read_search"
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+AS_NOBODY += [f"--inh-caps={RIGHTS}", f"--ambient-caps={RIGHTS}"]
+
+
+@pytest.fixture
+def folder():
+    """One that any user may enter, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="clones-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.slow  # the sample job twice
+def test_other_path_user_locale_time_zone_and_umask_give_the_same_dvc_lock(folder: Path) -> None:
+    one, other = clone(folder / "one"), clone(folder / "an other" / "two")
+    become = AS_NOBODY if os.getuid() == ROOT_USER else []
+    if become:
+        subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder / "an other"], check=True)
+    repro(one, ONE)
+    repro(other, OTHER, become)
+    assert (one / "dvc.lock").read_text() == (other / "dvc.lock").read_text()
+    assert (one / "models/onnx/model.onnx").stat().st_mode & 0o777 == 0o644
+    owner = (other / "models/onnx").stat().st_uid
+    assert owner == (NOBODY if become else os.getuid())
+
+
+def repro(folder: Path, env: dict[str, str], become: Sequence[str] = ()) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHON"))}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    kept |= {"PATH": path, "HOME": str(folder), "NER_RUNTIME": "local"}
+    job = f"umask {env['umask']}; exec {sys.executable} -m dvc repro"
+    command = [*become, "sh", "-c", job]
+    done = subprocess.run(command, cwd=folder, env=kept | env, capture_output=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
