@@ -30,6 +30,9 @@ bench-serving: environment ## Latency and throughput of the registered model, se
 bench-inference: environment ## torch and ONNX Runtime side by side, on the GPU if there is one
 	$(VENV)/bin/python -m benchmarks.inference
 
+bench-training: environment ## The tutorial's loop, transformers' Trainer and train's step side by side, on a GPU
+	$(VENV)/bin/python -m benchmarks.training
+
 lock: environment ## Make constraints.txt and the image's locks again, versions kept where they still fit
 	bin/lock
 
@@ -68,4 +71,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving bench-inference bench-pipeline lock image image-test image-lint sbom deploy up down backup pin environment
+.PHONY: help run test test-all lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint sbom deploy up down backup pin environment

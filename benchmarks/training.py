@@ -1,9 +1,9 @@
-"""Training speed, side by side in one process on one GPU: `python -m benchmarks.training`.
+"""Training speed, side by side in one process on one GPU: `make bench-training`.
 
 The tutorial loop, transformers' Trainer and this project's step, rung by rung, on the same windows
 of MSRA, for a model of BERT-base size with random weights. Sentences and tokens count what is no
-padding; [CLS] and [SEP] count. Writes results/training.json
-beside this file. The Trainer needs accelerate, which the project does not install yet.
+padding; [CLS] and [SEP] count. Writes results/training.json and .svg beside this file, and README's
+table.
 """
 
 import argparse
@@ -20,13 +20,15 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
+from benchmarks import training_report
 from benchmarks.hf_trainer import trainer_loop
 from benchmarks.tutorial import tutorial_loop
 from stages.ner.aligned import Aligned, read_aligned
 from stages.ner.gradients import Gradients, compile_layers
 from stages.ner.labels import IGNORED
 from stages.ner.model import make_repeatable
-from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps
+from stages.ner.ranks import ALONE, Ranks
+from stages.ner.steps import as_batches, decay_groups, one_ahead, plan_steps, share_of
 
 RESULTS = Path(__file__).parent / "results"
 ROW_TOKENS = 128
@@ -38,9 +40,8 @@ def main() -> None:
     """Measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
-    parser.add_argument("--tokens", type=int, default=400_000, help="that each loop trains on")
+    parser.add_argument("--tokens", type=int, default=655_360, help="that each loop trains on")
     parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     data = read_aligned(asked.aligned / "train.parquet")
     per_window = 1 / np.bincount(data.sentence)[data.sentence]
@@ -53,6 +54,7 @@ def main() -> None:
         "bf16_peak_tflops": round(peak / 1e12, 1),
         "tokens_per_sentence": round(tokens_per_sentence, 2),
         "tokens": asked.tokens,
+        "layers": asked.layers,
         "rows": [],
     }
     print(f"{result['device']}, torch {torch.__version__}, peak {peak / 1e12:.0f} TFLOP/s")
@@ -62,8 +64,11 @@ def main() -> None:
         row["peak_fraction"] = round(row.pop("flops_per_token") * row["tokens_per_s"] / peak, 4)
         result["rows"].append(row)
         print(json.dumps(row), flush=True)
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / "training.json").write_text(json.dumps(result, indent=2) + "\n")
+        file = RESULTS / "training.json"
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result["kernels"] = kernels(asked.layers, data)
+    file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    training_report.write(RESULTS.parent)
 
 
 def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
@@ -85,12 +90,14 @@ def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
     return {
         "tutorial": tutorial,
         "trainer, 128 sentences a step": trainer(128),
-        "trainer": trainer(512),
+        "trainer, 512 sentences a step": trainer(512),
+        "trainer": trainer(1456),  # 64k tokens
         "packed rows, 4k tokens a step": ours(4096),
-        "32k tokens a step": ours(32768),
-        "layers compiled": ours(32768, compiled=True),
-        "ours": ours(32768, **fast),
-        "ours, deterministic": ours(32768, **fast, deterministic=True),
+        "64k tokens a step": ours(65536),
+        "layers compiled": ours(65536, compiled=True),
+        "ours": ours(65536, **fast),  # and one CUDA graph
+        "ours, deterministic": ours(65536, **fast, deterministic=True),
+        "ours, 32k tokens a step": ours(32768, **fast),
         "ours, 16k tokens a step": ours(16384, **fast),
         "ours, 8k tokens a step": ours(8192, **fast),
     }
@@ -104,23 +111,25 @@ def our_loop(
     compiled: bool = False,
     graph: bool = False,
     deterministic: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[int]:
-    """The loop of stages/train.py without its evaluations."""
+    """The loop of stages/train.py without its evaluations; yields the tokens of this rank."""
     make_repeatable(0, 2, deterministic)
     plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
     optimizer = torch.optim.AdamW(decay_groups(model, 0.01), lr=1e-4, fused=True)
     if compiled:
         compile_layers(model)
-    gradients = Gradients(model, bf16=True, graph=graph)
+    gradients = Gradients(ranks.wrapped(model), bf16=True, graph=graph)
+    share = [share_of(rows, ranks.rank, ranks.count) for rows in plan]
     batched = partial(
         as_batches,
         data,
-        rows_per_batch=tokens_per_step // ROW_TOKENS,
+        rows_per_batch=len(share[0]),
         row_tokens=ROW_TOKENS,
         first=0,
     )
     model.train()
-    for step, batches in enumerate(one_ahead(batched, plan)):
+    for step, batches in enumerate(one_ahead(batched, share)):
         labelled = sum(int((batch[3] != IGNORED).sum()) for batch in batches)
         gradients(batches, labelled, seed=step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -131,33 +140,59 @@ def our_loop(
 
 def measured(loop: Loop, data: Aligned, layers: int) -> dict[str, Any]:
     """Times all steps of one loop but the first ones."""
-    torch.manual_seed(0)
     torch._dynamo.reset()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    config = BertConfig(vocab_size=21128, num_labels=7, num_hidden_layers=layers)
-    model = BertForTokenClassification(config).cuda()
+    model = new_model(layers)
     matrices = sum(p.numel() for p in model.bert.encoder.parameters() if p.ndim == 2)
     began = time.perf_counter()
     steps = loop(model, data)
     next(steps)
     torch.cuda.synchronize()
     first_step_s = time.perf_counter() - began
-    for _ in range(WARM_UP_STEPS - 1):
-        next(steps)
-    torch.cuda.synchronize()
-    began = time.perf_counter()
-    tokens = list(steps)
-    torch.cuda.synchronize()
-    seconds = time.perf_counter() - began
+    tokens, seconds = timed(steps)
     return {
-        "tokens_per_s": round(sum(map(int, tokens)) / seconds),
+        "tokens_per_s": round(sum(tokens) / seconds),
         "step_ms": round(1000 * seconds / len(tokens), 2),
         "first_step_s": round(first_step_s, 2),
         "memory_peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
         # Forward 2, backward 4 a weight; attention and padding are left out, so this is a floor.
         "flops_per_token": 6 * matrices,
     }
+
+
+def new_model(layers: int) -> BertForTokenClassification:
+    """Of BERT-base's size if there are 12, with the same random weights each time."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=21128, num_labels=7, num_hidden_layers=layers)
+    return BertForTokenClassification(config).cuda()
+
+
+def timed(steps: Iterator[Any]) -> tuple[list[int], float]:
+    """Tokens of each step that is left after the warm-up, and their seconds together."""
+    for _ in range(WARM_UP_STEPS - 1):
+        next(steps)
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    tokens = list(steps)
+    torch.cuda.synchronize()
+    return [*map(int, tokens)], time.perf_counter() - began
+
+
+def kernels(layers: int, data: Aligned, steps: int = 3) -> list[dict[str, Any]]:
+    """Where the GPU's time of `ours` goes: the longest kernels, by name, in ms a step."""
+    torch._dynamo.reset()
+    loop = our_loop(WARM_UP_STEPS + steps, 65536, new_model(layers), data, True, True)
+    for _ in range(WARM_UP_STEPS):
+        next(loop)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in loop:
+            torch.cuda.synchronize()
+    found = [
+        {"name": row.key[:120], "ms": round(row.self_device_time_total / 1000 / steps, 3)}
+        for row in profile.key_averages()
+    ]
+    return sorted(found, key=lambda row: -row["ms"])[:40]
 
 
 def matmul_peak_flops(size: int = 8192, times: int = 30) -> float:

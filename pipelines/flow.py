@@ -140,7 +140,7 @@ def in_workspace(
 
 def _is_unpinned(path: Path) -> bool:
     params = read(Download, path / "params.yaml")
-    return any(source.sha256 == UNPINNED for source in (params.train, params.test))
+    return any(source.sha256 == UNPINNED for source in params.splits.values())
 
 
 def _log(project: Path, made: Workspace) -> Logged:

@@ -35,6 +35,7 @@ def counts(
         PipelineError: if the split cannot be had, or is not the one that `version` was scored on.
     """
     from stages.ner.aligned import read_aligned
+    from stages.ner.cells import offsets
     from stages.ner.decode import spans
     from stages.ner.sentences import sha256
 
@@ -54,8 +55,9 @@ def counts(
         raise PipelineError(f"{about} is not the one that it was scored on; run it again")
     found = trial.entities(model, ["".join(sentence) for sentence in cells])
     rows = []
-    for right, predicted in zip(gold, found, strict=True):
-        expected = {(span.start, span.stop, span.type) for span in spans(right)}
+    for sentence, right, predicted in zip(cells, gold, found, strict=True):
+        starts, stops = offsets(sentence)
+        expected = {(starts[s.start], stops[s.stop - 1], s.type) for s in spans(right)}
         rows.append([len(expected), len(predicted), len(expected & predicted)])
     return np.array(rows, dtype=np.int64)
 

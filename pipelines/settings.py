@@ -4,9 +4,9 @@ They are here and not in stages/params.py, on which every stage depends: a chang
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pipelines.errors import PipelineError
 from stages.errors import StageError
@@ -15,6 +15,12 @@ from stages.section import Fraction, Positive, Section, Seed, read
 OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _without_null(floors: Any) -> Any:
+    if not isinstance(floors, dict):
+        return floors
+    return {type_: floor for type_, floor in floors.items() if floor is not None}
 
 
 class Latency(Section):
@@ -30,7 +36,9 @@ class Promote(Section):
     """The gates that a version passes before it becomes the champion."""
 
     f1_min: Fraction = Field(description="Of the exported file, over all types")
-    type_f1_min: dict[str, Fraction] = Field(description="Of the exported file, a type each")
+    type_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
+        description="Of the exported file, a type each; null, as an overlay may say: no floor"
+    )
     not_worse_by: Fraction = Field(
         description="How far the lower end of the interval of the F1 difference to the champion"
         " may be below 0"

@@ -1,30 +1,33 @@
-"""Characters to tokens, tags to labels, long sentences to windows; a dev split."""
+"""Any corpus to tokens and labels, long sentences to windows; a dev split."""
 
 import json
 import random
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from stages.command import command
 from stages.errors import StageError
-from stages.ner.corpus import Sentence, read_bio
+from stages.ner.corpus import Corpus, Sentence
+from stages.ner.formats.read import read_corpus
 from stages.ner.labels import Labels, iob2_tags
 from stages.ner.rows import write_rows
 from stages.ner.tokens import CellEncoder
 from stages.outs import whole
-from stages.params import Align
+from stages.params_align import TYPES_MAX, Align
 from stages.progress import progress
 
 
 def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> dict[str, Any]:
-    """Aligns `raw`/train.txt and test.txt with the tokenizer of `encoder`.
+    """Aligns `raw`/train.txt, test.txt, and dev.txt if it is there, with `encoder`'s tokenizer.
 
     Writes `out`: train, dev and test as Parquet (see `stages.ner.aligned`), labels.json; and
-    `report`: what was repaired, then for each split its sentences, characters, entities in and
-    kept, unknown rate (of characters), windows. No character and no entity is dropped or cut.
+    `report`: what was repaired, then for each split its sentences, cells (`characters` or `words`),
+    entities in and kept, unknown rate (of cells), windows. No cell and no entity is dropped or cut.
 
-    What is repaired and what refused: `stages.ner.corpus.read_bio`. Stray I- tags of test are
+    What is repaired and what refused: `stages.ner.formats`. Wrong tags and spans of test are
     repaired only with `repair_test_tags`.
 
     Raises:
@@ -32,18 +35,22 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
             encoder, one that takes fewer tokens than a window has, one whose tokenizer lacks
             [CLS], [SEP], [UNK] or a fast version.
     """
-    train = read_bio(raw / "train.txt", params.types, repair_tags=True)
-    test = read_bio(raw / "test.txt", params.types, repair_tags=params.repair_test_tags)
-    kept, dev = _hold_out(train.sentences, params.dev_sentences, params.seed)
+    corpora = _read(params, raw)
+    types = params.types or _types(corpora)
+    train = corpora["train"].sentences
+    if "dev" in corpora:
+        kept, dev = train, corpora["dev"].sentences
+    else:
+        kept, dev = _hold_out(train, params.dev_sentences, params.dev_block_sentences, params.seed)
     if params.train_sentences is not None and params.train_sentences < len(kept):
         chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
         kept = [kept[i] for i in sorted(chosen)]
-    repaired = {"train": dict(train.repaired), "test": dict(test.repaired)}
+    repaired = {name: dict(corpus.repaired) for name, corpus in corpora.items()}
     figures: dict[str, Any] = {"repaired": repaired}
-    splits = {"train": kept, "dev": dev, "test": test.sentences}
+    splits = {"train": kept, "dev": dev, "test": corpora["test"].sentences}
     with whole(out, report) as [folder, file]:
         folder.mkdir()
-        encode, labels = _tokenizer(encoder, params)
+        encode, labels = _tokenizer(encoder, params, types)
         labels.write(folder)
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
             for name, sentences in splits.items():
@@ -68,29 +75,52 @@ def main() -> None:
     )
 
 
+def _read(params: Align, raw: Path) -> dict[str, Corpus]:
+    names = ["train", *["dev"] * (raw / "dev.txt").is_file(), "test"]
+    return {
+        name: read_corpus(raw / f"{name}.txt", params, name != "test" or params.repair_test_tags)
+        for name in names
+    }
+
+
+def _types(corpora: Mapping[str, Corpus]) -> list[str]:
+    sentences = chain.from_iterable(corpus.sentences for corpus in corpora.values())
+    types = sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
+    if not 0 < len(types) <= TYPES_MAX:
+        raise StageError(
+            f"the corpus has {len(types)} entity types ({', '.join(types[:5])} ...), but there can"
+            f" be 1 to {TYPES_MAX}; does align say how to read it?"
+        )
+    return types
+
+
 def _hold_out(
-    sentences: list[Sentence], wanted: int, seed: int
+    sentences: list[Sentence], wanted: int, block: int, seed: int
 ) -> tuple[list[Sentence], list[Sentence]]:
-    """Splits off about `wanted` sentences; repeated ones go to one side together."""
+    """Splits off about `wanted` sentences, `block` neighbours at a time.
+
+    Repeated ones go to one side together, in whichever block they stand.
+    """
     count = Counter(sentence.cells for sentence in sentences)
-    texts = sorted(count)
-    random.Random(seed).shuffle(texts)  # noqa: S311
-    dev: set[str] = set()
+    starts = [*range(0, len(sentences), block)]
+    random.Random(seed).shuffle(starts)  # noqa: S311
+    dev: set[str | tuple[str, ...]] = set()
     held = 0
-    for text in texts:
+    for start in starts:
         if held >= wanted:
             break
-        dev.add(text)
-        held += count[text]
-    if held < wanted or len(dev) == len(texts):
+        texts = {sentence.cells for sentence in sentences[start : start + block]} - dev
+        dev |= texts
+        held += sum(count[text] for text in texts)
+    if held < wanted or len(dev) == len(count):
         raise StageError(
             f"train has {len(sentences)} sentences, too few to hold out align.dev_sentences ="
-            f" {wanted}; lower it"
+            f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
         )
     return [s for s in sentences if s.cells not in dev], [s for s in sentences if s.cells in dev]
 
 
-def _tokenizer(encoder: Path, params: Align) -> tuple[CellEncoder, Labels]:
+def _tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellEncoder, Labels]:
     config = encoder / "config.json"
     if not config.is_file():  # transformers would look for that name on the hub
         raise StageError(f"{encoder} holds no encoder: run `dvc repro download` first")
@@ -111,14 +141,15 @@ def _tokenizer(encoder: Path, params: Align) -> tuple[CellEncoder, Labels]:
             " choose another encoder"
         )
     labels = Labels(
-        tags=iob2_tags(params.types),
+        tags=iob2_tags(types),
         window_tokens=params.window_tokens,
         window_overlap_tokens=params.window_overlap_tokens,
         cls_id=cls,
         sep_id=sep,
         unknown_id=unknown,
+        cells=params.cells,
     )
-    return CellEncoder(tokenizer.backend_tokenizer, unknown), labels
+    return CellEncoder(tokenizer.backend_tokenizer, unknown, params.cells), labels
 
 
 if __name__ == "__main__":

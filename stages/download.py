@@ -14,7 +14,10 @@ from stages.params import Download
 
 
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
-    """Writes `corpus` (train.txt, test.txt, source.json) and `encoder`, both or neither.
+    """Writes `corpus` and `encoder`, both or neither.
+
+    `corpus` has train.txt, test.txt, dev.txt where there is one, whatever their format, and
+    source.json.
 
     Every file has passed its checks before it takes its place. source.json says what the files are:
     hashes, counts, name, licence; not where they came from, since that may differ from run to run.
@@ -30,13 +33,13 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
             corpus_out.mkdir()
             files = {
                 f"{split}.txt": fetch(
-                    getattr(params, split),
+                    source,
                     corpus_out / f"{split}.txt",
                     timeout_s=params.timeout_s,
                     attempts=params.attempts,
                     remedy=f"try again, or add a mirror or a copy to download.{split}.sources",
                 )
-                for split in ("train", "test")
+                for split, source in params.splits.items()
             }
             files |= fetch_encoder(params, encoder_out)
             source = describe(params, corpus_out, encoder_out)
@@ -54,7 +57,7 @@ def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """What source.json says of the files that are there."""
     splits = {
         split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
-        for split in ("train", "test")
+        for split in params.splits
     }
     origin = (
         {"hub_id": params.encoder.hub_id, "revision": params.encoder.revision}
@@ -74,14 +77,19 @@ def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
 
 
 def _counts(path: Path) -> dict[str, Any]:
-    """Sentences and entities a type, as the lines say it; `align` reads them strictly."""
-    sentences, entities, inside = 0, Counter[str](), False
+    """Sentences and entities a type, as lines with B-, I- or O say it; none in other formats.
+
+    `align` reads them strictly, whatever the format.
+    """
+    sentences, entities, before = 0, Counter[str](), b""
     for line in path.read_bytes().split(b"\n"):
-        fields = line.split()
-        sentences += bool(fields) and not inside
-        inside = bool(fields)
-        if fields and fields[-1].startswith(b"B-"):
-            entities[fields[-1][2:].decode(errors="replace")] += 1
+        tag = b"" if line.startswith(b"-DOCSTART-") else (line.split() or [b""])[-1]
+        if tag not in (b"", b"O") and tag[:2] not in (b"B-", b"I-"):
+            return {}
+        sentences += bool(tag) and not before
+        if tag[:2] == b"B-" or (tag[:2] == b"I-" and tag[2:] != before[2:]):
+            entities[tag[2:].decode(errors="replace")] += 1
+        before = tag
     return {"sentences": sentences, "entities": dict(sorted(entities.items()))}
 
 

@@ -44,7 +44,7 @@ def evaluate(
 
     Writes `metrics` ({"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}}}),
     `errors` (JSON lines, the most confident first), `confusions` (a row an entity, gold type and
-    predicted type at the same span), `f1_by_length` (of entities, in characters), `calibration`
+    predicted type at the same span), `f1_by_length` (of entities, in cells), `calibration`
     (a row a range of confidence), and `index`, a page with all of that and what train and the
     stages before it say in `source`, `align` and `curve`.
 
@@ -131,11 +131,11 @@ def main() -> None:
 def _entities(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
     """How often each text is an entity of each type there."""
     split = read_aligned(path)
-    return Counter(
-        ("".join(cells[span.start : span.stop]), span.type)
+    sentences = (
+        Judged(cells, spans([tags[i] for i in labels]), (), {})
         for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True)
-        for span in spans([tags[i] for i in labels])
     )
+    return Counter((each.text(span), span.type) for each in sentences for span in each.gold)
 
 
 def _confidences(
@@ -147,13 +147,14 @@ def _confidences(
 def _error(sentence: Judged, mistake: Mistake) -> dict[str, Any]:
     """A line of errors.jsonl."""
     span = mistake.span
+    start, end = sentence.characters(span)
     return {
         "kind": mistake.kind,
         "side": "gold" if mistake.in_gold else "predicted",
         "text": sentence.text(span),
         "type": span.type,
-        "start": span.start,
-        "end": span.stop,
+        "start": start,
+        "end": end,
         "confidence": sentence.confidence[span],
         "against": [{"text": sentence.text(o), "type": o.type} for o in mistake.against],
         "sentence": "".join(sentence.cells),

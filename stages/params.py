@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from stages.params_align import Align
 from stages.section import Fraction, Positive, Section, Seed
 
 Device = Literal["auto", "cpu", "cuda"]
 UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
-Tag = Annotated[str, Field(pattern=r"^[^\s-]+$")]
 
 
 class Source(Section):
@@ -57,36 +57,18 @@ class Download(Section):
     name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
     language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
     train: Source
+    dev: Source | None = Field(description="null: align holds it out of train")
     test: Source
     licence: str = Field(description="Of the corpus, copied into source.json")
     encoder: Encoder
     timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
     attempts: Positive = Field(description="A source, each going on where the last was cut off")
 
-
-class Align(Section):
-    """How `align` turns characters into tokens."""
-
-    # 63 types make 127 labels: they are written as int8.
-    types: list[Tag] = Field(min_length=1, max_length=63, description="Entity types of the corpus")
-    dev_sentences: Positive = Field(description="Held out of train, repeated ones together")
-    seed: Seed = Field(description="Of the dev split and of the choice of train sentences")
-    train_sentences: Positive | None = Field(description="Use this many at most; null: all")
-    window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")
-    window_overlap_tokens: Annotated[int, Field(ge=0)] = Field(description="Of neighbours")
-    repair_test_tags: bool = Field(description="Whether a stray I- in test becomes B- or an error")
-
-    @model_validator(mode="after")
-    def _types_differ_and_windows_move_on(self) -> Self:
-        if len(set(self.types)) < len(self.types):
-            raise ValueError(f"types is {self.types}; write each once")
-        most = (self.window_tokens - 2) // 2
-        if self.window_overlap_tokens > most:
-            raise ValueError(
-                f"window_overlap_tokens is {self.window_overlap_tokens}, with window_tokens ="
-                f" {self.window_tokens} it can be {most} at most"
-            )
-        return self
+    @property
+    def splits(self) -> dict[str, Source]:
+        """The corpus's files, by split."""
+        sources = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: source for name, source in sources.items() if source is not None}
 
 
 class Train(Section):

@@ -1,5 +1,6 @@
 """The Parquet files that `align` writes: a row a window."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,13 @@ class Aligned:
     sentence: list[int]
     """Number of the window's sentence: 0, 0, 1, 2, ..."""
     cells: list[list[str]]
-    """The characters that the window owns, as the corpus has them."""
+    """The cells that the window owns, as the corpus has them: see `stages.ner.cells`."""
     input_ids: list[NDArray[np.integer]]
     """Token ids with [CLS] and [SEP]."""
     labels: list[NDArray[np.integer]]
     """Of each token: the label of the owned cell that starts there, else -100."""
+    meta: list[str] | None = None
+    """What else the corpus says of the window's sentence, a JSON object; None: nothing of any."""
 
     @cached_property
     def scored(self) -> list[NDArray[np.bool_]]:
@@ -31,13 +34,18 @@ class Aligned:
         return [labels != IGNORED for labels in self.labels]
 
     def sentence_cells(self) -> list[list[str]]:
-        """The characters of each whole sentence."""
+        """The cells of each whole sentence."""
         result: list[list[str]] = []
         for number, cells in zip(self.sentence, self.cells, strict=True):
             if number == len(result):
                 result.append([])
             result[-1] += cells
         return result
+
+    def sentence_meta(self) -> list[dict[str, str | int | float | bool]]:
+        """What else the corpus says of each sentence: the keys that it has beside text and tags."""
+        first = np.flatnonzero(np.diff(np.asarray(self.sentence), prepend=-1))
+        return [json.loads(self.meta[window]) if self.meta else {} for window in first]
 
     def sentence_labels(self) -> list[NDArray[np.integer]]:
         """The gold labels of each whole sentence, one a cell."""
@@ -63,6 +71,7 @@ def read_aligned(path: Path) -> Aligned:
         cells=table["cells"].to_pylist(),
         input_ids=_arrays(table["input_ids"]),
         labels=_arrays(table["labels"]),
+        meta=table["meta"].to_pylist() if "meta" in table.column_names else None,
     )
 
 

@@ -76,7 +76,7 @@ def fit(
     fast = params.compile and device.type == "cuda"
     if fast:
         compile_layers(model)
-    gradients = Gradients(ranks.wrapped(model), bf16, graph=fast and ranks.count == 1)
+    gradients = Gradients(ranks.wrapped(model), bf16, graph=fast)
     optimizer = torch.optim.AdamW(
         decay_groups(model, params.weight_decay),
         lr=params.learning_rate,

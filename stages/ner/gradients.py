@@ -1,7 +1,6 @@
 """The gradients of a training step, as fast as the device can."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -10,7 +9,7 @@ from transformers import PreTrainedModel
 
 from stages.ner.labels import IGNORED
 
-WARM_UP = 3  # passes before a capture, as pytorch.org/docs/stable/notes/cuda.html asks for
+WARM_UP = 11  # passes before a capture: pytorch.org/docs/stable/notes/cuda.html, for DDP
 
 
 def compile_layers(model: PreTrainedModel) -> None:
@@ -20,17 +19,19 @@ def compile_layers(model: PreTrainedModel) -> None:
 
 
 class Gradients:
-    """Adds up the gradients of a step; on a GPU by replaying one CUDA graph a batch, if `graph`.
+    """Adds up the gradients of a step; on a GPU by replaying a CUDA graph a batch, if `graph`.
 
     A graph starts some hundred kernels at once; all batches must then have the same shape. Wrapped
-    for DDP, the model averages the gradients over the ranks during the last batch's backward.
+    for DDP, the model averages the gradients over the ranks during the last batch's backward, which
+    then has a graph of its own, NCCL's kernels in it.
     """
 
     def __init__(
         self, model: PreTrainedModel | DistributedDataParallel, bf16: bool, graph: bool
     ) -> None:
         self._model, self._bf16, self._replay = model, bf16, graph
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._ddp = isinstance(model, DistributedDataParallel)
+        self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by: is it a step's last batch
         self._loss = torch.zeros((), device=model.device)
         self._share = torch.zeros((), device=model.device)  # of one labelled token in the mean
 
@@ -40,25 +41,27 @@ class Gradients:
         The loss is the mean cross-entropy over the step's labelled tokens, in however many batches,
         so accumulation changes no result but by rounding. `seed` decides the step's dropout.
         """
-        if self._replay and self._graph is None:
-            self._graph = self._captured(batches[0])
+        if self._replay and not self._graphs:
+            self._batch = batches[0].to(self._model.device)
+            for last in {batch is batches[-1] for batch in batches} if self._ddp else {True}:
+                self._graphs[last] = self._captured(last)
         torch.manual_seed(seed)
         self._loss.zero_()
         self._share.fill_(1 / labelled)
         for batch in batches:
-            if self._graph is None:
-                with nullcontext() if batch is batches[-1] else self._not_averaged():
-                    self._add(batch.to(self._model.device, non_blocking=True))
-            else:
+            last = not self._ddp or batch is batches[-1]
+            if self._graphs:
                 self._batch.copy_(batch, non_blocking=True)
-                self._graph.replay()
+                self._graphs[last].replay()
+            else:
+                self._add(batch.to(self._model.device, non_blocking=True), last)
         return self._loss
 
-    def _not_averaged(self) -> AbstractContextManager[None]:
-        ddp = isinstance(self._model, DistributedDataParallel)
-        return self._model.no_sync() if ddp else nullcontext()
-
-    def _add(self, batch: torch.Tensor) -> None:
+    def _add(self, batch: torch.Tensor, last: bool) -> None:
+        if not last and isinstance(self._model, DistributedDataParallel):
+            with self._model.no_sync():
+                self._add(batch, last=True)
+            return
         ids, positions, member, labels = batch.unbind()
         mask = member[:, None, :, None] == member[:, None, None, :]
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
@@ -70,20 +73,20 @@ class Gradients:
         loss.backward()  # type: ignore[no-untyped-call]
         self._loss += loss.detach()
 
-    def _captured(self, batch: torch.Tensor) -> torch.cuda.CUDAGraph:
+    def _captured(self, last: bool) -> torch.cuda.CUDAGraph:
         """Records what `_add` does on a batch of this shape; the weights stay as they are."""
-        self._batch = batch.to(self._model.device)
         # All on one stream: on another the gradients would be added up outside of the graph.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._add(self._batch)
+                self._add(self._batch, last)
         torch.cuda.current_stream().wait_stream(stream)
         # Zeroed, not dropped: the graph adds to gradients at fixed addresses.
         self._model.zero_grad(set_to_none=False)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            self._add(self._batch)
+        # NCCL has a thread that asks after older work meanwhile.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            self._add(self._batch, last)
         self._loss.zero_()
         return graph

@@ -4,8 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from stages.errors import StageError
+
+Cells = Literal["characters", "words"]
+"""What has a tag each."""
 
 IGNORED = -100
 """Label of a token that is not scored: cross-entropy's `ignore_index` in torch."""
@@ -22,6 +26,7 @@ class Labels:
     cls_id: int
     sep_id: int
     unknown_id: int
+    cells: Cells = "characters"  # what the labels.json of older models does not say
 
     def write(self, folder: Path) -> None:
         """Writes `folder`/labels.json."""

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -60,9 +60,15 @@ class Ranks:
         """The model whose backward averages the gradients over the ranks, as they come."""
         if self.count == 1:
             return model
-        return DistributedDataParallel(
-            model, forward_sync_buffers=False, gradient_as_bucket_view=True
-        )
+        # On a GPU's default stream it could not be captured in a CUDA graph.
+        on_gpu = next(model.parameters()).is_cuda
+        with torch.cuda.stream(torch.cuda.Stream()) if on_gpu else nullcontext():  # type: ignore[no-untyped-call]
+            wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
+        wrapped.broadcast_buffers = False  # the argument's name changed in torch 2.13
+        return wrapped
+
+
+ALONE = Ranks(rank=0, count=1)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A split as Parquet: its tokens and labels, a row a window."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,8 @@ def write_rows(
 ) -> dict[str, Any]:
     """Writes a split to `path`, in the columns of `stages.ner.aligned.Aligned`.
 
+    `meta` is one of them if a sentence has any.
+
     Python objects are made of `SENTENCES_AT_ONCE` sentences at a time, and `done` is told of each
     lot. With the corpus itself, memory so grows by 63 bytes a character (MSRA once, then twice).
 
@@ -43,13 +45,15 @@ def write_rows(
         input_ids=List(Value("int32")),
         labels=List(Value("int8")),
     )
+    if any(sentence.meta is not None for sentence in sentences):
+        features["meta"] = Value("string")
     parts = []
     counts: Counter[str] = Counter()
     for start in range(0, len(sentences), SENTENCES_AT_ONCE):
         some = sentences[start : start + SENTENCES_AT_ONCE]
         rows = _rows(some, start, labels, encode)
         counts += _counts(some, rows, labels)
-        parts.append(pa.table(rows, features.arrow_schema))
+        parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
         done(len(some))
     table = pa.concat_tables(parts).combine_chunks()
     # Named, since `datasets` would pickle the whole table to name it by a hash.
@@ -58,7 +62,7 @@ def write_rows(
     given, kept = (_entities(tags) for tags in (_tags(sentences), counts.elements()))
     return {
         "sentences": len(sentences),
-        "characters": counts.total(),
+        labels.cells: counts.total(),
         "entities_in": given.total(),
         "entities_kept": kept.total(),
         "entities": dict(sorted(kept.items())),
@@ -72,7 +76,7 @@ def _rows(
 ) -> dict[str, list[Any]]:
     """The first sentence has the number `start`."""
     label_of = {tag: label for label, tag in enumerate(labels.tags)}
-    rows: dict[str, list[Any]] = {"sentence": [], "cells": [], "input_ids": [], "labels": []}
+    rows: dict[str, list[Any]] = defaultdict(list)
     for number, sentence in enumerate(sentences, start):
         ids, first = encode(sentence.cells)
         of_token = [IGNORED] * len(ids)
@@ -88,6 +92,7 @@ def _rows(
             of_span = [of_token[t] if t in own else IGNORED for t in span]
             rows["input_ids"].append([labels.cls_id, *(ids[t] for t in span), labels.sep_id])
             rows["labels"].append([IGNORED, *of_span, IGNORED])
+            rows["meta"].append(sentence.meta or "{}")
     return rows
 
 

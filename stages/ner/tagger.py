@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from stages.ner.cells import cells_of, offsets
 from stages.ner.decode import best_tags, confidence, spans
 from stages.ner.emissions import emissions
 from stages.ner.labels import Labels
@@ -27,7 +28,7 @@ class Entity:
     start: int
     end: int
     score: float
-    """Mean probability of its characters' tags, 0 to 1."""
+    """Mean probability of its cells' tags, 0 to 1."""
 
 
 class Tagger:
@@ -37,7 +38,7 @@ class Tagger:
         """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works."""
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._encode = CellEncoder(tokenizer, self._labels.unknown_id)
+        self._encode = CellEncoder(tokenizer, self._labels.unknown_id, self._labels.cells)
         session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
@@ -48,19 +49,20 @@ class Tagger:
         input_ids: list[NDArray[np.integer]] = []
         scored: list[NDArray[np.bool_]] = []
         sentence: list[int] = []
-        filled = [index for index, text in enumerate(texts) if text]
+        cells = [cells_of(text, self._labels.cells) for text in texts]
+        filled = [index for index, here in enumerate(cells) if here]
         for number, index in enumerate(filled):
-            ids, first = self._encode(texts[index])
-            starts = np.zeros(len(ids), dtype=np.bool_)
-            starts[first] = True
+            ids, first = self._encode(cells[index])
+            is_first = np.zeros(len(ids), dtype=np.bool_)
+            is_first[first] = True
             for window in windows(
                 len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
             ):
-                span = ids[window.start : window.stop]
-                input_ids.append(np.array([self._labels.cls_id, *span, self._labels.sep_id]))
-                own = np.zeros(len(span) + 2, dtype=np.bool_)
+                tokens = ids[window.start : window.stop]
+                input_ids.append(np.array([self._labels.cls_id, *tokens, self._labels.sep_id]))
+                own = np.zeros(len(tokens) + 2, dtype=np.bool_)
                 first_own = window.own_start - window.start + 1  # after [CLS]
-                owned = starts[window.own_start : window.own_stop]
+                owned = is_first[window.own_start : window.own_stop]
                 own[first_own : first_own + len(owned)] = owned
                 scored.append(own)
                 sentence.append(number)
@@ -70,14 +72,9 @@ class Tagger:
         log_probabilities = emissions(input_ids, scored, sentence, self._forward, TOKENS_PER_BATCH)
         labels = best_tags(log_probabilities, self._labels.tags)
         for index, path, emission in zip(filled, labels, log_probabilities, strict=True):
-            found[index] = [
-                Entity(
-                    texts[index][span.start : span.stop],
-                    span.type,
-                    span.start,
-                    span.stop,
-                    round(confidence(span, path, emission), 4),
-                )
-                for span in spans([self._labels.tags[label] for label in path])
-            ]
+            starts, stops = offsets(cells[index])
+            for span in spans([self._labels.tags[label] for label in path]):
+                start, end = starts[span.start], stops[span.stop - 1]
+                score = round(confidence(span, path, emission), 4)
+                found[index].append(Entity(texts[index][start:end], span.type, start, end, score))
         return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from stages.ner.cells import offsets
 from stages.ner.decode import Span
 
 KINDS = {
@@ -51,7 +52,17 @@ class Judged:
 
     def text(self, span: Span) -> str:
         """Its characters."""
-        return "".join(self.cells[span.start : span.stop])
+        start, stop = self.characters(span)
+        return "".join(self.cells)[start:stop]
+
+    def characters(self, span: Span) -> tuple[int, int]:
+        """Where it starts and stops in the text."""
+        starts, stops = self._offsets
+        return starts[span.start], stops[span.stop - 1]
+
+    @cached_property
+    def _offsets(self) -> tuple[Sequence[int], Sequence[int]]:
+        return offsets(self.cells)
 
     @cached_property
     def right(self) -> set[Span]:

@@ -1,6 +1,7 @@
 """Each gate at its threshold, and on either side."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,13 @@ def test_the_real_thresholds_stand_in_params_yaml() -> None:
         "parity": "passed 2.00e-05 <= 0.001",
         "cuda": "passed the exported file ran on CUDA",
     }
+
+
+def test_an_overlay_for_another_corpus_takes_floors_away(tmp_path: Path) -> None:
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text("promote: {type_f1_min: {PER: null, ORG: null, DISH: 0.5}}")
+    floors = overlays.sections(ROOT, [overlay]).promote.type_f1_min
+    assert floors == {"LOC": 0.92, "DISH": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_schema_and_labels(run):
                 "labels": pa.list_(pa.int8()),
             }
         )
-    assert Labels.read(result.folder) == Labels(
+    assert result.labels == Labels(
         tags=TAGS,
         window_tokens=32,
         window_overlap_tokens=8,

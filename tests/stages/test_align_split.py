@@ -41,8 +41,22 @@ def test_seed(split):
     first = split(DIFFERENT, dev_sentences=10, seed=1)
     assert split(DIFFERENT, dev_sentences=10, seed=1) == first
     assert split(DIFFERENT, dev_sentences=10, seed=2) != first
-    # Which texts are held out does not hang on their order.
-    assert set(split(DIFFERENT[::-1], dev_sentences=10, seed=1)[1]) == set(first[1])
+
+
+def test_neighbours_are_held_out_together(split):
+    train, dev = split(DIFFERENT, dev_sentences=20, dev_block_sentences=5)
+    assert len(dev) == 20
+    starts = dev[::5]
+    assert all(int(start) % 5 == 0 for start in starts)
+    assert dev == [f"{int(start) + n:03}" for start in starts for n in range(5)]
+    assert not set(train) & set(dev)
+
+
+def test_what_neighbours_repeat_elsewhere_is_held_out_with_them(split):
+    train, dev = split(REPEATED, dev_sentences=20, dev_block_sentences=10)
+    assert not set(train) & set(dev)
+    assert len(train) + len(dev) == len(REPEATED)
+    assert 20 <= len(dev) <= 49
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,7 +79,8 @@ def test_too_few_sentences(split, wanted):
     with pytest.raises(StageError) as error:
         split(FILLER, dev_sentences=wanted)
     assert str(error.value) == (
-        f"train has 5 sentences, too few to hold out align.dev_sentences = {wanted}; lower it"
+        f"train has 5 sentences, too few to hold out align.dev_sentences = {wanted} in blocks of"
+        " align.dev_block_sentences = 1; lower them"
     )
 
 

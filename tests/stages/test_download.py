@@ -76,6 +76,32 @@ def test_the_command_leaves_these_files(work, encoder, tmp_path):
     assert measured["files"]["train.txt"]["mirror"] == train["sources"][0]
 
 
+# A file, and what source.json counts in it.
+COUNTED = {
+    "IOB1": (b"a I-X\nb I-X\nc B-X\n", {"sentences": 1, "entities": {"X": 2}}),
+    "columns": (
+        b"-DOCSTART- -X- O O\n\na NN I-NP B-X\n\nb NN I-NP O\n",
+        {"sentences": 2, "entities": {"X": 1}},
+    ),
+    "BIOES": (b"a O\nb S-X\n", {}),
+    "JSONL": (b'{"text": "a", "label": [[0, 1, "X"]]}\n', {}),
+}
+
+
+@pytest.mark.parametrize(("content", "counts"), COUNTED.values(), ids=COUNTED)
+def test_a_dev_split_of_any_format(work, tmp_path, content, counts):
+    (tmp_path / "dev").write_bytes(content)
+    checks = {"bytes": None, "git_blob": None, "sha256": hashlib.sha256(content).hexdigest()}
+    work.section["dev"] = {"sources": [str(tmp_path / "dev")]} | checks
+    fetch_all(work)
+    files = work.files()
+    assert files["data/msra/dev.txt"] == content
+    source = json.loads(files["data/msra/source.json"])
+    about = ["name", "language", "licence"]
+    assert [*source] == [*about, "train", "dev", "test", "encoder"]
+    assert {k: v for k, v in source["dev"].items() if k in ("sentences", "entities")} == counts
+
+
 def test_the_same_bytes_from_another_mirror(work, mirror, tmp_path):
     fetch_all(work)
     before = work.files()

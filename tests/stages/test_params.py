@@ -2,7 +2,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from stages.params import Align, Download, Evaluate, Export, Params, Train
+from stages.params import Download, Evaluate, Export, Params, Train
+from stages.params_align import TYPE, Align
 from stages.section import read
 from tests.conftest import ROOT
 from tests.stages.conftest import REAL
@@ -70,8 +71,9 @@ def test_all_sections_at_once(refused):
     ("types", "said"),
     [
         ("[PER, ORG, PER]", "align: types is ['PER', 'ORG', 'PER']; write each once"),
-        ("[B-PER]", r"align.types.0: String should match pattern '^[^\s-]+$' (it is 'B-PER')"),
-        ("[PER, '']", r"align.types.1: String should match pattern '^[^\s-]+$' (it is '')"),
+        ("[B-PER]", rf"align.types.0: String should match pattern '{TYPE}' (it is 'B-PER')"),
+        ("[a-b, R&D]", rf"align.types.0: String should match pattern '{TYPE}' (it is 'a-b'); "),
+        ("[PER, '']", rf"align.types.1: String should match pattern '{TYPE}' (it is '')"),
         ("[]", "align.types: List should have at least 1 item after validation, not 0 (it is [])"),
         (str([f"T{i}" for i in range(64)]), "align.types: List should have at most 63 items "),
     ],

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from stages.errors import StageError
-from stages.params import Align, Download, Train
+from stages.params import Download, Train
+from stages.params_align import Align
 from stages.section import expanded, read
 from tests.stages.conftest import REAL
 

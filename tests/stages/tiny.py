@@ -7,11 +7,19 @@ from typing import Any, NamedTuple
 
 from stages.align import align
 from stages.ner.aligned import Aligned, read_aligned
-from stages.params import Align
+from stages.ner.labels import Labels
+from stages.params_align import Align
 
 PARAMS = {
+    "format": "conll",
+    "conll": {"columns": ["token", "tag"], "separator": "\t", "comment": None},
+    "jsonl": {"text": "text", "spans": "label"},
+    "parquet": {"tokens": "tokens", "tags": "ner_tags"},
+    "scheme": "BIO",
+    "cells": "characters",
     "types": ["PER", "ORG", "LOC"],
     "dev_sentences": 2,
+    "dev_block_sentences": 1,
     "seed": 13,
     "train_sentences": None,
     "window_tokens": 32,
@@ -55,11 +63,15 @@ class Result(NamedTuple):
     report: dict[str, Any]
     splits: dict[str, Aligned]
 
+    @property
+    def labels(self) -> Labels:
+        return Labels.read(self.folder)
+
     def sentences(self, split: str) -> list[list[tuple[str, str]]]:
         """Cells with their tags, put together from the windows."""
         aligned = self.splits[split]
         return [
-            [(cell, TAGS[label]) for cell, label in zip(cells, labels, strict=True)]
+            [(cell, self.labels.tags[label]) for cell, label in zip(cells, labels, strict=True)]
             for cells, labels in zip(
                 aligned.sentence_cells(), aligned.sentence_labels(), strict=True
             )

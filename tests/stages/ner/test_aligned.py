@@ -31,6 +31,14 @@ def test_read(tmp_path, row_group_size):
     assert [np.flatnonzero(row).tolist() for row in split.scored] == [[1, 2], [], [1], [1, 2]]
     assert split.sentence_cells() == [["a", "b"], ["c"], ["d", "e"]]
     assert [row.tolist() for row in split.sentence_labels()] == [[1, 2], [0], [3, 0]]
+    assert split.sentence_meta() == [{}, {}, {}]
+
+
+def test_what_else_the_corpus_says(tmp_path):
+    meta = pa.array(['{"source": "报"}', '{"source": "报"}', "{}", '{"year": 1998}'])
+    pq.write_table(pa.table(ROWS | {"meta": meta}), tmp_path / "a.parquet")
+    split = read_aligned(tmp_path / "a.parquet")
+    assert split.sentence_meta() == [{"source": "报"}, {}, {"year": 1998}]
 
 
 def test_missing(tmp_path):

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -6,6 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from stages.ner import rows
+from stages.ner.aligned import read_aligned
 from stages.ner.corpus import Sentence
 from stages.ner.labels import Labels
 from stages.ner.rows import write_rows
@@ -53,6 +55,15 @@ def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monke
         "unknown_rate": 2 / 92,
         "windows": 12,
     }
+
+
+def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(write):
+    path, _ = write(SENTENCES)
+    assert "meta" not in pq.read_schema(path).names
+    some = [SENTENCES[1], replace(SENTENCES[2], meta='{"source": "报"}')]
+    path, _ = write(some)
+    assert pq.read_table(path)["meta"].to_pylist() == ["{}", *['{"source": "报"}'] * 4]
+    assert read_aligned(path).sentence_meta() == [{}, {"source": "报"}]
 
 
 def test_python_objects_are_of_few_sentences(write, monkeypatch):

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoTokenizer
 
 from stages.ner.tokens import CellEncoder
@@ -148,6 +150,21 @@ def test_every_token_of_a_real_sentence_is_the_one_of_transformers(real):
     normal = unicodedata.normalize("NFKC", text)
     theirs = real(list(normal), is_split_into_words=True, add_special_tokens=False)
     assert encoder_of(real)(text)[0] == theirs["input_ids"]
+
+
+def test_words(tiny):
+    """To the tiny encoder a word is one token or unknown."""
+    encode = CellEncoder(tiny.backend_tokenizer, tiny.unk_token_id, "words")
+    ids, first = encode(["a", " a", "\u3000Ａ", " ㎞", "\u200b", " a\ud83d", " " + "a" * 40])
+    assert tiny.convert_ids_to_tokens(ids) == [*"aaa", *["[UNK]"] * 2, "a", "[UNK]"]
+    assert first == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_space_before_a_word_is_one_to_a_tokenizer_of_bytes():
+    tokenizer = Tokenizer(BPE({"?": 0, "Ġ": 1, "B": 2, "o": 3, "ĠB": 4}, [("Ġ", "B")]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    encode = CellEncoder(tokenizer, 0, "words")
+    assert encode(["Bo", " Bo", "\n\u3000Bo"]) == ([2, 3, 4, 3, 4, 3], [0, 2, 4])
 
 
 def test_padding_and_truncation_of_a_tokenizer_file_do_not_count(tiny, tmp_path):

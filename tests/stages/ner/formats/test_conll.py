@@ -5,9 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import StageError
-from stages.ner.corpus import Sentence, read_bio
+from stages.ner.corpus import Sentence
+from stages.ner.formats.read import read_corpus
+from stages.params_align import Align
+from tests.stages.tiny import PARAMS
 
-TYPES = ["PER", "LOC"]
+BIO = Align.model_validate(PARAMS | {"types": ["PER", "LOC"]})
 GOOD = "张\tB-PER\n三\tI-PER\n在\tO\n\n京\tB-LOC\n"
 SENTENCES = [
     Sentence("张三在", ("B-PER", "I-PER", "O")),
@@ -20,7 +23,7 @@ def read(tmp_path):
     def read(data, repair_tags=True):
         path = tmp_path / "corpus.txt"
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
-        return read_bio(path, TYPES, repair_tags)
+        return read_corpus(path, BIO, repair_tags)
 
     return read
 
@@ -59,9 +62,11 @@ def test_repaired_and_counted(read, data, repaired):
 
 
 # What is in the file, and what is said of it.
-NOT_ONE = "; write one character a line"
-NOT_TWO = "; write one character, a tab, its tag"
-KNOWN = "; align.types in params.yaml allows B-LOC, B-PER, I-LOC, I-PER, O"
+NOT_ONE = "; write one character a token, or set align.cells: words"
+NOT_TWO = ", align.conll says token, tag with a tab between; correct one of the two"
+KNOWN = (
+    "; align.scheme BIO in params.yaml allows O and, with align.types, B-LOC, I-LOC, B-PER, I-PER"
+)
 REFUSED = {
     "unknown type": ("京\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
     "unknown prefix": ("京\tE-LOC", f":1: unknown tag 'E-LOC'{KNOWN}"),
@@ -75,10 +80,10 @@ REFUSED = {
     "U+3000 without a tag": ("\u3000", f":1: 1 columns in '\\u3000'{NOT_TWO}"),
     "U+2028 without a tag": ("\u2028", f":1: 1 columns in '\\u2028'{NOT_TWO}"),
     "CR alone": ("京\tO\r沪\tO\r", f":1: 3 columns in '京\\tO\\r沪\\tO'{NOT_TWO}"),
-    "two characters": ("北京\tO", f":1: 2 characters in the cell '北京'{NOT_ONE}"),
-    "no character": ("\tO", f":1: 0 characters in the cell ''{NOT_ONE}"),
-    "a combining character": ("e\u0301\tO", f":1: 2 characters in the cell 'e\u0301'{NOT_ONE}"),
-    "a long line": ("京" * 99 + "\tO", f":1: 99 characters in the cell '{'京' * 40}'{NOT_ONE}"),
+    "two characters": ("北京\tO", f":1: 2 characters in the token '北京'{NOT_ONE}"),
+    "no character": ("\tO", f":1: 0 characters in the token ''{NOT_ONE}"),
+    "a combining character": ("e\u0301\tO", f":1: 2 characters in the token 'e\u0301'{NOT_ONE}"),
+    "a long line": ("京" * 99 + "\tO", f":1: 99 characters in the token '{'京' * 40}'{NOT_ONE}"),
     "not UTF-8": (b"\xbe\xa9\tO", ":1: not UTF-8 (byte 0xbe); convert the file to UTF-8"),
     "half a character": ("京".encode()[:2], ":1: not UTF-8 (byte 0xe4); convert the file to UTF-8"),
     "a surrogate": (b"\xed\xa0\x80\tO", ":1: not UTF-8 (byte 0xed); convert the file to UTF-8"),
@@ -127,7 +132,7 @@ def test_stray_i_without_repair(read, tmp_path, data, line, tag):
 
 def test_missing_file(tmp_path):
     with pytest.raises(StageError, match=re.escape("none.txt is not here: run `dvc repro downl")):
-        read_bio(tmp_path / "none.txt", TYPES, repair_tags=True)
+        read_corpus(tmp_path / "none.txt", BIO, repair=True)
 
 
 # U+2028 and its kind are lines to str.splitlines(), U+3000 and NUL are nothing to str.strip().
@@ -143,6 +148,6 @@ def test_every_character_may_be_a_cell(tmp_path_factory, sentences):
     text = "\n".join("".join(f"{cell}\t{tag}\n" for cell, tag in rows) for rows in sentences)
     bom = text.startswith("\ufeff")  # a first cell that cannot be told from a mark
     path.write_bytes(("\ufeff" * bom + text).encode())
-    corpus = read_bio(path, TYPES, repair_tags=False)
+    corpus = read_corpus(path, BIO, repair=False)
     assert [list(zip(s.cells, s.tags, strict=True)) for s in corpus.sentences] == sentences
     assert dict(corpus.repaired) == ({"bom": 1} if bom else {})

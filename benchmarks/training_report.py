@@ -1,0 +1,99 @@
+"""README's table and the plot of what `benchmarks.training` measured."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+BLOCK = re.compile(r"(<!-- made by make bench-training -->\n).*?(<!-- end -->)", re.DOTALL)
+BARS = {"tutorial": 30, "trainer": 3}
+TOKENS_PER_S = 500_000
+KINDS = {  # of a kernel, by what its name holds
+    "matrix products": ("gemm", "nvjet", "cutlass_80_tensorop", "cublas"),
+    "attention": ("fmha", "attention", "flash", "efficient"),
+    "optimizer and clipping": ("multi_tensor", "foreach", "FusedAdam", "fused_adam"),
+}
+
+
+def write(folder: Path) -> None:
+    """Draws results/training.svg, and writes the table into the README beside `folder`."""
+    result = json.loads((folder / "results/training.json").read_text(encoding="utf-8"))
+    _plot(result, folder / "results/training.svg")
+    readme = folder.parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(
+        BLOCK.sub(lambda m: f"{m[1]}{_table(result)}\n{m[2]}", text), encoding="utf-8"
+    )
+
+
+def _table(result: dict[str, Any]) -> str:
+    rows = result["rows"]
+    by_name = {row["name"]: row for row in rows}
+    lines = [
+        "",
+        f"{result['device']}, {result['layers']} layers x 768 with random weights, torch"
+        f" {result['torch']}, {result['date']}; {result['bf16_peak_tflops']} TFLOP/s is its bf16"
+        " peak, measured on one large product in the same run:",
+        "",
+        "| | sentences/s | x tutorial | x the row above | tokens/s | of the peak | memory, GiB"
+        " | first step, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    before = None
+    for row in rows:
+        rate = row["sentences_per_s"]
+        lines.append(
+            f"| {row['name']} | {rate:,.0f} | {rate / by_name['tutorial']['sentences_per_s']:.1f}"
+            f" | {f'{rate / before:.2f}' if before else ''} | {row['tokens_per_s']:,}"
+            f" | {row['peak_fraction']:.1%} | {row['memory_peak_gib']} | {row['first_step_s']} |"
+        )
+        before = rate
+    ours = by_name["ours"]
+    bars = [
+        f"{ours['sentences_per_s'] / by_name[name]['sentences_per_s']:.1f}x the {name}"
+        f" (bar: {bar}x)"
+        for name, bar in BARS.items()
+    ]
+    bars.append(f"{ours['tokens_per_s']:,} tokens/s (bar: {TOKENS_PER_S:,})")
+    lines += ["", f"{', '.join(bars)}."]
+    if kernels := result.get("kernels"):
+        lines += ["", _spent(kernels)]
+    if note := result.get("note"):
+        lines += ["", note]
+    return "\n".join([*lines, ""])
+
+
+def _spent(kernels: list[dict[str, Any]]) -> str:
+    times: Counter[str] = Counter()
+    for kernel in kernels:
+        kind = next(
+            (kind for kind, names in KINDS.items() if any(n in kernel["name"] for n in names)),
+            "the rest: norms, GELU, dropout, residuals, casts",
+        )
+        times[kind] += kernel["ms"]
+    whole = times.total()
+    shares = ", ".join(f"{kind} {ms / whole:.0%}" for kind, ms in times.most_common())
+    return f"The GPU's {whole:.0f} ms a step of `ours`: {shares}."
+
+
+def _plot(result: dict[str, Any], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "training", "svg.fonttype": "none"}
+    import matplotlib.pyplot as plt
+
+    rows = result["rows"][::-1]
+    figure, axes = plt.subplots(figsize=(8, 0.4 * len(rows) + 1), layout="constrained")
+    bars = axes.barh([row["name"] for row in rows], [row["sentences_per_s"] for row in rows])
+    axes.bar_label(bars, [f"{row['sentences_per_s']:,.0f}" for row in rows], padding=3)
+    axes.set_xlabel(f"sentences/s, BERT-base size, {result['device']}")
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent)

@@ -1,0 +1,1 @@
+"""Ways in which a labelled corpus is written: one module a format."""
