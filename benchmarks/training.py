@@ -116,7 +116,7 @@ def our_loop(
     """The loop of stages/train.py without its evaluations; yields the tokens of this rank."""
     make_repeatable(0, 2, deterministic)
     plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
-    optimizer = torch.optim.AdamW(decay_groups(model, 0.01), lr=1e-4, fused=True)
+    optimizer = torch.optim.AdamW(decay_groups(model, 1e-4, 0.01), fused=True)
     if compiled:
         compile_layers(model)
     gradients = Gradients(ranks.wrapped(model), bf16=True, graph=graph)

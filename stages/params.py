@@ -71,6 +71,15 @@ class Download(Section):
         return {name: source for name, source in sources.items() if source is not None}
 
 
+class Pretrain(Section):
+    """How `train` goes on with masked language modelling on the training text, before it tags."""
+
+    epochs: Annotated[int, Field(ge=0)] = Field(description="0: not at all")
+    learning_rate: Annotated[float, Field(gt=0)]
+    tokens_per_step: Positive = Field(description="As train.tokens_per_step")
+    mask_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of tokens, predicted")
+
+
 class Train(Section):
     """How `train` fine-tunes."""
 
@@ -84,8 +93,12 @@ class Train(Section):
     cpu_threads: Positive = Field(description="Of torch on the CPU; part of the result")
     seed: Seed
     deterministic: bool = Field(description="The same bytes on the same kind of device")
+    pretrain: Pretrain
     epochs: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="Of head and last layer")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Of the learning rate, from each layer to the one below"
+    )
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")

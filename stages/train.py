@@ -25,6 +25,7 @@ from stages.ner.model import (
     make_repeatable,
     new_tagger,
 )
+from stages.ner.pretrain import pretrain
 from stages.ner.ranks import Ranks, joined, processes, run
 from stages.ner.standing import Standing
 from stages.outs import whole
@@ -42,6 +43,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains on `aligned`/train.parquet, chooses by strict span F1 on dev.parquet.
 
+    With `pretrain.epochs` the encoder first goes on with masked language modelling on that text.
     AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping, bf16
     where a GPU has it, early stop. The loss of a step is the mean cross-entropy over its labelled
     tokens, however many batches hold them.
@@ -67,13 +69,19 @@ def train(
             model.activation_checkpointing_enable({"use_reentrant": False})
         on_gpu = device.type == "cuda"
         estimate = _memory_needed(params, model, labels, bf16, ranks) if on_gpu else {}
-        model.to(device)
 
         inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
         inputs += sorted(path for path in encoder.iterdir() if path.is_file())
         with checkpoint.held(checkpoints if ranks.first else None, params, inputs) as held:
             with _memory_explained(params, labels):
                 folder = ranks.from_first(held)
+                learnt: dict[str, Any] = {}
+                if params.pretrain.epochs:
+                    weights, learnt = pretrain(
+                        params, encoder, data, labels, device, bf16, folder, ranks
+                    )
+                    model.base_model.load_state_dict(weights)
+                model.to(device)
                 done, measured = fit(params, model, data, dev, labels, bf16, folder, ranks)
             if ranks.first:
                 model.load_state_dict(done.best_weights)
@@ -84,6 +92,7 @@ def train(
                     _write_curve(curve_file, done.rows)
             if held:
                 checkpoint.remove(held)
+    measured |= {f"pretrain_{name}": figure for name, figure in learnt.items()}
     told = {"ranks": ranks.count, "precision": "bf16" if bf16 else "fp32"}
     return measured | told | estimate | device_figures(device)
 
@@ -113,21 +122,29 @@ def _memory_needed(
     params: Train, model: PreTrainedModel, labels: Labels, bf16: bool, ranks: Ranks
 ) -> dict[str, int]:
     """What `.measured` keeps of it."""
-    need = memory.Need(
-        model.config,
-        model.num_parameters(),
-        labels.window_tokens,
-        min(params.tokens_per_batch, math.ceil(params.tokens_per_step / ranks.count)),
-        bf16,
-        params.compile,
-        params.gradient_checkpointing,
-    )
+
+    def need(outputs: int, tokens_per_step: int) -> memory.Need:
+        return memory.Need(
+            model.config,
+            model.num_parameters(),
+            outputs,
+            labels.window_tokens,
+            min(params.tokens_per_batch, math.ceil(tokens_per_step / ranks.count)),
+            bf16,
+            params.compile,
+            params.gradient_checkpointing,
+        )
+
+    most = need(len(labels.tags), params.tokens_per_step)
+    if params.pretrain.epochs:
+        first = need(model.config.vocab_size, params.pretrain.tokens_per_step)
+        most = max(most, first, key=memory.Need.bytes)
     device = torch.device("cuda")
-    said = memory.require(need, memory.free_bytes(device))
+    said = memory.require(most, memory.free_bytes(device))
     if ranks.first:
         print(said, file=sys.stderr)
     torch.cuda.reset_peak_memory_stats(device)
-    return {"gpu_memory_estimate_mib": round(need.bytes() / 2**20)}
+    return {"gpu_memory_estimate_mib": round(most.bytes() / 2**20)}
 
 
 @contextmanager

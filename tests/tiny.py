@@ -24,6 +24,7 @@ PARAMS = {
         "cpu_threads": 1,
         "epochs": 8,
         "learning_rate": 0.005,
+        "layer_decay": 1.0,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
         "compile": False,

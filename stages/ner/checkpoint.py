@@ -59,7 +59,7 @@ def held(root: Path | None, params: Section, inputs: Iterable[Path]) -> Iterator
         try:
             yield folder
         finally:
-            if not list(folder.glob("*.pt")):
+            if not list(folder.rglob("*.pt")):
                 shutil.rmtree(folder)
 
 
@@ -95,8 +95,8 @@ def load(folder: Path, said: bool = True) -> dict[str, Any] | None:
 
 
 def remove(folder: Path) -> None:
-    """Deletes the checkpoints there, once what they were for is done."""
-    for path in folder.glob("*.pt"):
+    """Deletes the checkpoints there and below, once what they were for is done."""
+    for path in folder.rglob("*.pt"):
         path.unlink()
 
 

@@ -22,6 +22,8 @@ class Need:
     config: Any
     """Of the encoder, transformers' own."""
     parameters: int
+    outputs: int
+    """Logits of a token: labels, or for masked language modelling the vocabulary."""
     row_tokens: int
     tokens_per_batch: int
     bf16: bool
@@ -51,7 +53,7 @@ class Need:
             layer = 38 * hidden + 8 * inner + 4 * self.row_tokens
         # With checkpointing a layer's input is kept, and one layer at a time is computed again.
         kept = layers * 4 * hidden + layer if self.checkpointing else layers * layer
-        return int(kept + 12 * hidden + 14 * self.config.num_labels)
+        return int(kept + 12 * hidden + 14 * self.outputs)
 
 
 def free_bytes(device: torch.device) -> int:

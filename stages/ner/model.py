@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from stages.errors import StageError
@@ -107,6 +112,16 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
             f" for, {min(missing)} among them: take both from one model"
         )
     return model
+
+
+def new_masked_lm(encoder: Path) -> PreTrainedModel:
+    """The encoder with a head for masked language modelling: its own where it came with one."""
+    config = AutoConfig.from_pretrained(encoder, dtype="float32")
+    if not (encoder / "model.safetensors").is_file():
+        return AutoModelForMaskedLM.from_config(config)
+    return AutoModelForMaskedLM.from_pretrained(
+        encoder, config=config, dtype=torch.float32, use_safetensors=True
+    )
 
 
 def first_position(model: PreTrainedModel) -> int:

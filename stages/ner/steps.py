@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from stages.ner.aligned import Aligned
 from stages.ner.packing import pack, plan_rows
+from stages.ner.ranks import Ranks
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,13 +36,37 @@ def plan_steps(
     return steps
 
 
-def decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices; none for biases and layer norms, as BERT was trained."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def decay_groups(
+    model: PreTrainedModel, rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
+    """Parameters by what they learn at, those of the head and the last layer first.
+
+    Weight decay is for matrices, not for biases and layer norms, as BERT was trained. Each layer
+    learns at `layer_decay` times the rate of the one above, the embeddings below the first
+    (https://aclanthology.org/P18-1031: what is general is to change less).
+    """
+    layers = model.base_model.encoder.layer
+    below = {p: len(layers) for p in model.base_model.parameters()}
+    for number, layer in enumerate(layers, start=1):
+        below |= dict.fromkeys(layer.parameters(), len(layers) - number)
+    groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            key = below.get(parameter, 0), parameter.ndim < 2
+            groups.setdefault(key, []).append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": parameters,
+            "lr": rate * layer_decay**depth,
+            "weight_decay": 0.0 if vector else weight_decay,
+        }
+        for (depth, vector), parameters in sorted(groups.items(), key=lambda group: group[0])
     ]
+
+
+def summed(steps: Sequence[Sequence[Sequence[int]]], of_window: Sequence[int]) -> list[int]:
+    """Of each step, the sum over its windows."""
+    return [sum(of_window[window] for row in step for window in row) for step in steps]
 
 
 def seed_of(seed: int, step: int, rank: int = 0) -> int:
@@ -52,6 +77,20 @@ def seed_of(seed: int, step: int, rank: int = 0) -> int:
 def share_of(rows: Sequence[list[int]], rank: int, ranks: int) -> list[list[int]]:
     """The rows of a step that are one rank's; each has as many, the last perhaps empty ones."""
     return _filled(rows, ranks)[rank::ranks]
+
+
+def batches_of(
+    data: Aligned,
+    steps: Sequence[Sequence[list[int]]],
+    ranks: Ranks,
+    tokens_per_batch: int,
+    row_tokens: int,
+    first: int,
+) -> Callable[[int], list[torch.Tensor]]:
+    """Gives this rank's batches of a step, of at most `tokens_per_batch`, by the step's index."""
+    shares = [share_of(step, ranks.rank, ranks.count) for step in steps]
+    rows_per_batch = min(max(1, tokens_per_batch // row_tokens), len(shares[0]))
+    return lambda step: as_batches(data, shares[step], rows_per_batch, row_tokens, first)
 
 
 def as_batches(

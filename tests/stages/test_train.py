@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 from transformers.models.bert.modeling_bert import BertAttention
 
-import stages.ner.fit
+import stages.ner.loop
 import stages.progress
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
@@ -98,7 +98,7 @@ def test_the_curve(tiny):
 
 
 def test_patience_ends_it(fit, monkeypatch):
-    monkeypatch.setattr(stages.ner.fit, "LOSS_ROWS", 10)
+    monkeypatch.setattr(stages.ner.loop, "LOSS_ROWS", 10)
     # So small a rate changes no tag: the first evaluation stays the best.
     _, report, rows = fit(learning_rate=1e-9, patience_evals=2, evals_per_epoch=2)
     assert report["steps_planned"] == 64

@@ -2,7 +2,6 @@ import re
 
 import pytest
 
-import stages.ner.fit
 import stages.progress
 from stages.ner.aligned import read_aligned
 

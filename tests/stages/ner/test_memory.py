@@ -7,8 +7,9 @@ from stages.errors import StageError
 from stages.ner.memory import GIB, Need, require
 
 BERT_BASE = Need(
-    config=BertConfig(num_labels=7),
+    config=BertConfig(),
     parameters=102_000_000,
+    outputs=7,
     row_tokens=128,
     tokens_per_batch=32768,
     bf16=True,
