@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from stages.params_align import Align
+from stages.params_evaluate import Bootstrap, Robustness, Slice, SliceName
 from stages.section import Fraction, Positive, Section, Seed
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -126,14 +127,6 @@ class Train(Section):
         return self
 
 
-class Bootstrap(Section):
-    """The interval of a score, by drawing the test sentences anew."""
-
-    samples: Annotated[int, Field(ge=100)] = Field(description="How many times")
-    confidence: Fraction = Field(description="Of the interval, two-sided")
-    seed: Seed
-
-
 class Evaluate(Section):
     """How `evaluate` scores, and what its report shows."""
 
@@ -155,6 +148,8 @@ class Evaluate(Section):
     confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
     thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
     bootstrap: Bootstrap
+    slices: dict[SliceName, Slice] = Field(description="Name → what picks it")
+    robustness: Robustness
 
 
 class Export(Section):

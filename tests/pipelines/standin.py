@@ -36,7 +36,7 @@ stages:
     cmd: python stage.py evaluate
     params: [evaluate]
     deps: [stage.py, data/aligned.txt, models/ner]
-    outs: [reports/errors.jsonl, reports/index.html]
+    outs: [reports/errors.jsonl, reports/index.html, reports/slices.jsonl]
     metrics: [reports/metrics.json]
     plots: [reports/confusion.csv: {template: confusion, x: predicted, y: gold}]
   export:
@@ -88,9 +88,13 @@ def train():
 
 def evaluate():
     score = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4}
-    put("reports/metrics.json", {"test": {**score, "PER": score, "ORG": score, "LOC": score}})
+    put("reports/metrics.json", {
+        "test": {**score, "PER": score, "ORG": score, "LOC": score},
+        "slices": {"long": {**score, "sentences": 2}},
+    })
     put("reports/confusion.csv", "gold,predicted\\nO,O\\n")
     put("reports/errors.jsonl", "")
+    put("reports/slices.jsonl", '{"slice": "long", "type": null, "sentences": [0, 2]}\\n')
     put("reports/index.html", "<!doctype html><title>Report</title>")
 
 
