@@ -36,7 +36,7 @@ ARTIFACTS = {
     "reports/export.json",
     "reports/index.html",
     "reports/metrics.json",
-    "reports/sentences.csv",
+    "reports/predictions.jsonl",
     "reports/slices.jsonl",
     "reports/train.csv",
     "reports/train.json",

@@ -80,7 +80,7 @@ def figures(n_gold, n_found, n_right):
 
 def test_the_command_leaves_these_reports(tiny):
     assert sorted(files(tiny.path / "reports")) == sorted(
-        [*REPORTS, "align.json", "train.json", "train.csv", "export.json", "sentences.csv"]
+        [*REPORTS, "align.json", "train.json", "train.csv", "export.json", "predictions.jsonl"]
     )
 
 
