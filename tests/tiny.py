@@ -18,11 +18,16 @@ from tests.invented import Tagged, a_sentence, write_encoder
 from tests.stage_process import run
 
 PARAMS = {
-    "align": {"dev_sentences": 60, "window_tokens": 64, "window_overlap_tokens": 24},
+    "align": {
+        "dev_sentences": 60,
+        "dev_block_sentences": 1,
+        "window_tokens": 64,
+        "window_overlap_tokens": 24,
+    },
     "train": {
         "device": "cpu",
         "cpu_threads": 1,
-        "epochs": 8,
+        "epochs": 10,
         "learning_rate": 0.005,
         "layer_decay": 1.0,
         "tokens_per_step": 512,

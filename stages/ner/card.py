@@ -95,8 +95,10 @@ def _body(
     yield "It holds for what is made of the data too, so for this model.\n"
     yield "| file | sentences | SHA-256 |"
     yield "|---|---|---|"
-    for split in ("train", "test"):
-        yield f"| {split} | {corpus[split]['sentences']:,} | `{corpus[split]['sha256']}` |"
+    for split in (name for name in ("train", "dev", "test") if name in corpus):
+        sentences = corpus[split].get("sentences")  # which download counts in lines of BIO alone
+        count = "" if sentences is None else f"{sentences:,}"
+        yield f"| {split} | {count} | `{corpus[split]['sha256']}` |"
     yield "\n## Limits\n"
     yield (
         f"It was scored on {corpus['name']} alone. Text of another kind, time or spelling may give"
