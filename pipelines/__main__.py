@@ -116,9 +116,12 @@ def _run(arguments: argparse.Namespace) -> int:
     project = Path.cwd()
     workspace.require_project(project)
     wait = server.start(project)
-    from pipelines import summary
+    from pipelines import summary, tracking
+    from pipelines.access import Need
     from pipelines.flow import Outcome, msra_ner
 
+    # The flow does so too; here MLflow makes its database while Prefect's server starts.
+    tracking.check(project, Need.LOG)
     wait()
     state = msra_ner(arguments.params, arguments.dirty, project, return_state=True)
     outcome = state.result(raise_on_failure=False)
