@@ -76,10 +76,6 @@ def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     }
 
 
-def _splits(params: Download) -> list[str]:
-    return [split for split in ("train", "dev", "test") if getattr(params, split) is not None]
-
-
 def _counts(path: Path) -> dict[str, Any]:
     """Sentences and entities a type, as lines with B-, I- or O say it; none in other formats.
 
