@@ -25,7 +25,7 @@ from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import forward_of, make_repeatable, new_tagger
-from stages.params import Train
+from stages.params_train import Train
 from stages.section import read
 from stages.train import train
 

@@ -1,10 +1,12 @@
 """Whether one model's F1 differs from another's beyond the choice of test sentences."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from stages.ner.bootstrap import Counts, f1, interval, resampled
+from stages.ner.sentences import Scored
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,25 @@ def difference(
     low, high = interval(f1(drawn[:, :3]) - f1(drawn[:, 3:]), confidence)
     [observed] = f1(first.sum(axis=0)[None]) - f1(second.sum(axis=0)[None])
     return Difference(float(observed), low, high)
+
+
+def counts(sentences: Iterable[Scored], type_: str | None = None) -> Counts:
+    """Entities in the gold, predicted, and right, of each sentence: [sentences, 3].
+
+    Args:
+        sentences: As a model scored them.
+        type_: Of the entities that count; None: all.
+    """
+    rows = [
+        [
+            sum(type_ in (None, span.type) for span in group)
+            for group in (each.gold, each.predicted, each.gold & each.predicted)
+        ]
+        for each in sentences
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def f1_of(counted: Counts) -> float:
+    """Micro F1 of these sentences."""
+    return float(f1(counted.sum(axis=0)[None])[0])

@@ -1,28 +1,30 @@
-"""What a registered version brings to a promotion: its figures, its files, its counts."""
+"""What a registered version brings to a promotion: its figures, its files, its predictions."""
 
-import csv
 import json
 import math
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import mlflow
-import numpy as np
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from yaml import YAMLError
 
-from pipelines import manifest
+from pipelines import bootstrap, manifest
 from pipelines.errors import Exit, Refused
 from pipelines.gates import Figures
 from pipelines.registry import MODEL
-from stages.ner.bootstrap import Counts
 from stages.ner.onnx_files import files_sha256
+from stages.ner.sentences import Scored, read_predictions
+from stages.ner.slices import Members, read_members
 
-SENTENCES = "reports/sentences.csv"
+T = TypeVar("T")
+PREDICTIONS = "reports/predictions.jsonl"
+SLICES = "reports/slices.jsonl"
 F1_TOLERANCE = 1e-6  # both are of the same counts
 
 
@@ -115,33 +117,61 @@ def labels(model: Path) -> list[str]:
     return [str(tag) for tag in json.loads(text)["tags"]]
 
 
-def counts(client: MlflowClient, version: ModelVersion, sentences: int) -> Counts:
-    """Gold, predicted and right entities of each test sentence: [sentences, 3].
+def predictions(client: MlflowClient, version: ModelVersion, sentences: int) -> list[Scored]:
+    """What its exported model found in each of so many test sentences.
 
     Raises:
         Refused: if its run has no such file, or it does not add up to the version's F1.
     """
-    result = np.zeros((sentences, 3), dtype=np.int64)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = client.download_artifacts(str(version.run_id), SENTENCES, folder)
-            with Path(path).open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    figures = [int(row[key]) for key in ("gold", "predicted", "right")]
-                    result[int(row["sentence"])] += figures
-        except (MlflowException, OSError, LookupError, ValueError) as error:
-            raise _no_counts(version, f"{type(error).__name__}: {error}") from None
-    gold, predicted, right = (int(number) for number in result.sum(axis=0))
-    f1, expected = 2 * right / max(gold + predicted, 1), _number(version.tags.get("export.f1", ""))
+    try:
+        found = _read(client, version, PREDICTIONS, read_predictions)
+    except (MlflowException, OSError, LookupError, TypeError, ValueError) as error:
+        raise _gone(version, f"{type(error).__name__}: {error}") from None
+    if len(found) != sentences:
+        raise _gone(version, f"it has {len(found)} of {sentences} sentences")
+    f1 = bootstrap.f1_of(bootstrap.counts(found))
+    expected = _number(version.tags.get("export.f1", ""))
     if expected is not None and abs(f1 - expected) > F1_TOLERANCE:
-        raise _no_counts(version, f"its F1 is {f1:.6f}, that of the version {expected:.6f}")
-    return result
+        raise _gone(version, f"its F1 is {f1:.6f}, that of the version {expected:.6f}")
+    return found
 
 
-def _no_counts(version: ModelVersion, words: str) -> Refused:
+def slices(
+    client: MlflowClient, version: ModelVersion, wanted: Collection[str]
+) -> dict[str, Members]:
+    """The slices that `evaluate` found in its test split, by name.
+
+    Raises:
+        Refused: if one that is wanted is not among them.
+    """
+    try:
+        found = {each.slice: each for each in _read(client, version, SLICES, read_members)}
+    except (MlflowException, OSError, TypeError, ValueError):
+        found = {}  # a run of before there were any
+    if lacking := sorted(set(wanted) - found.keys()):
+        raise Refused(
+            Exit.FIGURES,
+            f"{MODEL} version {version.version} has no slice {', '.join(lacking)} in its {SLICES},"
+            " for which promote.slice_f1_min has a floor: correct the name, or add it to"
+            " evaluate.slices and run again, or give --force --reason",
+        )
+    return found
+
+
+def _read(
+    client: MlflowClient, version: ModelVersion, name: str, read: Callable[[Iterable[str]], list[T]]
+) -> list[T]:
+    """An artifact of its run; `read` is given the lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(client.download_artifacts(str(version.run_id), name, folder))
+        with path.open(encoding="utf-8") as file:
+            return read(file)
+
+
+def _gone(version: ModelVersion, words: str) -> Refused:
     return Refused(
         Exit.FILES,
-        f"{SENTENCES} of {MODEL} version {version.version} is gone or cut"
+        f"{PREDICTIONS} of {MODEL} version {version.version} is gone or cut"
         f" ({' '.join(words.split())}): restore the artifacts of run {version.run_id}",
     )
 

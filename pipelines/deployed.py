@@ -91,8 +91,9 @@ def _promote(outcome: Outcome, project: Path) -> State[Outcome]:
     """Through the gates of the commit that was run; a refusal is no failure of the run."""
     gates = overlays.sections(outcome.workspace).promote
     try:
-        promotion.promote(tracking.connect(project), project, gates, outcome.logged.version)
+        done = promotion.promote(tracking.connect(project), project, gates, outcome.logged.version)
     except Refused as refused:
         return Completed(name="NotPromoted", message=str(refused), data=outcome)
     said = f"{registry.MODEL} version {outcome.logged.version} is the champion"
+    said += f"\nComparison: {done.comparison}"
     return Completed(name="Promoted", message=said, data=outcome)

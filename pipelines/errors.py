@@ -63,12 +63,17 @@ class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
     Attributes:
         exit_code: Of the command.
         gates: Where they were asked, each with `name`, `passed` and `said`.
+        comparison: Where comparison.html is, if there is one.
     """
 
     def __init__(
-        self, exit_code: Exit, sentence: str, gates: list[dict[str, Any]] | None = None
+        self,
+        exit_code: Exit,
+        sentence: str,
+        gates: list[dict[str, Any]] | None = None,
+        comparison: str | None = None,
     ) -> None:
-        self.exit_code, self.gates = exit_code, gates or []
+        self.exit_code, self.gates, self.comparison = exit_code, gates or [], comparison
         super().__init__(sentence)
 
 

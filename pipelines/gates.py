@@ -1,6 +1,7 @@
 """The gates between a version and the alias champion; pure functions of its figures."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,6 +69,13 @@ def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
         ),
         _parity(figures, settings),
         _cuda(figures.cuda_validated, settings.require_cuda),
+    ]
+
+
+def of_slices(f1: Mapping[str, float], settings: Promote) -> list[Gate]:
+    """Those of the slices that have a floor, given the F1 of each."""
+    return [
+        _at_least(f"slice.{name}", f1[name], floor) for name, floor in settings.slice_f1_min.items()
     ]
 
 

@@ -9,20 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipelines import (
-    aliases,
-    bootstrap,
-    candidate,
-    gates,
-    history,
-    registry,
-    rescore,
-    trial,
-    unchanged,
-)
+from pipelines import aliases, candidate, comparison, examine, history, registry, unchanged
+from pipelines import tracking_comparison as tracked
 from pipelines.aliases import CHAMPION, PREVIOUS
-from pipelines.errors import Exit, PipelineError, Refused
-from pipelines.gates import Figures, Gate
+from pipelines.errors import Exit, Refused
+from pipelines.gates import Gate
 from pipelines.history import Event
 from pipelines.registry import MODEL
 from pipelines.settings import Promote
@@ -32,10 +23,13 @@ GATE = "gate."
 
 @dataclass(frozen=True)
 class Promotion:
-    """A promotion that came about; `gates` is empty where they were skipped."""
+    """What came about; without gates and comparison where they were skipped."""
 
-    event: Event
+    event: Event | None
+    """None: only the gates were asked."""
     gates: list[Gate]
+    comparison: str | None
+    """Where comparison.html is."""
 
 
 def promote(
@@ -45,10 +39,12 @@ def promote(
     version: str | None = None,
     reason: str | None = None,
     force: bool = False,
+    dry_run: bool = False,
 ) -> Promotion:
     """Makes `version`, or else the challenger, the champion if it passes all gates.
 
-    The verdict of each gate is kept as a tag of the version, `gate.NAME`, also when one fails.
+    The verdict of each gate is kept as a tag of the version, `gate.NAME`, and comparison.html in
+    its run, also when one fails.
 
     Args:
         client: Of the registry.
@@ -57,6 +53,7 @@ def promote(
         version: Its number.
         reason: Kept in the history; needed with `force`.
         force: Skip the gates, but not the look at the version's files.
+        dry_run: Move no alias.
 
     Raises:
         Refused: with the exit code of each way in which it does not come about.
@@ -72,19 +69,24 @@ def promote(
     with aliases.one_here(project, about), tempfile.TemporaryDirectory() as folder:
         model = candidate.fetch(chosen, Path(folder, "challenger"))
         found: list[Gate] = []
+        place = None
         if not force:
-            figures = candidate.figures(chosen, settings.type_f1_min)
-            found = _gates(client, project, settings, chosen, figures, model, before)
+            examined = examine.examine(client, project, settings, chosen, model, before)
+            found = examined.gates
             _keep(client, chosen, found)
-        unchanged.decide(client, number, settings, before)
-        if not force:
-            _refuse_failed(chosen, found, before)
+            place = tracked.log_comparison(project, chosen, comparison.page(examined, settings))
+        if not dry_run:
+            unchanged.decide(client, number, settings, before)
+        if place is not None:
+            _refuse_failed(chosen, found, before, place)
+        if dry_run:
+            return Promotion(None, found, place)
         why = reason or "gates passed"
         made = history.event(client, "promote", before, number, why, force)
         with aliases.one_anywhere(client, about):
             aliases.move(client, number, before, keep=True)
             history.append(client, made)
-    return Promotion(made, found)
+    return Promotion(made, found, place)
 
 
 def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> Event:
@@ -128,44 +130,6 @@ def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
         ) from None
 
 
-def _gates(
-    client: MlflowClient,
-    project: Path,
-    settings: Promote,
-    chosen: ModelVersion,
-    figures: Figures,
-    model: Path,
-    before: str | None,
-) -> list[Gate]:
-    found = gates.of_figures(figures, settings)
-    labels = candidate.labels(model)
-    own = candidate.counts(client, chosen, figures.test_sentences)
-    if before is None:
-        found.append(gates.of_labels(labels, None))
-        found.append(Gate("not_worse", True, "no champion to compare with"))
-    else:
-        champion = client.get_model_version(MODEL, before)
-        same_data = champion.tags.get("test_sha256") == figures.test_sha256
-        try:
-            other = candidate.fetch(champion, model.with_name("champion"))
-            found.append(gates.of_labels(labels, candidate.labels(other)))
-            theirs = (
-                candidate.counts(client, champion, figures.test_sentences)
-                if same_data
-                else rescore.counts(project, client, chosen, labels, other)
-            )
-        except PipelineError as error:
-            found.append(Gate("not_worse", False, f"no figure: {error}"))
-        else:
-            difference = bootstrap.difference(
-                own, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
-            )
-            found.append(gates.of_difference(difference, settings, rescored=not same_data))
-    timed, provider = trial.latency(model, settings.latency.characters, settings.latency.texts)
-    client.set_model_version_tag(MODEL, str(chosen.version), "promotion.provider", provider)
-    return found + gates.of_latency(timed, settings)
-
-
 def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> None:
     tags = {f"{GATE}{gate.name}": str(gate) for gate in found}
     for old in (key for key in chosen.tags if key.startswith(GATE) and key not in tags):
@@ -174,13 +138,17 @@ def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> 
         client.set_model_version_tag(MODEL, str(chosen.version), key, value)
 
 
-def _refuse_failed(chosen: ModelVersion, found: Sequence[Gate], before: str | None) -> None:
+def _refuse_failed(
+    chosen: ModelVersion, found: Sequence[Gate], before: str | None, comparison: str
+) -> None:
     failed = [gate for gate in found if not gate.passed]
     if failed:
         said = "".join(f"\n  {gate.name}: {gate.said}" for gate in failed)
         raise Refused(
             Exit.GATES,
             f"{MODEL} version {chosen.version} is not promoted, {len(failed)} of {len(found)} gates"
-            f" failed:{said}\nChampion: {f'still version {before}' if before else 'none'}",
+            f" failed:{said}\nChampion: {f'still version {before}' if before else 'none'}"
+            f"\nComparison: {comparison}",
             [gate.as_json() for gate in found],
+            comparison,
         )

@@ -21,7 +21,7 @@ exit codes:
   1  another error, such as no such version
   3  a gate failed
   4  files of the version are gone
-  5  a tag of the version lacks a figure that gates need
+  5  the version lacks a figure or a slice that gates need
   6  it is the champion already
   7  another promotion is under way, or won
   8  there is no previous champion to go back to"""
@@ -34,14 +34,20 @@ def add(commands: Any) -> None:
         commands,
         "promote",
         "make a version the champion if it passes the gates",
-        "Holds the version, or else the challenger, to the gates in `promote` of params.yaml. If it"
+        "Holds the version, or else the challenger, to the gates in `promote` of params.yaml: f1,"
+        " f1.TYPE, slice.NAME, not_worse, labels, parity, cuda, latency_p50, latency_p99. If it"
         " passes all, it becomes the champion, and the champion the previous one. Each verdict is"
-        " kept as a tag of the version, gate.NAME.",
+        " kept as a tag of the version, gate.NAME, and comparison.html in its MLflow run: what it"
+        " finds and the champion does not, and the other way round.",
         PARAMS,
     )
     promote.add_argument("version", metavar="VERSION", nargs="?", help="default: the challenger")
-    promote.add_argument(
+    how = promote.add_mutually_exclusive_group()
+    how.add_argument(
         "--force", action="store_true", help="skip the gates; needs --reason, and history says so"
+    )
+    how.add_argument(
+        "--dry-run", action="store_true", help="ask the gates and compare; the champion stays"
     )
     promote.add_argument("--reason", metavar="TEXT", help="kept in the history")
     promote.set_defaults(answer=_promote)
@@ -95,8 +101,9 @@ def _run(arguments: argparse.Namespace) -> int:
         code = error.exit_code if isinstance(error, Refused) else Exit.ERROR
         said = str(error) if isinstance(error, PipelineError) else access.said(error)
         if arguments.json:
-            gates = error.gates if isinstance(error, Refused) else []
-            _print({"exit_code": int(code), "error": said, "gates": gates})
+            refused = error if isinstance(error, Refused) else Refused(code, said)
+            more = {"gates": refused.gates, "comparison": refused.comparison}
+            _print({"exit_code": int(code), "error": said, **more})
         else:
             print(said, file=sys.stderr)
         return int(code)
@@ -134,14 +141,22 @@ def _promote(arguments: argparse.Namespace) -> Result:
     workspace.require_project(project)
     gates = overlays.sections(project, arguments.params).promote
     client = _client(project, promotes=True)
-    done = promote(client, project, gates, arguments.version, arguments.reason, arguments.force)
+    asked = (arguments.version, arguments.reason, arguments.force, arguments.dry_run)
+    done = promote(client, project, gates, *asked)
+    event = asdict(done.event) if done.event else None
 
     def show() -> None:
         for gate in done.gates:
             print(f"{gate.name}: {gate}")
-        _show_event(asdict(done.event))
+        if done.comparison:
+            print(f"Comparison: {done.comparison}")
+        if event:
+            _show_event(event)
+        else:
+            print("It passes all gates; no alias was moved")
 
-    return {"event": asdict(done.event), "gates": [gate.as_json() for gate in done.gates]}, show
+    found = [gate.as_json() for gate in done.gates]
+    return {"event": event, "gates": found, "comparison": done.comparison}, show
 
 
 def _rollback(arguments: argparse.Namespace) -> Result:

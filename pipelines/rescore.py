@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -11,15 +10,16 @@ from mlflow.exceptions import MlflowException
 from pipelines import cache, trial
 from pipelines.errors import PipelineError
 from stages.errors import StageError
-from stages.ner.bootstrap import Counts
+from stages.ner.decode import Span
+from stages.ner.sentences import Scored, entities, sha256
 
 TEST = "data/aligned/test.parquet"
 
 
-def counts(
+def predictions(
     project: Path, client: MlflowClient, version: ModelVersion, tags: list[str], model: Path
-) -> Counts:
-    """Gold, predicted and right entities of each test sentence: [sentences, 3].
+) -> list[Scored]:
+    """What the model finds in each test sentence.
 
     The split comes from DVC's cache or remote, by the MD5 in the version's dvc.lock: MLflow holds
     no copy of it.
@@ -34,10 +34,7 @@ def counts(
     Raises:
         PipelineError: if the split cannot be had, or is not the one that `version` was scored on.
     """
-    from stages.ner.aligned import read_aligned
-    from stages.ner.cells import offsets
-    from stages.ner.decode import spans
-    from stages.ner.sentences import sha256
+    from stages.ner.aligned import read_aligned  # pyarrow, for this alone
 
     about = f"the test split of version {version.version}"
     try:
@@ -53,13 +50,14 @@ def counts(
     gold = [[tags[label] for label in labels] for labels in split.sentence_labels()]
     if sha256(cells, gold) != version.tags["test_sha256"]:
         raise PipelineError(f"{about} is not the one that it was scored on; run it again")
-    found = trial.entities(model, ["".join(sentence) for sentence in cells])
-    rows = []
-    for sentence, right, predicted in zip(cells, gold, found, strict=True):
-        starts, stops = offsets(sentence)
-        expected = {(starts[s.start], stops[s.stop - 1], s.type) for s in spans(right)}
-        rows.append([len(expected), len(predicted), len(expected & predicted)])
-    return np.array(rows, dtype=np.int64)
+    texts = ["".join(sentence) for sentence in cells]
+    found = trial.entities(model, texts)
+    return [
+        Scored(
+            frozenset(entities(characters, right)), frozenset(Span(*each) for each in here), text
+        )
+        for characters, right, here, text in zip(cells, gold, found, texts, strict=True)
+    ]
 
 
 def _md5(client: MlflowClient, run_id: str) -> str:

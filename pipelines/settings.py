@@ -39,6 +39,9 @@ class Promote(Section):
     type_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
         description="Of the exported file, a type each; null, as an overlay may say: no floor"
     )
+    slice_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
+        description="Of the exported file, a slice each, as evaluate.slices names it"
+    )
     not_worse_by: Fraction = Field(
         description="How far the lower end of the interval of the F1 difference to the champion"
         " may be below 0"
@@ -51,6 +54,9 @@ class Promote(Section):
     )
     tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
     f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
+    comparison_sentences: Positive = Field(
+        description="Shown in comparison.html, those that differ most"
+    )
     require_cuda: bool = Field(description="The exported file must have run on CUDA")
     latency: Latency
 

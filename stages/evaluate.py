@@ -16,6 +16,8 @@ from stages.ner.decode import Span, confidence, spans
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
 from stages.ner.model import choose_device, device_figures, forward_of, load_tagger, make_repeatable
+from stages.ner.robustness import robustness
+from stages.ner.slices import members, sliced, write_members
 from stages.outs import whole
 from stages.params import Evaluate
 from stages.progress import progress
@@ -39,22 +41,27 @@ def evaluate(
     f1_by_length: Path,
     calibration: Path,
     index: Path,
+    slices: Path,
 ) -> dict[str, Any]:
     """Scores `model` on `aligned`/test.parquet, windows merged, by strict spans.
 
-    Writes `metrics` ({"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}}}),
-    `errors` (JSON lines, the most confident first), `confusions` (a row an entity, gold type and
-    predicted type at the same span), `f1_by_length` (of entities, in cells), `calibration`
-    (a row a range of confidence), and `index`, a page with all of that and what train and the
-    stages before it say in `source`, `align` and `curve`.
+    Writes `metrics` ({"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}},
+    "slices": {NAME: {"f1": ...}}, "robustness": {FORM: {"f1": ...}}}), `errors` (JSON lines, the
+    most confident first), `confusions` (a row an entity, gold type and predicted type at the same
+    span), `f1_by_length` (of entities, in cells), `calibration` (a row a range of confidence),
+    `slices` (JSON lines, the sentences of each), and `index`, a page with all of that and what
+    train and the stages before it say in `source`, `align` and `curve`.
 
     Raises:
-        StageError: no such device; no model or data.
+        StageError: no such device; no model or data; a slice that asks for what is not there.
     """
     device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
-    tags = Labels.read(aligned).tags
+    all_labels = Labels.read(aligned)
+    tags = all_labels.tags
+    types = [tag[2:] for tag in tags if tag.startswith("B-")]
     split = read_aligned(aligned / "test.parquet")
+    found_slices = members(params.slices, split, types)
     in_train = _entities(aligned / "train.parquet", tags)
     forward = forward_of(load_tagger(model, device))
     with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
@@ -71,21 +78,25 @@ def evaluate(
             strict=True,
         )
     ]
-    types = [tag[2:] for tag in tags if tag.startswith("B-")]
     test = with_intervals(score(split, predicted, tags), judged, types, params.bootstrap)
     bins = reliability(judged, params.confidence_bins)
     error = expected_calibration_error(bins)
     test["ece"] = None if error is None else round(error, 4)  # the fifth depends on the batches
-    figures = {"test": test}
+    figures = {
+        "test": test,
+        "slices": sliced(found_slices, judged),
+        "robustness": robustness(params, split, all_labels, model / "tokenizer.json", forward),
+    }
     mistakes = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
     mistakes.sort(key=lambda mistake: -mistake["confidence"])
-    with whole(metrics, errors, confusions, f1_by_length, calibration, index) as [
+    with whole(metrics, errors, confusions, f1_by_length, calibration, index, slices) as [
         metrics_file,
         errors_file,
         confusion_file,
         length_file,
         reliability_file,
         index_file,
+        slices_file,
     ]:
         metrics_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         errors_file.write_text(
@@ -99,6 +110,7 @@ def evaluate(
         _write_csv(length_file, ["length", *columns[1:]], (_of(row, columns) for row in lengths))
         columns = ["low", "high", "confidence", "precision", "support"]
         _write_csv(reliability_file, columns, (_of(row, columns) for row in bins))
+        write_members(slices_file, found_slices)
         index_file.write_text(
             report(params, judged, types, figures, bins, in_train, source, align, curve),
             encoding="utf-8",
@@ -123,6 +135,7 @@ def main() -> None:
             Path("reports/f1_by_length.csv"),
             Path("reports/reliability.csv"),
             Path("reports/index.html"),
+            Path("reports/slices.jsonl"),
         ),
         "Scores the model on the test split.",
     )

@@ -24,7 +24,7 @@ from stages.ner.metrics import predict, strict_scores
 from stages.ner.onnx_files import MODEL, files_sha256
 from stages.ner.parity import Compared, checked
 from stages.ner.placement import RECORD, per_provider, placed, profiled, require_cuda
-from stages.ner.sentences import sha256, write_counts
+from stages.ner.sentences import sha256, write_predictions
 from stages.ner.session import CPU, CUDA, forward_of, open_session
 from stages.outs import whole
 from stages.params import Export
@@ -41,7 +41,7 @@ def export(
     metrics: Path,
     out: Path,
     report: Path,
-    counts: Path,
+    predictions: Path,
 ) -> dict[str, Any]:
     """Exports `model` (dynamic batch and length) and runs the whole test split through it.
 
@@ -49,8 +49,8 @@ def export(
     README.md, the model card, which takes from `source` and `metrics` what is said there),
     `report`: providers asked for and got and how many nodes each of them runs, the largest
     difference of a logit from torch's, the share of equal tags, precision, recall and F1 of the
-    ONNX file, how far that F1 is from torch's; and `counts`, a CSV of what was right in each
-    sentence.
+    ONNX file, how far that F1 is from torch's; and `predictions`, JSON lines of what it finds in
+    each sentence.
 
     Raises:
         StageError: `require_cuda` without the CUDA provider, or with a node elsewhere; too far
@@ -68,7 +68,7 @@ def export(
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
     tagger = torch_model.load_tagger(model, torch.device("cpu"))
-    with whole(out, report, counts) as [folder, report_file, counts_file]:
+    with whole(out, report, predictions) as [folder, report_file, predictions_file]:
         folder.mkdir()
         onnx = folder / MODEL
         fused = write_onnx(tagger, onnx, params.precision, params.opset, params.one_file_bytes)
@@ -92,12 +92,13 @@ def export(
             )
         )
         scores = strict_scores(gold, found)
-        write_counts(counts_file, gold, found)
+        cells = split.sentence_cells()
+        write_predictions(predictions_file, cells, gold, found)
         figures = {
             **scores,
             **checked(params, compared, scores["f1"], strict_scores(gold, torchs)["f1"]),
             "test_sentences": len(gold),
-            "test_sha256": sha256(split.sentence_cells(), gold),
+            "test_sha256": sha256(cells, gold),
             "onnx_precision": params.precision,
             "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
             "providers_got": session.get_providers(),
@@ -127,7 +128,7 @@ def main() -> None:
             Path("reports/metrics.json"),
             Path("models/onnx"),
             Path("reports/export.json"),
-            Path("reports/sentences.csv"),
+            Path("reports/predictions.jsonl"),
         ),
         "Exports the model to ONNX and checks it on the test split.",
     )

@@ -29,7 +29,7 @@ from stages.ner.pretrain import pretrain
 from stages.ner.ranks import Ranks, joined, processes, run
 from stages.ner.standing import Standing
 from stages.outs import whole
-from stages.params import Train
+from stages.params_train import Train
 
 
 def train(

@@ -23,7 +23,7 @@ def exported(tiny, tmp_path):
             tiny.report("metrics.json"),
             out / "onnx",
             out / "export.json",
-            out / "sentences.csv",
+            out / "predictions.jsonl",
         )
         return files(out)
 

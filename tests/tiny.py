@@ -41,6 +41,12 @@ PARAMS = {
         "errors": 3,
         "length_bins": [1, 2, 3, 10],
         "bootstrap": {"samples": 200, "confidence": 0.95, "seed": 17},
+        "slices": {
+            "long": {"min_characters": 600},
+            "stars": {"pattern": "[☆★]"},
+            "places_near_digits": {"pattern": "[0-9]", "type": "LOC", "max_characters": 599},
+        },
+        "robustness": {"sentences": 40, "document_characters": 700},
     },
     "export": {"require_cuda": False, "cpu_threads": 1, "tokens_per_batch": 2048},
 }

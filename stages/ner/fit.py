@@ -15,7 +15,7 @@ from stages.ner.model import first_position, forward_of
 from stages.ner.ranks import Ranks
 from stages.ner.standing import Standing
 from stages.ner.steps import batches_of, plan_steps, summed
-from stages.params import Train
+from stages.params_train import Train
 
 
 def fit(

@@ -19,7 +19,7 @@ from stages.ner.gradients import Gradients, compile_layers
 from stages.ner.ranks import Ranks
 from stages.ner.standing import Standing, Trained
 from stages.ner.steps import decay_groups, one_ahead, seed_of
-from stages.params import Train
+from stages.params_train import Train
 from stages.progress import progress
 
 LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait

@@ -17,7 +17,7 @@ from stages.ner.loop import Lesson, learn
 from stages.ner.model import first_position, new_masked_lm
 from stages.ner.ranks import Ranks
 from stages.ner.steps import batches_of, plan_steps, seed_of, summed
-from stages.params import Train
+from stages.params_train import Train
 
 MASKED, KEPT = 0.8, 0.1  # of the chosen tokens, as BERT; the rest become other tokens
 

@@ -51,7 +51,7 @@ def write_rows(
     counts: Counter[str] = Counter()
     for start in range(0, len(sentences), SENTENCES_AT_ONCE):
         some = sentences[start : start + SENTENCES_AT_ONCE]
-        rows = _rows(some, start, labels, encode)
+        rows = window_rows(some, start, labels, encode)
         counts += _counts(some, rows, labels)
         parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
         done(len(some))
@@ -71,10 +71,10 @@ def write_rows(
     }
 
 
-def _rows(
+def window_rows(
     sentences: Sequence[Sentence], start: int, labels: Labels, encode: CellEncoder
 ) -> dict[str, list[Any]]:
-    """The first sentence has the number `start`."""
+    """A row a window, in the columns of `Aligned`; the first sentence has the number `start`."""
     label_of = {tag: label for label, tag in enumerate(labels.tags)}
     rows: dict[str, list[Any]] = defaultdict(list)
     for number, sentence in enumerate(sentences, start):

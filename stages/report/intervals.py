@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from stages.ner.bootstrap import f1, interval, resampled
-from stages.params import Bootstrap
+from stages.params_evaluate import Bootstrap
 from stages.report.judged import Judged
 
 

@@ -34,7 +34,7 @@ def report(
         params: Bins, thresholds, how many sentences.
         judged: The test split.
         types: All types that the model knows, in the order of its labels.
-        metrics: What metrics.json has: `test`, and `slices` where there are any.
+        metrics: What metrics.json has: `test`, and `slices` and `robustness` where there are any.
         reliability: `stages.report.calibration.reliability` of `judged`.
         in_train: How often an entity of that text and type is in train.
         source: What `download` says of the corpus.
@@ -44,7 +44,6 @@ def report(
     scores = metrics["test"]
     gold, found, right = totals(judged)
     pairs = Counter(confusion(judged, NONE))
-    slices = metrics.get("slices", {})
     return page(
         Path(__file__).with_name("report.html"),
         test=scores,
@@ -59,7 +58,8 @@ def report(
         by_length=by_bin(judged, length, params.length_bins),
         by_sentence=by_bin(judged, lambda s, _: len(s.cells), params.sentence_length_bins),
         by_frequency=by_bin(judged, frequency(in_train), params.frequency_bins),
-        slices=[{"name": name, **row} for name, row in slices.items()],
+        slices=[{"name": name, **row} for name, row in metrics.get("slices", {}).items()],
+        robustness=[{"name": name, **row} for name, row in metrics.get("robustness", {}).items()],
         reliability=reliability,
         reliability_plot=reliability_plot(reliability),
         thresholds=at_thresholds(judged, params.thresholds),

@@ -20,6 +20,8 @@ METRICS = {
     "export.test_sentences": 3.0,
     "measured.train.seconds": 1.5,
     **{f"test.{key}": value for key, value in SCORES.items()},
+    **{f"slices.long.{key}": value for key, value in SCORES.items()},
+    "slices.long.sentences": 2.0,
     **{f"test.{t}.{k}": v for t in ("PER", "ORG", "LOC") for k, v in SCORES.items()},
 }
 ARTIFACTS = {
@@ -35,7 +37,8 @@ ARTIFACTS = {
     "reports/export.json",
     "reports/index.html",
     "reports/metrics.json",
-    "reports/sentences.csv",
+    "reports/predictions.jsonl",
+    "reports/slices.jsonl",
     "reports/train.csv",
     "reports/train.json",
 }

@@ -13,11 +13,19 @@ import yaml
 from mlflow import MlflowClient
 
 from pipelines import overlays, registry, settings, tracking
-from stages.ner.sentences import HEADER, sha256
+from stages.ner.sentences import sha256
 from tests.pipelines import standin
 
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 SENTENCES = 100
+TEXT = "李明在北京大学"
+GOLD = [[0, 2, "PER"], [3, 5, "LOC"], [5, 7, "ORG"]]
+WRONG = [[0, 1, "PER"], [3, 7, "LOC"], [5, 7, "PER"]]
+SLICES = """\
+{"slice": "last", "type": null, "sentences": [96, 97, 98, 99]}
+{"slice": "first_places", "type": "LOC", "sentences": [0, 1]}
+{"slice": "empty", "type": null, "sentences": []}
+"""
 # The stand-in's tagger finds 北京, a LOC.
 TEXTS = ["他在北京。", "北京和上海。", "没有。"] * 20
 
@@ -37,11 +45,6 @@ class Registered:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.onnx").write_text("onnx")
         (folder / "labels.json").write_text(json.dumps({"tags": labels}))
-        rows = [
-            f"{n},{type_},1,1,{int(n < right)}\n"
-            for n in range(SENTENCES)
-            for type_ in ("LOC", "ORG", "PER")
-        ]
         tags = {"dvc_lock": name, "commit": "c0ffee", "export.cuda_validated": "true"}
         tags |= {
             "export.test_sha256": "7e57",
@@ -53,7 +56,8 @@ class Registered:
             f1 = {f"export.{t}f1": right / SENTENCES for t in ("", "PER.", "ORG.", "LOC.")}
             parity = {"export.logit_difference_max": 2e-5}
             mlflow.log_metrics(f1 | parity | {"export.test_sentences": SENTENCES})
-            mlflow.log_text(",".join(HEADER) + "\n" + "".join(rows), "reports/sentences.csv")
+            mlflow.log_text(predictions(right), "reports/predictions.jsonl")
+            mlflow.log_text(SLICES, "reports/slices.jsonl")
             registry.log_model(self.project)
         self.runs[name] = run.info.run_id
 
@@ -95,6 +99,13 @@ def project(folder: Path, database: Path) -> Registered:
     for name, right in (("good", 96), ("better", 98), ("worse", 93)):
         made.log(name, right)
     return made
+
+
+def predictions(right: int) -> str:
+    """Of SENTENCES sentences with an entity of each type the first so many are right."""
+    rows = [{"gold": GOLD, "predicted": GOLD}] * right
+    rows += [{"gold": GOLD, "predicted": WRONG, "text": TEXT}] * (SENTENCES - right)
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def write_test_split(path: Path) -> tuple[str, str]:

@@ -36,14 +36,14 @@ stages:
     cmd: python stage.py evaluate
     params: [evaluate]
     deps: [stage.py, data/aligned.txt, models/ner]
-    outs: [reports/errors.jsonl, reports/index.html]
+    outs: [reports/errors.jsonl, reports/index.html, reports/slices.jsonl]
     metrics: [reports/metrics.json]
     plots: [reports/confusion.csv: {template: confusion, x: predicted, y: gold}]
   export:
     cmd: python stage.py export
     params: [export]
     deps: [stage.py, data/aligned.txt, models/ner]
-    outs: [models/onnx, reports/sentences.csv]
+    outs: [models/onnx, reports/predictions.jsonl]
     metrics: [reports/export.json]
 """
 
@@ -88,9 +88,13 @@ def train():
 
 def evaluate():
     score = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4}
-    put("reports/metrics.json", {"test": {**score, "PER": score, "ORG": score, "LOC": score}})
+    put("reports/metrics.json", {
+        "test": {**score, "PER": score, "ORG": score, "LOC": score},
+        "slices": {"long": {**score, "sentences": 2}},
+    })
     put("reports/confusion.csv", "gold,predicted\\nO,O\\n")
     put("reports/errors.jsonl", "")
+    put("reports/slices.jsonl", '{"slice": "long", "type": null, "sentences": [0, 2]}\\n')
     put("reports/index.html", "<!doctype html><title>Report</title>")
 
 
@@ -99,7 +103,10 @@ def export():
     put("models/onnx/README.md", "# The card")
     asked = ["CPUExecutionProvider"]
     put("models/onnx/labels.json", {"tags": ["O", "B-LOC", "I-LOC"]})
-    put("reports/sentences.csv", "sentence,type,gold,predicted,right\\n0,LOC,2,2,1\\n")
+    gold, found = [[0, 2, "LOC"], [3, 5, "LOC"]], [[0, 2, "LOC"], [3, 4, "LOC"]]
+    row = {"gold": gold, "predicted": found, "text": "北京和上海。"}
+    rows = (row, *[{"gold": [], "predicted": []}] * 2)
+    put("reports/predictions.jsonl", "".join(json.dumps(each) + "\\n" for each in rows))
     put("reports/export.json", {
         "cuda_validated": False, "f1": 0.5, "providers_asked": asked,
         "PER": {"f1": 0.5}, "ORG": {"f1": 0.5}, "LOC": {"f1": 0.5},

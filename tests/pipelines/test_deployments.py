@@ -167,7 +167,10 @@ def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
     state = ended(client, run.id)
     assert (state.type.value, state.name) == ("COMPLETED", "Promoted"), state.message
     champion = tracking.connect(deployed.project).get_model_version_by_alias("msra-ner", "champion")
-    assert state.message == f"msra-ner version {champion.version} is the champion"
+    said, where = state.message.splitlines()
+    assert said == f"msra-ner version {champion.version} is the champion"
+    assert where.startswith("Comparison: ")
+    assert where.endswith("/comparison.html")
     assert champion.tags["gate.f1"] == "passed 0.5000 >= 0.5"
 
 

@@ -108,7 +108,8 @@ def test_reports_are_what_dvc_yaml_declares(project: Path) -> None:
             "reports/index.html",
             "reports/metrics.json",
             "reports/more/a.svg",
-            "reports/sentences.csv",
+            "reports/predictions.jsonl",
+            "reports/slices.jsonl",
             "reports/train.csv",
             "reports/train.json",
         )

@@ -38,9 +38,13 @@ def command(made: Registered, capsys) -> Callable[..., tuple[int, str, str]]:
 
 def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     made.version("good")
+    code, out, _ = command("promote", "--params", overlay, "--dry-run")
+    assert (code, made.aliases()) == (0, {"challenger": "1"})
+    assert out.splitlines()[-1] == "It passes all gates; no alias was moved"
     code, out, _ = command("promote", "--params", overlay)
     assert code == 0
     assert out.splitlines()[0] == "f1: passed 0.9600 >= 0.93"
+    assert Path(out.splitlines()[-2].removeprefix("Comparison: ")).name == "comparison.html"
     assert out.splitlines()[-1].startswith("Champion is version 1, there was none until 20")
 
     made.version("worse")
@@ -49,7 +53,10 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     assert err.startswith(
         "msra-ner version 2 is not promoted, 1 of 10 gates failed:\n  not_worse: "
     )
-    assert err.endswith("\nChampion: still version 1\n")
+    champion, where = err.splitlines()[-2:]
+    assert champion == "Champion: still version 1"
+    page = Path(where.removeprefix("Comparison: ")).read_text(encoding="utf-8")
+    assert "msra-ner version 2 against version 1, the champion" in page
 
     code, out, _ = command("promote", "--force", "--reason", "a trial", "--json")
     event = json.loads(out)["event"]
@@ -104,7 +111,7 @@ def test_each_failure_has_its_code_and_its_json(
     got, out, err = command("promote", *given, "--params", overlay, "--params", high, "--json")
     answer = json.loads(out)
     assert (got, err) == (code, "")
-    assert set(answer) == {"exit_code", "error", "gates"}
+    assert set(answer) == {"exit_code", "error", "gates", "comparison"}
     assert answer["exit_code"] == code
     assert said in answer["error"]
     assert bool(answer["gates"]) == (code == 3)

@@ -1,5 +1,6 @@
 """Promotion where files are gone, cut or of another test split."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +32,11 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
     assert "is not the file that was exported" in str(error)
     onnx.write_text("onnx")
     run_id = made.runs["worse"]
-    name = "reports/sentences.csv"
+    name = "reports/predictions.jsonl"
     counts = Path(made.client.download_artifacts(run_id, name)).read_text()
-    for changed in (counts + f"{registered.SENTENCES},PER,1,1,1\n", counts[:1000], "<html>"):
+    lines = counts.splitlines(keepends=True)
+    other = counts.replace('"predicted": [[0, 2', '"predicted": [[0, 1', 1)
+    for changed in (counts + lines[0], "".join(lines[:-1]), counts[:-9], other, "[1]\n", "<html>"):
         made.client.log_text(run_id, changed, name)
         error = refused(Exit.FILES, go, made)
         assert str(error).startswith(f"{name} of msra-ner version {version} is gone or cut (")
@@ -95,9 +98,10 @@ class TestOtherTestData:
         if "other" not in made.runs:
             made.log("other", registered.SENTENCES, **{"export.test_sha256": sha})
             run_id = made.runs["other"]
-            rows = "".join(f"{n},LOC,{g},{g},{g}\n" for n, g in enumerate([1, 2, 0] * 20))
-            header = "sentence,type,gold,predicted,right\n"
-            made.client.log_text(run_id, header + rows, "reports/sentences.csv")
+            found = [[[1, 3, "LOC"]], [[0, 2, "LOC"], [3, 5, "LOC"]], []] * 20
+            rows = "".join(json.dumps({"gold": s, "predicted": s}) + "\n" for s in found)
+            made.client.log_text(run_id, rows, "reports/predictions.jsonl")
+            made.client.log_text(run_id, "", "reports/slices.jsonl")
             made.client.log_text(run_id, registered.dvc_lock(md5), "dvc.lock")
             made.client.log_metric(run_id, "export.test_sentences", 60)
         cached = made.project / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from pipelines import dvc, figures, registry, tracking, workspace
 from pipelines.errors import PipelineError
+from pipelines.tracking_comparison import log_comparison
 from tests.pipelines import mlflow_server, standin
 from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs, versions
 from tests.pipelines.standin import closed_port
@@ -105,6 +106,12 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
         assert tracking.page(project, logged) == page
         assert tracking.report(project, logged) == f"{page}/artifacts/reports/index.html"
+        version = client.get_model_version(registry.MODEL, logged.version)
+        for html in ("<p>of before", "<p>比较"):
+            place = log_comparison(project, version, html)
+        assert place == f"{page}/artifacts/comparison.html"
+        kept = client.download_artifacts(logged.run_id, "comparison.html", str(tmp_path))
+        assert Path(kept).read_text(encoding="utf-8") == "<p>比较"
     after = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
     assert after == before
 

@@ -97,7 +97,8 @@ def test_a_dev_split_of_any_format(work, tmp_path, content, counts):
     files = work.files()
     assert files["data/msra/dev.txt"] == content
     source = json.loads(files["data/msra/source.json"])
-    assert [*source] == ["licence", "train", "dev", "test", "encoder"]
+    about = ["name", "language", "licence"]
+    assert [*source] == [*about, "train", "dev", "test", "encoder"]
     assert {k: v for k, v in source["dev"].items() if k in ("sentences", "entities")} == counts
 
 

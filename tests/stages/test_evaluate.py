@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 
@@ -8,6 +9,7 @@ import pytest
 from stages.errors import StageError
 from stages.evaluate import evaluate
 from stages.ner.tagger import Tagger
+from stages.params_evaluate import Slice
 from tests.invented import entities_of, text_of
 from tests.stage_process import files
 from tests.tiny import write_aligned
@@ -19,6 +21,7 @@ REPORTS = [
     "f1_by_length.csv",
     "reliability.csv",
     "index.html",
+    "slices.jsonl",
 ]
 
 
@@ -77,7 +80,7 @@ def figures(n_gold, n_found, n_right):
 
 def test_the_command_leaves_these_reports(tiny):
     assert sorted(files(tiny.path / "reports")) == sorted(
-        [*REPORTS, "align.json", "train.json", "train.csv", "export.json", "sentences.csv"]
+        [*REPORTS, "align.json", "train.json", "train.csv", "export.json", "predictions.jsonl"]
     )
 
 
@@ -91,7 +94,7 @@ def test_the_metrics_are_those_of_an_independent_count(tiny, gold, found):
     for row in (test, *(test[type_] for type_ in by_type)):
         assert 0 < row.pop("f1_low") < row["f1"] < row.pop("f1_high") <= 1
     assert 0 < test.pop("ece") < 0.5
-    assert metrics == {"test": figures(*counts(gold, found, lambda _: True)) | by_type}
+    assert metrics["test"] == figures(*counts(gold, found, lambda _: True)) | by_type
     assert test["f1"] > 0.5
 
 
@@ -194,6 +197,38 @@ def test_the_kinds_of_errors(tiny, gold, found, scored, tmp_path):
     assert confidences == sorted(confidences, reverse=True)
     order = [json.dumps(error, sort_keys=True) for error in errors]
     assert sorted(order) == sorted(json.dumps(error, sort_keys=True) for error in expected)
+
+
+def test_each_slice_has_scores_of_its_own(tiny, gold, found):
+    texts = [text_of(sentence) for sentence in tiny.test]
+    picked = {
+        "long": ([0, 1], lambda _: True),
+        "stars": ([n for n, text in enumerate(texts) if set("☆★") & set(text)], lambda _: True),
+        "places_near_digits": (
+            [n for n, t in enumerate(texts) if re.search("[0-9]", t) and len(t) < 600],
+            lambda span: span[2] == "LOC",
+        ),
+    }
+    expected = {
+        name: figures(*counts([gold[n] for n in rows], [found[n] for n in rows], keep))
+        | {"sentences": len(rows)}
+        for name, (rows, keep) in picked.items()
+    }
+    assert tiny.json("metrics.json")["slices"] == expected
+    assert all(row["support"] > 5 for row in expected.values())
+    assert jsonl(tiny.report("slices.jsonl").read_bytes()) == [
+        {"slice": name, "type": "LOC" if name.startswith("places") else None, "sentences": rows}
+        for name, (rows, _) in sorted(picked.items())
+    ]
+
+
+def test_a_slice_that_asks_for_what_is_not_there(scored):
+    for asked, said in (
+        ({"type": "GPE"}, r"slices\.x\.type is GPE, but the labels know LOC, ORG, PER only"),
+        ({"meta": {"year": "1998"}}, r"slices\.x\.meta asks for year, but the test split has no "),
+    ):
+        with pytest.raises(StageError, match=said):
+            scored(slices={"x": Slice.model_validate(asked)})
 
 
 def test_the_same_bytes_twice_whatever_the_batches(tiny, scored):

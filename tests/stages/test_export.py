@@ -1,4 +1,3 @@
-import csv
 import hashlib
 import importlib.util
 import json
@@ -12,12 +11,13 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from stages.ner.decode import Span
 from stages.ner.model import forward_of, load_tagger
-from stages.ner.sentences import sha256
+from stages.ner.sentences import entities, read_predictions, sha256
 from stages.ner.session import forward_of as session_forward_of
 from stages.ner.session import open_session
 from tests.conftest import ROOT
-from tests.invented import VOCABULARY
+from tests.invented import VOCABULARY, entities_of, text_of
 from tests.stage_process import files, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,21 +58,32 @@ def test_the_report(tiny):
     }
 
 
-def test_the_counts_of_each_sentence_add_up_to_the_report(tiny):
-    with tiny.report("sentences.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def test_the_predictions_of_each_sentence_add_up_to_the_report(tiny):
+    with tiny.report("predictions.jsonl").open(encoding="utf-8") as file:
+        rows = read_predictions(file)
+    texts = [text_of(sentence) for sentence in tiny.test]
+    assert [{tuple(vars(s).values()) for s in row.gold} for row in rows] == [
+        set(entities_of(sentence)) for sentence in tiny.test
+    ]
+    wrong = [row.gold != row.predicted for row in rows]
+    assert [row.text for row in rows] == [
+        text if is_wrong else None for text, is_wrong in zip(texts, wrong, strict=True)
+    ]
+    assert 0 < sum(wrong) < len(rows)
     report = tiny.json("export.json")
-    assert list(rows[0]) == ["sentence", "type", "gold", "predicted", "right"]
-    keys = [(int(row["sentence"]), row["type"]) for row in rows]
-    assert keys == sorted(set(keys))
-    assert all(int(row["gold"]) + int(row["predicted"]) > 0 for row in rows)
     for type_ in ("PER", "ORG", "LOC"):
         gold, found, right = (
-            sum(int(row[column]) for row in rows if row["type"] == type_)
-            for column in ("gold", "predicted", "right")
+            sum(span.type == type_ for row in rows for span in of(row))
+            for of in (lambda r: r.gold, lambda r: r.predicted, lambda r: r.gold & r.predicted)
         )
         assert gold == report[type_]["support"]
         assert 2 * right / (gold + found) == pytest.approx(report[type_]["f1"], abs=1e-12)
+
+
+def test_a_cell_may_be_several_characters():
+    tags = ["B-PER", "I-PER", "O", "B-LOC"]
+    cells = ["Li", " Ming", " in", " 北京"]
+    assert entities(cells, tags) == [Span(0, 7, "PER"), Span(11, 13, "LOC")]
 
 
 def test_the_tests_data_is_the_same_with_another_tokenizer(tiny):
@@ -114,7 +125,7 @@ def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path):
     assert left == {
         **{f"models/onnx/{name}": content for name, content in files(tiny.onnx).items()},
         "reports/export.json": tiny.report("export.json").read_bytes(),
-        "reports/sentences.csv": tiny.report("sentences.csv").read_bytes(),
+        "reports/predictions.jsonl": tiny.report("predictions.jsonl").read_bytes(),
     }
 
 

@@ -2,8 +2,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from stages.params import Download, Evaluate, Export, Params, Train
+from stages.params import Download, Evaluate, Export, Params
 from stages.params_align import TYPE, Align
+from stages.params_train import Train
 from stages.section import read
 from tests.conftest import ROOT
 from tests.stages.conftest import REAL
@@ -21,7 +22,7 @@ def test_the_real_ones_are_valid_and_frozen(section, monkeypatch):
     values = yaml.safe_load(REAL)
     if section is not Params:
         values = values[section.__name__.lower()]
-    assert params.model_dump() == values
+    assert params.model_dump(exclude_unset=True) == values
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -123,6 +124,29 @@ def test_int8_is_not_for_cuda(refused):
     assert refused(Export, ("precision: fp32", "precision: fp8")) == (
         "export.precision: Input should be 'fp32', 'fp16', 'bf16' or 'int8' (it is 'fp8')"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{}", "short: has no condition: give one of pattern, min_characters,"),
+        ("{pattern: '('}", "short: pattern '(' is no regular expression: missing )"),
+        (
+            "{min_characters: 9, max_characters: 8}",
+            "short: min_characters is 9, above max_characters = 8: no sentence has both",
+        ),
+        ("{length: 3}", "short.length: Extra inputs are not permitted (it is 3)"),
+        ("{meta: {}, type: null}", "short: has no condition: give one of pattern,"),
+    ],
+)
+def test_slices_that_pick_nothing(refused, given, said):
+    found = refused(Evaluate, (r"short: \{.*", f"short: {given}"))
+    assert found.startswith(f"evaluate.slices.{said}")
+
+
+def test_a_slice_is_named_as_a_metric_can_be(refused):
+    found = refused(Evaluate, ("short: ", "'a b': "))
+    assert found.startswith("evaluate.slices.a b.[key]: String should match pattern")
 
 
 def test_a_cuda_graph_keeps_what_it_computed(refused):

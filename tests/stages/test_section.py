@@ -3,8 +3,9 @@ import re
 import pytest
 
 from stages.errors import StageError
-from stages.params import Download, Train
+from stages.params import Download
 from stages.params_align import Align
+from stages.params_train import Train
 from stages.section import expanded, read
 from tests.stages.conftest import REAL
 

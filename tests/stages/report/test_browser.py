@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.stages.report.chromium import NAMES, chromium
+from tests.stages.report.looks import assert_fine
 from tests.stages.report.test_worst import judged
 
 pytestmark = [
@@ -12,31 +13,6 @@ pytestmark = [
     pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="there is no Chromium"),
 ]
 SHOWN = "[...document.querySelectorAll('#sentences > li')].filter(li => !li.hidden)"
-# Of text on what is behind it, by WCAG 2: at least 4.5 is asked for.
-CONTRAST = """
-(() => {
-  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
-  const light = (color) => {
-    const [r, g, b] = parse(color).map((c) => c / 255)
-      .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = getComputedStyle(at).backgroundColor;
-      if (parse(color).length === 3) return color;
-    }
-  };
-  const speaks = (element) =>
-    [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  const found = [...document.querySelectorAll("body *")].filter(speaks).map((element) => {
-    const [a, b] = [getComputedStyle(element).color, behind(element)].map(light);
-    const name = element.getAttribute("class") || element.tagName;
-    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), name];
-  });
-  return found.reduce((least, each) => (each[0] < least[0] ? each : least));
-})()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,23 +24,7 @@ def tab(tmp_path_factory):
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_asks_for_nothing_fits_and_can_be_read(tab, tiny, width, dark):
-    path = tiny.report("index.html")
-    tab.open(path, width, dark)
-    asked = [
-        event["params"]["request"]["url"]
-        for event in tab.events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
-    assert asked == [path.as_uri()]
-    told = [e for e in tab.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")]
-    assert told == []
-    wide = "(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.documentElement)"
-    assert tab.value(wide) == 0
-    assert tab.value("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(15, 19, 24)" if dark else "rgb(255, 255, 255)"
-    )
-    contrast, where = tab.value(CONTRAST)
-    assert contrast >= 4.5, where
+    assert_fine(tab, tiny.report("index.html"), width, dark)
 
 
 def test_sentences_are_found_filtered_and_sorted_by_keyboard(tab, made, tmp_path):

@@ -59,14 +59,14 @@ def test_headings_and_links_lead_through_it(page):
     links = [attributes["href"] for attributes, _ in page.all("a")]
     headings = [attributes["id"] for attributes, _ in page.all("h2")]
     assert links == ["#main", *(f"#{id_}" for id_ in headings)]
-    assert len(headings) == 7
+    assert len(headings) == 8
     named = {a["aria-labelledby"] for _, a, _ in page.elements if "aria-labelledby" in a}
     assert {id_ for names in named for id_ in names.split()} <= {*ids}
 
 
 def test_each_table_has_a_name_heads_and_scrolls_by_keyboard(page):
     tables = page.all("table")
-    assert len(tables) == 9
+    assert len(tables) == 11
     assert all("aria-labelledby" in attributes for attributes, _ in tables)
     assert {a["scope"] for a, _ in page.all("th")} == {"col", "row"}
     frames = [a for a, _ in page.all("div") if a.get("role") == "region"]

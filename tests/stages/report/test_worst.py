@@ -1,6 +1,7 @@
 from stages.ner.decode import Span
 from stages.report.judged import Judged
-from stages.report.worst import CONTEXT_CELLS, SHOWN_MISTAKES, WHOLE_CELLS, Piece, worst
+from stages.report.pieces import CONTEXT_CELLS, SHOWN_ENTITIES, WHOLE_CELLS, Piece
+from stages.report.worst import worst
 
 
 def judged(cells, gold, found, sure=0.5):
@@ -39,4 +40,4 @@ def test_a_list_of_mistakes_is_cut_too_but_all_are_counted():
     gold = [(i, i + 1, "PER") for i in range(0, 9000, 90)]
     [item] = worst([judged("一" * 9000, gold, [])], 1)
     assert item.kinds == {"missed": 100}
-    assert sum(piece.kind == "missed" for piece in item.gold) == SHOWN_MISTAKES
+    assert sum(piece.kind == "missed" for piece in item.gold) == SHOWN_ENTITIES

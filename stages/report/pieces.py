@@ -1,0 +1,63 @@
+"""A sentence as pieces of text to mark, cut to what is around some of its entities."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from stages.ner.decode import Span
+
+WHOLE_CELLS = 200  # a longer sentence is cut
+CONTEXT_CELLS = 30
+SHOWN_ENTITIES = 20  # of such a sentence: a list of names may have a hundred
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text; of an entity if `type` is set, of a wrong one if `kind` is."""
+
+    text: str
+    type: str | None = None
+    kind: str | None = None
+
+
+def shown(size: int, about: Iterable[Span], spans: Iterable[Span]) -> list[bool]:
+    """Which of `size` cells are: the first of `about` with what is around them, no span cut."""
+    if size <= WHOLE_CELLS:
+        return [True] * size
+    result = [False] * size
+    for span in islice(about, SHOWN_ENTITIES):
+        start, stop = max(0, span.start - CONTEXT_CELLS), min(size, span.stop + CONTEXT_CELLS)
+        result[start:stop] = [True] * (stop - start)
+    for span in spans:
+        if any(result[span.start : span.stop]):
+            result[span.start : span.stop] = [True] * (span.stop - span.start)
+    return result
+
+
+def pieces(
+    cells: Sequence[str], spans: Iterable[Span], kinds: Mapping[Span, str], shown: Sequence[bool]
+) -> list[Piece]:
+    """The shown cells; `spans` are entities in order, of which `kinds` says why one is wrong."""
+    return list(_pieces(cells, spans, kinds, shown))
+
+
+def _pieces(
+    cells: Sequence[str], spans: Iterable[Span], kinds: Mapping[Span, str], shown: Sequence[bool]
+) -> Iterator[Piece]:
+    at = 0
+    for span in [*spans, Span(len(cells), len(cells), "")]:
+        yield from _plain(cells, at, span.start, shown)
+        if any(shown[span.start : span.stop]):
+            yield Piece("".join(cells[span.start : span.stop]), span.type, kinds.get(span))
+        at = span.stop
+
+
+def _plain(cells: Sequence[str], start: int, stop: int, shown: Sequence[bool]) -> Iterator[Piece]:
+    text = ""
+    for cell in range(start, stop):
+        if shown[cell]:
+            text += cells[cell]
+        elif cell == 0 or shown[cell - 1]:  # what is left out begins here
+            text += " … "
+    if text:
+        yield Piece(text)
