@@ -106,7 +106,7 @@ def test_a_login_in_mlflows_address_goes_where_mlflow_looks_for_it(
     ("said", "shown"),
     [
         (
-            "MLflow at postgresql://me:p4ss@db/mlflow is away",
+            "MLflow at postgresql://p4ss@db/mlflow is away",
             "MLflow at postgresql://***@db/mlflow is away",
         ),
         ("http://127.0.0.1:5000/a@b is good", "http://127.0.0.1:5000/a@b is good"),
