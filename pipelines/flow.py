@@ -117,8 +117,8 @@ def train(
     """
     started = time.monotonic()
     with in_workspace(project, params, dirty, ref, overrides) as made:
-        unpinned = refetch and read(Download, made.path / "params.yaml").unpinned()
-        again = {"download"} if unpinned else set()
+        asked = refetch and unchanged.unpinned(read(Download, made.path / "params.yaml"))
+        again = {"download"} if asked else set()
         run_stages(made.path, dvc.stages(made.path), again)
         state.mark(made.path, "running", state.STAGES_DONE)
         warning = remote.push(made.path)

@@ -1,9 +1,11 @@
 """What a dvc.lock says, compared with another one stage by stage."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvc.utils.serialize import load_yaml
 
 from pipelines import cache
@@ -17,6 +19,15 @@ def stages(path: Path) -> dict[str, Stage]:
     # As DVC reads it: to YAML 1.1 its 5e-05 would be a text.
     found: dict[str, Stage] = load_yaml(str(path)).get("stages") or {}
     return found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of what dvc.lock says, however it is written."""
+    try:
+        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is not there: no stage has run") from None
+    return hashlib.sha256(json.dumps(lock, sort_keys=True).encode()).hexdigest()
 
 
 def difference(project: Path, was: Stage, now: Stage) -> str | None:

@@ -22,6 +22,7 @@ from pipelines import (
     surroundings,
     tracking,
     tracking_old,
+    unchanged,
     workspace,
 )
 from pipelines.errors import Exit, PipelineError, Refused
@@ -107,7 +108,7 @@ def _commit(run: Run, number: str) -> str:
 def _to_run(path: Path, recorded: Path, say: Say) -> Iterator[str]:
     """The stages in order, but `download` where its data is taken from DVC by its hash."""
     try:
-        unpinned = read(Download, path / "params.yaml").unpinned()
+        unpinned = unchanged.unpinned(read(Download, path / "params.yaml"))
     except StageError:  # of a commit with other parameters than today's
         unpinned = {}
     for stage in dvc.stages(path):

@@ -1,7 +1,6 @@
 """MLflow: the one place that writes to it, from the files that the stages wrote."""
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 
-from pipelines import access, dvc, figures, registry, sampling, surroundings
+from pipelines import access, dvc, figures, locks, registry, sampling, surroundings
 from pipelines.access import Need
 from pipelines.errors import PipelineError
 from pipelines.figures import Leaf
@@ -109,7 +107,7 @@ def log_run(project: Path, made: "Workspace") -> Logged:
         MlflowException: if MLflow refuses; calling again completes it.
     """
     client = connect(project)
-    dvc_lock = lock_sha256(made.path / "dvc.lock")
+    dvc_lock = locks.sha256(made.path / "dvc.lock")
     with one_at_a_time(project):
         experiment_id = experiment(client, project)
         runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
@@ -127,15 +125,6 @@ def log_run(project: Path, made: "Workspace") -> Logged:
             version = registry.register(client, client.get_run(run_id))
             client.set_tag(run_id, "log_complete", "true")
     return Logged(run_id, version, already_logged=False)
-
-
-def lock_sha256(path: Path) -> str:
-    """SHA-256 of what dvc.lock says, however it is written."""
-    try:
-        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(f"{path} is not there: no stage has run") from None
-    return hashlib.sha256(json.dumps(lock, sort_keys=True).encode()).hexdigest()
 
 
 def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> str:

@@ -19,10 +19,11 @@ from pipelines.settings import Promote
 from pipelines.tracking import Logged
 from stages.errors import StageError
 from stages.ner.fetch import digests, fetch
-from stages.params import Download
+from stages.params import UNPINNED, Download, Source
 from stages.section import expanded, read
 
 INPUTS, REMOTE = "inputs_sha256", "dvc_remote"  # tags of a run in MLflow
+SPLITS = ("train", "dev", "test")
 DECIDED = "promotion.decided"  # a tag of a version
 
 
@@ -79,6 +80,11 @@ def remember(project: Path, path: Path, logged: Logged, pushed: bool) -> None:
     client.set_tag(logged.run_id, INPUTS, fingerprint.of(path))
 
 
+def unpinned(params: Download) -> dict[str, Source]:
+    """The sources that may change, by split."""
+    return {split: one for split, one in params.splits.items() if one.sha256 == UNPINNED}
+
+
 def decide(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> None:
     """Notes with a version that its promotion was decided: the same question has that answer."""
     client.set_model_version_tag(registry.MODEL, version, DECIDED, _question(settings, champion))
@@ -106,7 +112,7 @@ def _unpinned(path: Path) -> dict[str, str]:
     params = read(Download, path / "params.yaml")
     found = {}
     with TemporaryDirectory() as folder:
-        for split, source in params.unpinned().items():
+        for split, source in unpinned(params).items():
             places = [p if "://" in p else str(path / expanded(p)) for p in source.sources]
             source, file = source.model_copy(update={"sources": places}), Path(folder, split)
             fetch(source, file, timeout_s=params.timeout_s, attempts=params.attempts, remedy="")
@@ -119,8 +125,7 @@ def _sources(run: Run) -> dict[str, str]:
     for given in run.inputs.dataset_inputs if run.inputs else []:
         found = json.loads(given.dataset.profile or "{}")
         if {"train", "test"} <= found.keys():
-            splits = found.keys() & {"train", "dev", "test"}
-            return {split: found[split]["sha256"] for split in splits}
+            return {split: found[split]["sha256"] for split in SPLITS if split in found}
     return {}
 
 

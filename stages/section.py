@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from stages.errors import StageError
 
@@ -16,6 +16,22 @@ SECRET = re.compile(r"token|secret|passw|signature|credential|api_?key|^sig$", r
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _without_secret(address: str) -> str:
+    """Neither a login nor a token may stand in it, other than as a $VARIABLE."""
+    parts = urlsplit(address)
+    login = parts.netloc.rpartition("@")[0]
+    asked = [value for key, value in parse_qsl(parts.query) if SECRET.search(key)]
+    if any(value and "$" not in value for value in [login, *asked]):
+        raise ValueError(  # without the address: logs keep what is said
+            "is an address with a password or token, which MLflow and logs would show: put it in"
+            " an environment variable and write $VARIABLE"
+        )
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_secret)]
 
 
 class Section(BaseModel):
@@ -59,14 +75,6 @@ def expanded(path: str) -> str:
     if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
         raise StageError(f"{path}: that environment variable is not set; set it or write the path")
     return os.path.expandvars(path)
-
-
-def shows_secret(address: str) -> bool:
-    """Whether it holds a login, or a token among what it asks for, other than as a $VARIABLE."""
-    parts = urlsplit(address)
-    login = parts.netloc.rpartition("@")[0]
-    asked = [value for key, value in parse_qsl(parts.query) if SECRET.search(key)]
-    return any(value and "$" not in value for value in [login, *asked])
 
 
 def _said(section: str, error: Any) -> str:

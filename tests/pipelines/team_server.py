@@ -78,7 +78,7 @@ def mlflow(folder: Path, database: dict[str, str], artifacts: Path) -> Iterator[
         "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "docker" / "mlflow-auth.ini"),
         "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN[0],
         "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",  # pragma: allowlist secret
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     url = f"http://127.0.0.1:{port}"

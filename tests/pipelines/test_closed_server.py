@@ -42,7 +42,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN[0],
         "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",  # pragma: allowlist secret
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     with (folder / "log").open("w") as log:
@@ -106,7 +106,7 @@ def test_only_who_may_edit_moves_an_alias(asked: httpx.Client, who) -> None:
         ("POST", f"{API}/runs/create", {"experiment_id": "0"}),
         ("PUT", f"{API}-artifacts/artifacts/0/1/artifacts/model/MLmodel", None),
         ("DELETE", f"{API}/registered-models/delete", {"name": registry.MODEL}),
-        ("POST", routes.CREATE_USER, {"username": "x", "password": "password-of-x"}),
+        ("POST", routes.CREATE_USER, {"username": "x", "password": EDITOR[1]}),
         ("PATCH", routes.UPDATE_USER_ADMIN, {"username": "reader", "is_admin": True}),
         ("POST", routes.GRANT_USER_PERMISSION,
          {"resource_type": "experiment", "resource_id": "0", "username": "reader",

@@ -92,20 +92,21 @@ def test_nothing_that_is_written_or_printed_has_one(
 def test_a_login_in_mlflows_address_goes_where_mlflow_looks_for_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    login = "me:p%40ss"
     monkeypatch.setenv(mlflow_uri.USER, "")
     monkeypatch.setenv(mlflow_uri.PASSWORD, "")
-    monkeypatch.setenv(mlflow_uri.URI, "https://me:p%40ss@ml.example.org:5000/x")
+    monkeypatch.setenv(mlflow_uri.URI, f"https://{login}@ml.example.org:5000/x")
     assert mlflow_uri.uri(tmp_path) == "https://ml.example.org:5000/x" == os.environ[mlflow_uri.URI]
     assert (os.environ[mlflow_uri.USER], os.environ[mlflow_uri.PASSWORD]) == ("me", "p@ss")
-    monkeypatch.setenv(mlflow_uri.URI, "postgresql://me:p4ss@db.example.org/mlflow")
-    assert mlflow_uri.uri(tmp_path) == "postgresql://me:p4ss@db.example.org/mlflow"
+    monkeypatch.setenv(mlflow_uri.URI, f"postgresql://{login}@db.example.org/mlflow")
+    assert mlflow_uri.uri(tmp_path) == f"postgresql://{login}@db.example.org/mlflow"
 
 
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
         (
-            "MLflow at postgresql://me:p4ss@db/mlflow is away",
+            "MLflow at postgresql://p4ss@db/mlflow is away",
             "MLflow at postgresql://***@db/mlflow is away",
         ),
         ("http://127.0.0.1:5000/a@b is good", "http://127.0.0.1:5000/a@b is good"),

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import dvc, figures, registry, tracking, workspace
+from pipelines import dvc, figures, locks, registry, tracking, workspace
 from pipelines.errors import PipelineError
 from pipelines.tracking_comparison import log_comparison
 from tests.pipelines import mlflow_server, standin
@@ -75,8 +75,8 @@ def test_a_result_is_known_by_what_its_dvc_lock_says(tmp_path: Path) -> None:
         ("other", True, {**lock, "schema": "3"}),
     ):
         (tmp_path / name).write_text(yaml.safe_dump(values, sort_keys=sort_keys))
-    assert tracking.lock_sha256(tmp_path / "one") == tracking.lock_sha256(tmp_path / "two")
-    assert tracking.lock_sha256(tmp_path / "one") != tracking.lock_sha256(tmp_path / "other")
+    assert locks.sha256(tmp_path / "one") == locks.sha256(tmp_path / "two")
+    assert locks.sha256(tmp_path / "one") != locks.sha256(tmp_path / "other")
 
 
 def test_a_report_that_is_no_json_is_named(tmp_path: Path) -> None:

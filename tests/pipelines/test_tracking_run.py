@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import figures, registry, tracking
+from pipelines import figures, locks, registry, tracking
 from pipelines.candidate import exported
 from tests.pipelines.logged import (
     ARTIFACTS,
@@ -79,7 +79,7 @@ def test_its_tags_say_where_it_came_from(ran, client: MlflowClient) -> None:
     assert tags["commit"] == git(project, "rev-parse", "HEAD").strip()
     assert tags["dirty"] == "false"
     assert tags["host"] == platform.node()
-    assert tags["dvc_lock"] == tracking.lock_sha256(made / "dvc.lock")
+    assert tags["dvc_lock"] == locks.sha256(made / "dvc.lock")
     assert len(tags["prefect_run_id"]) == 36
     assert tags["measured.train.device"] == "cpu"
     assert tags["export.cuda_validated"] == "false"

@@ -100,9 +100,9 @@ def test_a_scheduled_run_does_not_even_wait_for_the_gpu(
     ("file", "before", "after"),
     [
         ("stage.py", "import json", "import  json"),
-        ("params.yaml", "learning_rate: 0.0001", "learning_rate: 0.0002"),
+        ("params.yaml", "warmup_fraction: 0.1", "warmup_fraction: 0.2"),
         ("dvc.yaml", "cmd: python stage.py train", "cmd: python  stage.py train"),
-        ("dvc.yaml", "reports/errors.jsonl", "reports/errors.json"),
+        ("dvc.yaml", "reports/sentences.csv]", "reports/sentence.csv]"),
     ],
 )
 def test_a_change_is_something_to_do(finished: Path, file: str, before: str, after: str) -> None:

@@ -158,7 +158,7 @@ def test_a_cuda_graph_keeps_what_it_computed(refused):
 @pytest.mark.parametrize(
     "address",
     [
-        "https://me:hunter2@example.org/train",
+        "https://me:hunter2@example.org/train",  # pragma: allowlist secret
         "https://hunter2@example.org/train",
         "https://example.org/train?private_token=hunter2",
         "https://example.org/train?X-Amz-Signature=hunter2&x=1",
@@ -166,7 +166,7 @@ def test_a_cuda_graph_keeps_what_it_computed(refused):
 )
 def test_a_secret_stands_in_no_address_and_is_not_repeated(refused, tmp_path, address):
     said = refused(Download, (r"- .*msra_train_bio.txt", f"- {address}"))
-    assert said.startswith("download.train: sources has an address with a password or token")
+    assert said.startswith("download.train.sources.0: is an address with a password or token")
     assert "hunter2" not in said
     hidden = address.replace("me:hunter2", "me:$SECRET").replace("hunter2", "${SECRET}")
     values = yaml.safe_load(REAL)
