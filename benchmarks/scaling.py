@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from benchmarks.training import WARM_UP_STEPS, new_model, our_loop, timed
+from benchmarks.our_loop import WARM_UP_STEPS, new_model, our_loop, timed
 from stages.ner.aligned import read_aligned
 from stages.ner.ranks import joined
 

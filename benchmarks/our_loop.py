@@ -1,0 +1,64 @@
+"""This project's training step, to be timed: by `training` on one GPU, by `scaling` on several."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
+
+from stages.ner.aligned import Aligned
+from stages.ner.gradients import Gradients, compile_layers
+from stages.ner.labels import IGNORED
+from stages.ner.model import make_repeatable
+from stages.ner.ranks import ALONE, Ranks
+from stages.ner.steps import batches_of, decay_groups, one_ahead, plan_steps
+
+ROW_TOKENS = 128
+WARM_UP_STEPS = 5
+
+
+def our_loop(
+    steps: int,
+    tokens_per_step: int,
+    model: PreTrainedModel,
+    data: Aligned,
+    compiled: bool = False,
+    graph: bool = False,
+    deterministic: bool = False,
+    ranks: Ranks = ALONE,
+) -> Iterator[int]:
+    """The loop of stages/train.py without its evaluations; yields the tokens of this rank."""
+    make_repeatable(0, 2, deterministic)
+    plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
+    optimizer = torch.optim.AdamW(decay_groups(model, 1e-4, 0.01), fused=True)
+    if compiled:
+        compile_layers(model)
+    gradients = Gradients(ranks.wrapped(model), bf16=True, graph=graph)
+    batched = batches_of(data, plan, ranks, tokens_per_step, ROW_TOKENS, first=0)
+    model.train()
+    for step, batches in enumerate(one_ahead(batched, range(len(plan)))):
+        labelled = sum(int((batch[3] != IGNORED).sum()) for batch in batches)
+        gradients(batches, labelled, seed=step)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=not graph)
+        yield sum(int((batch[2] > 0).sum()) for batch in batches)
+
+
+def new_model(layers: int) -> BertForTokenClassification:
+    """Of BERT-base's size if there are 12, with the same random weights each time."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=21128, num_labels=7, num_hidden_layers=layers)
+    return BertForTokenClassification(config).cuda()
+
+
+def timed(steps: Iterator[Any]) -> tuple[list[int], float]:
+    """Tokens of each step that is left after the warm-up, and their seconds together."""
+    for _ in range(WARM_UP_STEPS - 1):
+        next(steps)
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    tokens = list(steps)
+    torch.cuda.synchronize()
+    return [*map(int, tokens)], time.perf_counter() - began
