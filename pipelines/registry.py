@@ -19,6 +19,7 @@ from stages.ner.checksums import checksums
 
 MODEL = "msra-ner"
 ALIAS = "challenger"
+FORGOTTEN = "forgotten_models"  # a tag of a run
 ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 # The figures that gates hold a version to; each becomes a tag of it.
 GATED = re.compile(
@@ -98,9 +99,24 @@ def version_of(client: MlflowClient, dvc_lock: str) -> str | None:
 
 
 def forget(client: MlflowClient, run: Run) -> None:
-    """Deletes the versions that an unfinished `run` registered."""
-    for made in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+    """Deletes the versions and the models that `run` left; `gc` finds the models' files by a tag.
+
+    Also a model that was being logged when its process was killed: it is no output of the run yet.
+    """
+    run_id = run.info.run_id
+    for made in client.search_model_versions(f"run_id = '{run_id}'"):
         client.delete_model_version(made.name, made.version)
+    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    models = {model.model_id for model in found}
+    if models:
+        client.set_tag(run_id, FORGOTTEN, ",".join(sorted(models | forgotten(run))))
+    for model in models:
+        client.delete_logged_model(model)
+
+
+def forgotten(run: Run) -> set[str]:
+    """The models that `forget` deleted."""
+    return set(filter(None, run.data.tags.get(FORGOTTEN, "").split(",")))
 
 
 def by_alias(client: MlflowClient, alias: str) -> str | None:

@@ -112,14 +112,13 @@ def prune(project: Path, dry_run: bool) -> list[str]:
             return []
         where = ([experiment.experiment_id], "tags.dvc_lock != 'none'")
         old = [run for run in client.search_runs(*where) if _unneeded(client, run)]
-        deleted = list(client.search_runs(*where, run_view_type=ViewType.DELETED_ONLY))
         if not dry_run:
             for run in old:
+                registry.forget(client, run)
                 client.delete_run(run.info.run_id)
-                for model in _models(run):
-                    client.delete_logged_model(model)
             if not os.environ.get("MLFLOW_TRACKING_URI"):
-                _for_good(project, old + deleted)
+                deleted = client.search_runs(*where, run_view_type=ViewType.DELETED_ONLY)
+                _for_good(project, list(deleted))
         return [run.info.run_id for run in old]
 
 
@@ -138,16 +137,13 @@ def _unneeded(client: MlflowClient, run: Run) -> bool:
     return tracking.abandoned(run) and not versions
 
 
-def _models(run: Run) -> list[str]:
-    return [made.model_id for made in run.outputs.model_outputs] if run.outputs else []
-
-
 def _for_good(project: Path, runs: list[Run]) -> None:
     uri = mlflow_uri.uri(project)
-    models = [model for run in runs for model in _models(run)]
+    models = {model for run in runs for model in registry.forgotten(run)}
+    models |= {out.model_id for run in runs if run.outputs for out in run.outputs.model_outputs}
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
     command += ["--run-ids", ",".join(run.info.run_id for run in runs)]
-    command += ["--logged-model-ids", ",".join(models)]
+    command += ["--logged-model-ids", ",".join(sorted(models))]
     if runs:
         env = {**os.environ, "MLFLOW_TRACKING_URI": uri}
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

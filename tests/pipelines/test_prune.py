@@ -63,7 +63,14 @@ def test_a_dry_run_says_it_and_changes_nothing(used) -> None:
 
 def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path) -> None:
     said = prune.prune(project, dry_run=True)
+    run = tracking.connect(project).get_run(said.mlflow_runs[0])
+    half = tracking.connect(project).create_logged_model(
+        run.info.experiment_id, source_run_id=run.info.run_id
+    )
+    files = Path(half.artifact_location.removeprefix("file://"))
+    files.mkdir(parents=True)
     assert prune.prune(project, dry_run=False) == said
+    assert not files.exists()
     assert weights(project) == {"0.125", "0.5"}
     entries = (project / ".dvc" / "cache" / "runs").glob("*/*/*")
     assert "learning_rate: 0.25" not in "".join(path.read_text() for path in entries)

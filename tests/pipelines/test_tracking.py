@@ -52,10 +52,13 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert again == tracking.Logged(run.info.run_id, "1", already_logged=True)
     assert versions(client) == ["1"]
 
-    # Killed after it had registered, before it said that it was done.
+    # Killed after it had registered, before it said that it was done, and in another model's files.
     client.delete_tag(run.info.run_id, "log_complete")
+    client.create_logged_model(run.info.experiment_id, source_run_id=run.info.run_id)
     last = tracking.log_run(project, made)
     assert last.already_logged is False
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert model.source_run_id == last.run_id
     assert [r.info.run_id for r in runs(client)] == [last.run_id]
     assert versions(client) == [last.version]
     assert registry.by_alias(client, "challenger") == last.version
