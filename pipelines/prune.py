@@ -1,7 +1,6 @@
 """`python -m pipelines gc`: deletes old workspaces, cache and MLflow runs, by one rule."""
 
 import shutil
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ from mlflow.exceptions import MlflowException
 
 from pipelines import access, cache, checkpoints, settings, state, tracking_old, workspace
 from pipelines.errors import PipelineError
-
-PARTIAL_S = 86400.0  # a workspace that was not whole a day ago never will be
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
         old = _old(project, keep)
         kept = [path for path in workspace.all_of(project) if path not in old]
         if not dry_run:
-            for path in [*old, *_abandoned(project)]:
+            for path in old:
                 shutil.rmtree(path)
         unfinished = checkpoints.prune(project, keep, dry_run)
         try:
@@ -79,9 +76,3 @@ def _old(project: Path, keep: int) -> list[Path]:
             if count[word == "complete"] > keep:
                 old.append(path)
     return old
-
-
-def _abandoned(project: Path) -> list[Path]:
-    """What a killed `workspace.create` left."""
-    partial = (project / ".runs").glob(".*.partial")
-    return [path for path in partial if time.time() - path.stat().st_mtime > PARTIAL_S]

@@ -94,9 +94,10 @@ def require_done(path: Path) -> None:
 
 
 def sweep(project: Path) -> None:
-    """Marks the workspaces whose run was killed, which could not do it itself."""
+    """Marks the workspaces whose run was killed, and deletes those that were not whole yet."""
+    workspace.sweep(project)
     for path in workspace.all_of(project):
-        if word(path) == "running":
+        if word(path) in ("running", None):
             with suppress(BlockingIOError), _lock(path / workspace.RECORD, wait=False):
                 _end(path, "failed", KILLED)
 

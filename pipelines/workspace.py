@@ -1,10 +1,12 @@
 """A run's own copy of the project, so that the user's tree is never written."""
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from pipelines.overlays import Values, merge
 
 NAMED_FILES = 10
 RECORD = ".run.json"
+CREATING = "create.lock"  # below .runs, shared by all calls of `create` that are under way
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ def create(
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path = project / ".runs" / run_id
     partial = path.with_name(f".{run_id}.partial")
-    partial.mkdir(parents=True)
+    partial.parent.mkdir(exist_ok=True)
+    lock = (partial.parent / CREATING).open("a")
+    fcntl.flock(lock, fcntl.LOCK_SH)  # the kernel's: it goes with the process, however that ends
+    partial.mkdir()
     try:
         if dirty or head is None:
             _copy(git.files(project), project, partial)
@@ -96,7 +102,22 @@ def create(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        lock.close()
     return made
+
+
+def sweep(project: Path) -> None:
+    """Deletes what killed calls of `create` left, unless another call is under way."""
+    folder = project / ".runs"
+    if not folder.is_dir():
+        return
+    with (folder / CREATING).open("a") as lock, suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.glob(".*.partial"):
+            shutil.rmtree(left)
+        for left in folder.glob(".*.index*"):
+            left.unlink()
 
 
 def all_of(project: Path) -> list[Path]:

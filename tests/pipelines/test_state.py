@@ -1,5 +1,6 @@
 """What a workspace says of its run, whichever way that ends."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,17 @@ def test_a_killed_run_is_marked_by_the_next(path: Path, said: str, word: str) ->
     state.sweep(path.parents[1])
     assert (state.read(path).state, state.read(path).reason) == (word, state.KILLED)
     assert locks(path) == []
+
+
+def test_what_a_killed_creation_left_is_deleted_unless_one_is_under_way(path: Path) -> None:
+    folder = path.parent
+    for left in (".a.partial/stages", ".b.partial"):
+        (folder / left).mkdir(parents=True)
+    (folder / ".a.index.lock").touch()
+    with (folder / workspace.CREATING).open("a") as under_way:
+        fcntl.flock(under_way, fcntl.LOCK_SH)
+        state.sweep(folder.parent)
+        assert (folder / ".a.partial/stages").is_dir()
+    state.sweep(folder.parent)
+    assert {left.name for left in folder.iterdir()} == {path.name, workspace.CREATING}
+    assert (state.word(path), state.read(path).reason) == ("failed", state.KILLED)
