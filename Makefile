@@ -19,7 +19,10 @@ test: lint ## Lint, types, import contracts and the tests
 	$(VENV)/bin/python -m pytest
 
 test-all: lint ## The same with the slow tests, and those of the report in Chromium if it is there
-	$(VENV)/bin/python -m pytest -m 'not container and not gpu'
+	$(VENV)/bin/python -m pytest -m 'not container and not gpu and not faults'
+
+faults: environment ## Kill runs at random and fuzz what takes requests: an hour, NER_FAULTS_SEED repeats it
+	$(VENV)/bin/python -m pytest -m faults -n 0 tests/faults
 
 lint: environment ## Lint, format, types and import contracts alone
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo
@@ -73,4 +76,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
+.PHONY: help run test test-all faults lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.exporting", "tests.mirror", "tests.tiny"]
+pytest_plugins = ["tests.exporting", "tests.mirror", "tests.tiny", "tests.loopback"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

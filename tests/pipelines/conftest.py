@@ -1,10 +1,8 @@
 """One committed stand-in project for the tests that leave it as it is, and copies for the rest."""
 
-import atexit
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,44 +24,12 @@ def _no_settings_of_the_one_who_runs_the_tests(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="session")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return standin.project(tmp_path_factory.mktemp("standin") / "project")
-
-
-@pytest.fixture
-def project(committed: Path, tmp_path: Path) -> Path:
-    ignore = shutil.ignore_patterns(".runs", "tmp", "cache")
-    return Path(shutil.copytree(committed, tmp_path / "project", symlinks=True, ignore=ignore))
-
-
-@pytest.fixture(scope="session")
-def prefect_url() -> str:
-    """One Prefect server for all tests, started as a run starts its own."""
-    from pipelines import server
-
-    folder = Path(tempfile.mkdtemp(prefix="prefect-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server.start(folder)()
-    return os.environ["PREFECT_API_URL"]
-
-
-@pytest.fixture(scope="session")
 def ran(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """A project after `python -m pipelines run`, which had to start a Prefect server itself."""
     folder = standin.project(tmp_path_factory.mktemp("ran") / "project")
     return folder, standin.pipelines(folder, "run")
-
-
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables and nothing in them, which take seconds to make."""
-    from pipelines import tracking
-
-    folder = tmp_path_factory.mktemp("mlflow")
-    tracking.connect(folder).search_experiments()
-    return folder / "mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -91,21 +57,6 @@ def overlay(tmp_path: Path) -> Path:
     path = tmp_path / "quick.yaml"
     path.write_text("promote: {latency: {characters: [16], texts: 20}}\n")
     return path
-
-
-@pytest.fixture(scope="session")
-def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an mlflow.db in which the tiny model is the champion `msra-ner` version 1."""
-    from tests.pipelines import champion
-
-    folder = tmp_path_factory.mktemp("registered")
-    shutil.copy(empty_mlflow, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
-        champion.register(
-            folder, tiny.onnx, [tiny.report("errors.jsonl"), tiny.report("train.csv")]
-        )
-    return folder
 
 
 @pytest.fixture(scope="session")

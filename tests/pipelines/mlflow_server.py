@@ -19,8 +19,8 @@ def prepare(folder: Path, empty: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, url: str) -> Iterator[None]:
-    """Serves `folder` at `url` until this is left."""
+def serving(folder: Path, url: str) -> Iterator[int]:
+    """Serves `folder` at `url` until this is left; yields the supervisor's process id."""
     port = url.rpartition(":")[2]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
@@ -29,6 +29,6 @@ def serving(folder: Path, url: str) -> Iterator[None]:
         process = supervise.start(command, folder, clean_environment(), output=log)
     try:
         wait_for(lambda: server.answers(f"{url}/health"), "MLflow's server answers", 90)
-        yield
+        yield process.pid
     finally:
         process.communicate()

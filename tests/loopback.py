@@ -1,0 +1,59 @@
+"""What takes seconds to make, once for all tests of a process: project, servers, a registry."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines import standin
+from tests.tiny import Tiny
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return standin.project(tmp_path_factory.mktemp("standin") / "project")
+
+
+@pytest.fixture
+def project(committed: Path, tmp_path: Path) -> Path:
+    ignore = shutil.ignore_patterns(".runs", "tmp", "cache")
+    return Path(shutil.copytree(committed, tmp_path / "project", symlinks=True, ignore=ignore))
+
+
+@pytest.fixture(scope="session")
+def prefect_url() -> str:
+    """One Prefect server for all tests, started as a run starts its own."""
+    from pipelines import server
+
+    folder = Path(tempfile.mkdtemp(prefix="prefect-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server.start(folder)()
+    return os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them, which take seconds to make."""
+    from pipelines import tracking
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    tracking.connect(folder).search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an mlflow.db in which the tiny model is the champion `msra-ner` version 1."""
+    from tests.pipelines import champion
+
+    folder = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_mlflow, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
+        champion.register(
+            folder, tiny.onnx, [tiny.report("errors.jsonl"), tiny.report("train.csv")]
+        )
+    return folder
