@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -12,8 +12,9 @@ from pipelines.errors import PipelineError
 from pipelines.settings import Promote, Run
 from stages.errors import StageError
 from stages.params import Params
-from stages.section import read
+from stages.section import Section, read
 
+S = TypeVar("S", bound=Section)
 Values = dict[str, Any]  # of params.yaml, or some of them
 
 
@@ -51,29 +52,66 @@ def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None)
     Raises:
         PipelineError: naming each wrong key of the result.
     """
-    given = ["the run's overrides"] if overrides else []
+    given = {"the run's overrides": overrides} if overrides else {}
     about = " with ".join(["params.yaml", *map(str, overlays), *given])
     try:
+        layers = {"params.yaml": _text(path)} | {str(layer): _text(layer) for layer in overlays}
         if overlays or overrides:
-            values = _load(path)
-            for overlay in [*map(_load, overlays), overrides or {}]:
+            values = _values("params.yaml", layers["params.yaml"])
+            for overlay in [*(_values(str(o), layers[str(o)]) for o in overlays), overrides or {}]:
                 _merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
-        return Sections(read(Params, path, whole=True), read(Promote, path), read(Run, path))
+        # On one line: it has no other.
+        layers |= {name: yaml.safe_dump(v, default_flow_style=True) for name, v in given.items()}
+        return _checked(path, layers if len(layers) > 1 else {"": layers["params.yaml"]})
     except (StageError, PipelineError) as error:
         raise PipelineError(str(error).replace(str(path), about)) from None
 
 
-def _load(layer: Path) -> Values:
+def _checked(path: Path, layers: dict[str, str]) -> Sections:
+    """Every section, each error of all of them at once."""
+    said: list[str] = []
+
+    def section(kind: type[S], whole: bool = False) -> S | None:
+        try:
+            return read(kind, path, whole, layers)
+        except StageError as error:
+            words = str(error)
+            if not words.startswith(f"{path}: "):  # no YAML, or no such section
+                if said:
+                    return None  # as `whole` has said
+                raise
+            said.append(words.removeprefix(f"{path}: "))
+            return None
+
+    stages, promote, run = section(Params, whole=True), section(Promote), section(Run)
+    if not (stages and promote and run):
+        raise PipelineError(f"{path}: " + "; ".join(said))
+    if stages.export.precision == "int8" and promote.require_cuda:
+        raise PipelineError(
+            f"{path}: export.precision is int8, which CUDA does not run, so promote.require_cuda"
+            " would refuse every version: set it to false, or precision: fp16"
+        )
+    return Sections(stages, promote, run)
+
+
+def _text(layer: Path) -> str:
     try:
-        values = yaml.safe_load(layer.read_text(encoding="utf-8"))
+        return layer.read_text(encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"{layer}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"{layer} is not YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{layer} is not YAML: {error}") from None
+
+
+def _values(name: str, text: str) -> Values:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PipelineError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise PipelineError(f"{layer} has no sections: it must hold keys as params.yaml does")
+        raise PipelineError(f"{name} has no sections: it must hold keys as params.yaml does")
     return values
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -43,14 +44,26 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def read(section: type[S], path: Path = Path("params.yaml"), whole: bool = False) -> S:
+def read(
+    section: type[S],
+    path: Path = Path("params.yaml"),
+    whole: bool = False,
+    layers: Mapping[str, str] | None = None,
+) -> S:
     """Reads the section that is called as the class, or with `whole` the file.
 
+    Args:
+        section: What it must be.
+        path: The file.
+        whole: Whether the section is all of it.
+        layers: Name → text of the files that `path` was merged from, in turn.
+
     Raises:
-        StageError: every error at once, each with its key and value.
+        StageError: every error at once, each with its line, key and value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
     except FileNotFoundError:
         raise StageError(f"{path} is not here: run from the folder that holds it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -60,10 +73,11 @@ def read(section: type[S], path: Path = Path("params.yaml"), whole: bool = False
         raise StageError(f"{path} has no section {name or 'at all'}")
     try:
         # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
-        text = json.dumps(values[name] if name else values, default=str)
-        return section.model_validate_json(text)
+        given = json.dumps(values[name] if name else values, default=str)
+        return section.model_validate_json(given)
     except ValidationError as error:
-        raise StageError(f"{path}: " + "; ".join(_said(name, e) for e in error.errors())) from None
+        said = [_where(name, e, layers or {"": text}) + _said(name, e) for e in error.errors()]
+        raise StageError(f"{path}: " + "; ".join(said)) from None
 
 
 def expanded(path: str) -> str:
@@ -75,6 +89,34 @@ def expanded(path: str) -> str:
     if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
         raise StageError(f"{path}: that environment variable is not set; set it or write the path")
     return os.path.expandvars(path)
+
+
+def _where(section: str, error: Any, layers: Mapping[str, str]) -> str:
+    """`FILE line N: ` of the key, or of the nearest around it that is there."""
+    keys = [*([section] if section else []), *error["loc"]]
+    found = (-1, "")
+    for name, text in layers.items():
+        depth, line = _line(yaml.compose(text, Loader=yaml.SafeLoader), keys)
+        # The last file counts; a key that is missing was to stand in the first.
+        if depth > found[0] or (depth == found[0] and error["type"] != "missing"):
+            found = (depth, f"{name} line {line}: ".lstrip())
+    return found[1]
+
+
+def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
+    """How many of `keys` are there, one below the other, and the line of the last of them."""
+    line = 1
+    for depth, key in enumerate(keys):
+        inner = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [(k.start_mark, v) for k, v in node.value if k.value == str(key)]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            inner = [(v.start_mark, v) for v in node.value[key : key + 1]]
+        if not inner:
+            return depth, line
+        mark, node = inner[-1]
+        line = mark.line + 1
+    return len(keys), line
 
 
 def _said(section: str, error: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import workspace
+from pipelines import overlays, workspace
 from pipelines.errors import PipelineError
 
 
@@ -53,3 +53,30 @@ def test_a_wrong_overlay_is_refused_before_anything_is_made(
 def test_a_missing_overlay_is_named(project: Path) -> None:
     with pytest.raises(PipelineError, match=r"^none\.yaml: No such file"):
         workspace.create(project, [Path("none.yaml")], dirty=False)
+
+
+def test_all_sections_and_layers_are_checked_at_once_each_key_with_its_line(
+    project: Path, tmp_path: Path
+) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("epochs: 5", "epochs: 0"))
+    line = params.read_text().splitlines().index("  epochs: 0") + 1
+    first = overlay(tmp_path, "train:\n  seed: x\npromote: {f1_min: 3}", "1.yaml")
+    second = overlay(tmp_path, "\nrun:\n  keep: 1\n  keep_workspaces: null", "2.yaml")
+    with pytest.raises(PipelineError) as raised:
+        overlays.sections(project, [first, second])
+    assert str(raised.value).removeprefix(f"params.yaml with {first} with {second}: ").split(
+        "; "
+    ) == [
+        f"{first} line 2: train.seed: Input should be a valid integer (it is 'x')",
+        f"params.yaml line {line}: train.epochs: Input should be greater than 0 (it is 0)",
+        f"{first} line 3: promote.f1_min: Input should be less than or equal to 1 (it is 3)",
+        f"{second} line 4: run.keep_workspaces: Input should be a valid integer (it is None)",
+        f"{second} line 3: run.keep: Extra inputs are not permitted (it is 1)",
+    ]
+
+
+def test_sections_that_exclude_each_other(project: Path, tmp_path: Path) -> None:
+    wrong = overlay(tmp_path, "export: {precision: int8, require_cuda: false}")
+    with pytest.raises(PipelineError, match=r"promote\.require_cuda would refuse every version"):
+        overlays.sections(project, [wrong])

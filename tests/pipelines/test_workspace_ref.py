@@ -78,5 +78,5 @@ def test_overrides_are_the_last_overlay(project: Path, tmp_path: Path) -> None:
     values = yaml.safe_load((made.path / "params.yaml").read_text())
     assert (values["train"]["seed"], values["train"]["epochs"]) == (2, 9)
     assert values["train"]["learning_rate"] == 1
-    with pytest.raises(PipelineError, match=r"with the run's overrides: train\.epochs: .*'many'"):
+    with pytest.raises(PipelineError, match=r"the run's overrides line 1: train\.epochs: .*'many'"):
         workspace.create(project, [], dirty=False, overrides={"train": {"epochs": "many"}})

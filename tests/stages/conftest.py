@@ -164,7 +164,7 @@ def hub(mirror: Mirror, encoder: Path, work: Workspace) -> Hub:
 
 @pytest.fixture
 def refused(tmp_path):
-    """What is said of the real parameters with `old` replaced by `new`, without the file's name."""
+    """What is said of the real parameters with `old` replaced by `new`, but for file and lines."""
 
     def refused(section, *changes):
         text = REAL
@@ -178,7 +178,7 @@ def refused(tmp_path):
         said = str(error.value)
         assert "\n" not in said
         assert said.startswith(f"{file}: ")
-        return said.removeprefix(f"{file}: ")
+        return re.sub(r"(^|; )line \d+: ", r"\1", said.removeprefix(f"{file}: "))
 
     return refused
 

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from stages.errors import StageError
-from stages.params import Download
+from stages.params import Download, Params
 from stages.params_align import Align
 from stages.params_train import Train
 from stages.section import expanded, read
@@ -49,7 +49,7 @@ def test_a_date_is_text(tmp_path, refused):
         ("", " has no section align"),
         ("train: {}", " has no section align"),
         ("- align", " has no section align"),
-        ("align:", ": align: Input should be an object (it is None)"),
+        ("align:", ": line 1: align: Input should be an object (it is None)"),
         ("align: [", " is not YAML: while parsing a flow node expected the node content, but"),
         ("align: {seed: '\udcff'}", " is not YAML: 'utf-8' codec can't decode byte 0xff"),
     ],
@@ -61,6 +61,25 @@ def test_no_file_no_section(tmp_path, text, said):
     with pytest.raises(StageError, match=re.escape(f"{file}{said}")) as error:
         read(Align, file)
     assert "\n" not in str(error.value)
+
+
+def test_each_error_has_its_line(tmp_path):
+    file = tmp_path / "params.yaml"
+    lines = REAL.splitlines()
+    wrong = {"  seed: 13": "  seed: 1.5", "  types: [PER, ORG, LOC]": "  types: [PER,\n    4]"}
+    for old, new in wrong.items():
+        lines[lines.index(old)] = new
+    lines.remove("  repair_test_tags: false")
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(StageError) as error:
+        read(Params, file, whole=True)
+    text = file.read_text(encoding="utf-8").splitlines()
+    assert str(error.value).removeprefix(f"{file}: ").split("; ") == [
+        f"line {text.index('    4]') + 1}: align.types.1: Input should be a valid string (it is 4)",
+        f"line {text.index('  seed: 1.5') + 1}: align.seed: Input should be a valid integer"
+        " (it is 1.5)",
+        f"line {text.index('align:') + 1}: align.repair_test_tags: Field required",
+    ]
 
 
 def test_expanded(monkeypatch):
