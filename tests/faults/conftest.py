@@ -59,6 +59,23 @@ def two(empty_mlflow, tmp_path_factory) -> Origin:
     return origin(project, empty_mlflow, tmp_path_factory.mktemp("alone"))
 
 
+@pytest.fixture(scope="session")
+def sample(empty_mlflow, tmp_path_factory) -> Origin:
+    """The project itself with its real stages, its params.yaml that of the sample made small."""
+    from pipelines import git, overlays
+
+    project = tmp_path_factory.mktemp("sample") / "project"
+    for file in git.files(standin.ROOT):
+        copy = project / file.relative_to(standin.ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    given = {"train": {"epochs": 1}, "align": {"train_sentences": 600}}
+    overlays.merge([project / "samples/params.yaml"], project / "params.yaml", given)
+    standin.git(project, "init", "--quiet", "--initial-branch", "main")
+    standin.commit(project)
+    return origin(project, empty_mlflow, tmp_path_factory.mktemp("alone"))
+
+
 def origin(project: Path, mlflow: Path, folder: Path) -> Origin:
     from pipelines import dvc, tracking
 

@@ -34,6 +34,23 @@ def nothing(project: Path, dvc_lock: str) -> None:
     _registered_once(project, dvc_lock)
 
 
+def registered(project: Path, results: int) -> list[str]:
+    """The versions; fails unless as many runs have one model and one version each, all whole."""
+    client = tracking.connect(project)
+    found = {run.info.run_id: run for run in runs(client)}
+    assert len(found) == results
+    for run in found.values():
+        assert (run.info.status, run.data.tags["log_complete"]) == ("FINISHED", "true")
+    models = client.search_logged_models([run.info.experiment_id])
+    assert sorted((str(m.status), m.source_run_id) for m in models) == [
+        ("READY", run_id) for run_id in sorted(found)
+    ]
+    made = versions(client)
+    assert {client.get_model_version(registry.MODEL, v).run_id for v in made} == found.keys()
+    assert len(made) == results
+    return made
+
+
 def processes(project: Path) -> list[str]:
     """What still runs of the commands that were started for `project`."""
     found = []
@@ -65,14 +82,10 @@ def _hashes(project: Path, path: Path, dvc_lock: str) -> None:
 
 
 def _registered_once(project: Path, dvc_lock: str) -> None:
+    [version] = registered(project, 1)
     client = tracking.connect(project)
-    [run] = runs(client)
-    assert (run.info.status, run.data.tags["log_complete"]) == ("FINISHED", "true")
-    [version] = versions(client)
     assert registry.by_alias(client, "challenger") == version
     assert registry.version_of(client, dvc_lock) == version
-    models = client.search_logged_models([run.info.experiment_id])
-    assert [(str(m.status), m.source_run_id) for m in models] == [("READY", run.info.run_id)]
 
 
 def _cache(project: Path, md5: str) -> Path:

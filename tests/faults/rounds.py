@@ -46,8 +46,8 @@ class Round:
         """Runs to the end; fails unless all is there that should be, and nothing else."""
         started = time.monotonic()
         self.forks.start(self.project, self.log, *self.arguments, **self.env)
-        code = self.forks.wait()
-        self.said.append(f"the last run: {code} after {time.monotonic() - started:.1f} s")
+        code, took_s = self.forks.wait(), time.monotonic() - started
+        self.said.append(f"the last run: {code} after {took_s:.1f} s")
         assert code == 0, self.log.read_text()
         assert "Traceback" not in self.log.read_text(), self.log.read_text()
         left.nothing(self.project, self.dvc_lock)

@@ -52,3 +52,17 @@ def test_many_kills(five, forks, empty_mlflow, tmp_path_factory, monkeypatch, ca
                 served = mlflow_server.serving(project.parent / "mlflow", url)
             with served:
                 disturbed.complete()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_kills_of_the_real_stages(sample, forks, tmp_path_factory, capsys, monkeypatch) -> None:
+    seed = SEED or SystemRandom().randrange(10**6)
+    random, landed = Random(seed), 0  # noqa: S311
+    monkeypatch.setattr(Round, "run_s", 60.0)
+    while landed < int(os.environ.get("NER_FAULTS_REAL_KILLS", "6")):
+        project = sample.copy(tmp_path_factory.mktemp("disturbed"))
+        disturbed = Round(forks, project, sample.dvc_lock)
+        with capsys.disabled(), disturbed.told(seed):
+            landed += sum(disturbed.disturb(draw(random, OF_A_RUN)) for _ in range(2))
+            disturbed.complete()
