@@ -16,6 +16,9 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 MAX_TEXT_CHARACTERS = 2**20
@@ -56,6 +59,7 @@ class Served(PythonModel):
             # In the server's own process. pandas' own strings refuse half a surrogate pair, and
             # then MLflow the whole request.
             pd.set_option("future.infer_string", False)
+            _answer_what_cannot_be_read()
 
     def predict(
         self,
@@ -80,6 +84,31 @@ class Served(PythonModel):
             }
             for error in errors
         ]
+
+
+def _answer_what_cannot_be_read() -> None:
+    """Lets MLflow's server say 400 and a sentence where it would say 500, or show a stack trace.
+
+    It reads a request before any model sees it, and only refuses in words what it has thought of.
+    """
+    theirs = scoring_server.invocations
+
+    def invocations(*arguments: Any) -> Any:
+        try:
+            return theirs(*arguments)  # type: ignore[no-untyped-call]
+        except MlflowException as error:
+            trace = error.json_kwargs.pop("stack_trace", None)
+            if trace and "while evaluating the model" in error.message:  # no user's error, but ours
+                print(trace, file=sys.stderr)
+            raise
+        except Exception as error:
+            raise MlflowException(
+                f"The request cannot be read ({type(error).__name__}): send JSON such as"
+                ' {"inputs": ["text", ...]}',
+                error_code=BAD_REQUEST,
+            ) from None
+
+    scoring_server.invocations = invocations
 
 
 def _rows(model_input: Any) -> tuple[list[Any], str | None]:

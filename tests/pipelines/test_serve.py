@@ -11,6 +11,7 @@ import pytest
 from pipelines import tracking
 from stages.ner.session import CPU, CUDA, has_cuda
 from stages.ner.tagger import Tagger
+from tests.faults.requests import fuzz
 from tests.invented import text_of
 from tests.pipelines.serving import CHAMPION, Server
 from tests.pipelines.test_supervise import gone, wait_for
@@ -108,6 +109,9 @@ def test_a_first_column_of_another_name_is_not_taken_for_the_text(server):
         ({"inputs": []}, "application/json", 400),
         ({"inputs": ["北京"], "instances": ["北京"]}, "application/json", 400),
         ("北京", "text/plain", 415),
+        ({"dataframe_split": {"columns": [{}], "data": [[None]]}}, "application/json", 400),
+        (b"text\n\xe5", "text/csv", 400),
+        (b"", "text/csv", 400),
     ],
 )
 def test_what_is_no_request_is_refused_without_a_stack_trace(server, body, content_type, status):
@@ -116,6 +120,10 @@ def test_what_is_no_request_is_refused_without_a_stack_trace(server, body, conte
     assert "Traceback" not in words
     assert "stack_trace" not in words
     assert len(words) > 20
+
+
+def test_some_hundred_requests_of_any_kind_have_an_answer(server):
+    fuzz(server, 300, number=1)
 
 
 def test_a_large_request_keeps_its_order(server, sentences):
