@@ -108,7 +108,7 @@ def _text(layer: Path) -> str:
 def _values(name: str, text: str) -> Values:
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PipelineError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise PipelineError(f"{name} has no sections: it must hold keys as params.yaml does")

@@ -66,7 +66,9 @@ def read(
         values = yaml.safe_load(text)
     except FileNotFoundError:
         raise StageError(f"{path} is not here: run from the folder that holds it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise StageError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month is a ValueError
         raise StageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     name = "" if whole else section.__name__.lower()
     if not isinstance(values, dict) or (name and name not in values):
@@ -78,6 +80,8 @@ def read(
     except ValidationError as error:
         said = [_where(name, e, layers or {"": text}) + _said(name, e) for e in error.errors()]
         raise StageError(f"{path}: " + "; ".join(said)) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StageError(f"{path}: a key or value is of no kind that JSON has: {error}") from None
 
 
 def expanded(path: str) -> str:

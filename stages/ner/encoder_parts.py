@@ -26,7 +26,7 @@ def check_parts(folder: Path, where: str) -> None:
             raise StageError(f"{where}: {path.name} is empty: copy it anew")
     try:
         vocab_size = int(json.loads((folder / CONFIG).read_bytes())["vocab_size"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise StageError(f"{where}: {CONFIG} is not JSON with a number vocab_size") from None
     if (folder / WEIGHTS).exists():
         _check_weights(folder / WEIGHTS, where)
