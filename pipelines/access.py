@@ -6,12 +6,16 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import read_mlflow_creds
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import without_password
 from pipelines.mlflow_uri import PASSWORD, USER
 from pipelines.registry import ABSENT, MODEL
 
 MARK = ("source", "python -m pipelines")  # a tag that always says the same
+
+# Of MLflow, also where it is a database in this process that is locked, or a full disk.
+FAILURES = (MlflowException, SQLAlchemyError, OSError)
 
 
 class Need(Enum):
@@ -65,4 +69,5 @@ def refusal(error: BaseException) -> str | None:
 
 def said(error: BaseException) -> str:
     """The refusal, or else what the error says, on one line."""
-    return refusal(error) or without_password(" ".join(str(error).split()))
+    words = " ".join(str(error).split()).partition(" [SQL: ")[0]
+    return refusal(error) or without_password(words)

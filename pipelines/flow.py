@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas import State
@@ -158,7 +157,7 @@ def _log(project: Path, made: Workspace, pushed: bool) -> Logged:
         logged = tracking.log_run(project, made)
         unchanged.remember(project, made.path, logged, pushed)
         return logged
-    except (MlflowException, OSError) as error:
+    except access.FAILURES as error:
         raise PipelineError(
             "All stages are done, but MLflow did not take the result"
             f" ({access.said(error)}): it is whole in"

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-
 from pipelines import access, state, tracking, workspace
 from pipelines.access import Need
 from pipelines.errors import PipelineError
@@ -22,7 +20,7 @@ def log(project: Path, run_id: str) -> Logged:
     tracking.check(project, Need.LOG)
     try:
         logged = tracking.log_run(project, made)
-    except (MlflowException, OSError) as error:
+    except access.FAILURES as error:
         raise PipelineError(
             f"MLflow did not take {made.run_id} ({access.said(error)}): mend that"
         ) from None

@@ -74,7 +74,7 @@ def check(project: Path, need: Need = Need.READ) -> None:
     try:
         client = connect(project)
         access.require(client, experiment(client, project), need)
-    except MlflowException as error:
+    except access.FAILURES as error:
         raise PipelineError(
             access.refusal(error)
             or f"MLflow at {uri(project)} cannot be used ({access.said(error)}): start it, or"
@@ -88,6 +88,8 @@ def check(project: Path, need: Need = Need.READ) -> None:
 def connect(project: Path) -> MlflowClient:
     """A client of the project's MLflow, which becomes the process's own."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # With a traceback it says what it raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     theirs = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri(project))

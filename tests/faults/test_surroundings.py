@@ -1,0 +1,118 @@
+"""A disk, a cache, a clock, shared memory or a database that fail: said, nothing lost, mended."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipelines import dvc, tracking
+from pipelines.errors import PipelineError
+from tests.faults import left
+from tests.faults.rounds import Round
+
+LIBFAKETIME = os.environ.get(
+    "NER_LIBFAKETIME", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+)
+mounts = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+
+
+@contextmanager
+def mounted(path: Path, *options: str):
+    subprocess.run(["mount", *options, str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_a_locked_mlflow_database_is_said_and_free_again_it_is_used(
+    empty_mlflow, tmp_path, monkeypatch
+) -> None:
+    shutil.copy(empty_mlflow, tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db?timeout=0.2")
+    other = sqlite3.connect(tmp_path / "mlflow.db")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(PipelineError, match=r"^MLflow at .* cannot be used \(.*database is locked"):
+        tracking.check(tmp_path)
+    other.rollback()
+    tracking.check(tmp_path)
+
+
+def failed(disturbed: Round) -> str:
+    """What a run says that has to fail."""
+    disturbed.forks.start(disturbed.project, disturbed.log, *disturbed.arguments, **disturbed.env)
+    code = disturbed.forks.wait()
+    said = disturbed.log.read_text()
+    assert code == 1, said
+    assert "Traceback" not in said, said
+    disturbed.log.unlink()
+    return said
+
+
+@pytest.mark.faults
+@mounts
+@pytest.mark.parametrize("free_kb", [0, 150, 300])
+def test_a_full_disk(two, forks, tmp_path, free_kb) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "-t", "tmpfs", "-o", "size=64m", "none"):
+        project = two.copy(disk)
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text("run: {free_disk_gb: 0}")
+        disturbed = Round(forks, project, two.dvc_lock, "run", "--params", str(overlay))
+        disturbed.log = tmp_path / "log"
+        free = shutil.disk_usage(disk).free
+        (disk / "filler").write_bytes(b"x" * (free - free_kb * 1024))
+        said = failed(disturbed)
+        assert "disk is full" in said or "No space left" in said
+        (disk / "filler").unlink()
+        disturbed.complete()
+
+
+@pytest.mark.faults
+@mounts
+def test_a_read_only_cache(two, forks, tmp_path) -> None:
+    project = two.copy(tmp_path)
+    cache = project / ".dvc" / "cache"
+    cache.mkdir()
+    disturbed = Round(forks, project, two.dvc_lock)
+    with mounted(cache, "-t", "tmpfs", "-o", "ro", "none"):
+        assert "Read-only file system" in failed(disturbed)
+    disturbed.complete()
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path(LIBFAKETIME).is_file(), reason="libfaketime is not installed")
+@pytest.mark.parametrize("step", ["-400d", "+400d"])
+def test_a_clock_that_is_set(two, tmp_path, step) -> None:
+    """While stages run: DVC knows what changed by times of files, among others."""
+    project, clock = two.copy(tmp_path), tmp_path / "clock"
+    clock.write_text("+0")
+    fake = {"LD_PRELOAD": LIBFAKETIME, "FAKETIME_TIMESTAMP_FILE": str(clock)}
+    fake |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", left.MARK: str(project)}
+    for now in ("+0", step):
+        clock.write_text(now)
+        command = [sys.executable, "-m", "dvc", "repro", "--quiet", *(["train"] * (now == "+0"))]
+        subprocess.run(command, cwd=project, env=dvc.environment() | fake, check=True)
+    assert tracking.lock_sha256(project / "dvc.lock") == two.dvc_lock
+    again = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=project, env=dvc.environment(),
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Running stage" not in again.stdout
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+@mounts
+def test_shared_memory_of_64_mb(sample, tmp_path) -> None:
+    project = sample.copy(tmp_path)
+    small = 'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", small, "-", sys.executable, "-m", "dvc", "repro"]
+    subprocess.run(command, cwd=project, env=dvc.environment(), check=True)
+    assert tracking.lock_sha256(project / "dvc.lock") == sample.dvc_lock
