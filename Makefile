@@ -30,6 +30,9 @@ lint: environment ## Lint, format, types and import contracts alone
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
+bench-load: environment ## The served model at four times its capacity for a minute
+	$(VENV)/bin/python -m benchmarks.serving_load
+
 bench-inference: environment ## torch and ONNX Runtime side by side, on the GPU if there is one
 	$(VENV)/bin/python -m benchmarks.inference
 
@@ -76,4 +79,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all faults lint bench-serving bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
+.PHONY: help run test test-all faults lint bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment

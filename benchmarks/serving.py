@@ -47,8 +47,8 @@ def main() -> None:
         "model_bytes": _model_bytes(model),
         "characters_a_text": sum(map(len, SENTENCES)) / len(SENTENCES),
     }
-    with _served(model) as url:
-        result["provider"] = _post(url, SENTENCES)[0]["provider"]
+    with served(model) as (url, _):
+        result["provider"] = post(url, SENTENCES)[0]["provider"]
         result["serve"] = [
             _requests(url, 1, 1, asked.requests),
             _requests(url, 8, 1, asked.requests),
@@ -68,7 +68,7 @@ def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, fl
 
     def one(_: int) -> float:
         started = time.perf_counter()
-        _post(url, body)
+        post(url, body)
         return (time.perf_counter() - started) * 1000
 
     with ThreadPoolExecutor(clients) as pool:
@@ -112,7 +112,8 @@ def _batch(model: str, rows: int) -> dict[str, float]:
 
 
 @contextmanager
-def _served(model: str) -> Iterator[str]:
+def served(model: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Serves `model` until this is left: the address of its invocations, and the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -127,7 +128,7 @@ def _served(model: str) -> Iterator[str]:
     ):
         try:
             _wait(f"http://127.0.0.1:{port}/health", process)
-            yield f"http://127.0.0.1:{port}/invocations"
+            yield f"http://127.0.0.1:{port}/invocations", process
         finally:
             process.terminate()
 
@@ -144,7 +145,8 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     sys.exit("The server did not start: try `mlflow models serve` by itself")
 
 
-def _post(url: str, texts: list[str]) -> list[dict[str, str]]:
+def post(url: str, texts: list[str]) -> list[dict[str, str]]:
+    """The rows that are answered."""
     body = json.dumps({"inputs": texts}).encode()
     request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
     with urlopen(request) as response:  # noqa: S310
