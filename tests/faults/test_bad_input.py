@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from pipelines import overlays
 from pipelines.errors import PipelineError
 from stages.errors import StageError
-from stages.ner.corpus import read_bio
 from stages.ner.encoder_parts import check_parts
+from stages.ner.formats.read import read_corpus
 from stages.params import Params
 from stages.section import read
 from tests.conftest import ROOT
+from tests.stages.ner.formats.conftest import align_params
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 ODD_YAML = {
@@ -69,8 +70,8 @@ def test_params_that_are_a_folder(tmp_path):
 
 
 def test_a_corpus_that_is_a_folder(tmp_path):
-    with pytest.raises(StageError, match="cannot be read: Is a directory"):
-        read_bio(tmp_path, ["PER"], repair_tags=True)
+    with pytest.raises(StageError, match="is not here: run `dvc repro download` first"):
+        read_corpus(tmp_path, align_params(), repair=True)
 
 
 def test_a_line_of_100_mb(tmp_path):
@@ -79,7 +80,7 @@ def test_a_line_of_100_mb(tmp_path):
         sparse.truncate(100_000_000)
     tracemalloc.start()
     with pytest.raises(StageError) as error:
-        read_bio(file, ["PER"], repair_tags=True)
+        read_corpus(file, align_params(), repair=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert str(error.value).startswith(f"{file}:1: ")
