@@ -1,5 +1,6 @@
 """The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,16 +141,23 @@ def in_workspace(
     """A new workspace, marked while this is entered as running and then as what became of it.
 
     Raises:
-        PipelineError: before anything runs, if MLflow does not answer or the disk is too full.
+        PipelineError: before anything runs, if MLflow does not answer or the disk is too full;
+            later, if the disk fails.
     """
-    state.sweep(project)
-    tracking.check(project, Need.LOG)
-    made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
-    get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
-    with state.running(made.path):
-        disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
-        cache.require_within(project)
-        yield made
+    try:
+        state.sweep(project)
+        tracking.check(project, Need.LOG)
+        made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
+        get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
+        with state.running(made.path):
+            disk.require(project, settings.read_run(made.path / "params.yaml").free_disk_gb)
+            cache.require_within(project)
+            yield made
+    except (OSError, sqlite3.Error) as error:  # DVC keeps its notes in SQLite
+        raise PipelineError(
+            f"The disk does not let the run go on ({error}): mend that, or make room"
+            " (`python -m pipelines gc`), and run again; what is done is cached"
+        ) from None
 
 
 def _log(project: Path, made: Workspace, pushed: bool) -> Logged:

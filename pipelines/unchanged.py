@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from pipelines import access, fingerprint, overlays, registry, remote, tracking, workspace
+from pipelines import access, fingerprint, overlays, registry, remote, state, tracking, workspace
 from pipelines.aliases import CHAMPION
 from pipelines.errors import NothingToDo, PipelineError
 from pipelines.overlays import Values
@@ -49,6 +49,7 @@ def require_change(
         PipelineError: as a run would, if MLflow does not answer or no workspace can be made.
     """
     tracking.check(project)
+    state.sweep(project)
     made = workspace.create(project, params, dirty, ref, overrides)
     try:
         for logged in _finished(project, made.path, refetch):

@@ -77,9 +77,9 @@ def sample(empty_mlflow, tmp_path_factory) -> Origin:
 
 
 def origin(project: Path, mlflow: Path, folder: Path) -> Origin:
-    from pipelines import dvc, tracking
+    from pipelines import dvc, locks
 
     path = Path(shutil.copytree(project, folder / "project", symlinks=True, ignore=CLEAN))
     command = [sys.executable, "-m", "dvc", "repro", "--quiet"]
     subprocess.run(command, cwd=path, env=dvc.environment(), check=True)
-    return Origin(project, mlflow, tracking.lock_sha256(path / "dvc.lock"))
+    return Origin(project, mlflow, locks.sha256(path / "dvc.lock"))

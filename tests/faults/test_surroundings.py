@@ -1,6 +1,7 @@
 """A disk, a cache, a clock, shared memory or a database that fail: said, nothing lost, mended."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import dvc, tracking
+from pipelines import dvc, locks, tracking
 from pipelines.errors import PipelineError
 from tests.faults import left
 from tests.faults.rounds import Round
@@ -69,7 +70,7 @@ def test_a_full_disk(two, forks, tmp_path, free_kb) -> None:
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"x" * (free - free_kb * 1024))
         said = failed(disturbed)
-        assert "disk is full" in said or "No space left" in said
+        assert re.search("disk is full|No space left|unable to write file", said)  # the last: Git
         (disk / "filler").unlink()
         disturbed.complete()
 
@@ -99,7 +100,7 @@ def test_a_clock_that_is_set(two, tmp_path, step) -> None:
         clock.write_text(now)
         command = [sys.executable, "-m", "dvc", "repro", "--quiet", *(["train"] * (now == "+0"))]
         subprocess.run(command, cwd=project, env=dvc.environment() | fake, check=True)
-    assert tracking.lock_sha256(project / "dvc.lock") == two.dvc_lock
+    assert locks.sha256(project / "dvc.lock") == two.dvc_lock
     again = subprocess.run(
         [sys.executable, "-m", "dvc", "repro"], cwd=project, env=dvc.environment(),
         check=True, capture_output=True, text=True,
@@ -115,4 +116,4 @@ def test_shared_memory_of_64_mb(sample, tmp_path) -> None:
     small = 'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", small, "-", sys.executable, "-m", "dvc", "repro"]
     subprocess.run(command, cwd=project, env=dvc.environment(), check=True)
-    assert tracking.lock_sha256(project / "dvc.lock") == sample.dvc_lock
+    assert locks.sha256(project / "dvc.lock") == sample.dvc_lock
