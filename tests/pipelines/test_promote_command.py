@@ -152,5 +152,5 @@ def test_help_tables_the_exit_codes(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["promote", "--help"])
     said = capsys.readouterr().out
-    for code in (int(code) for code in Exit):
+    for code in (int(code) for code in Exit if code != Exit.DIFFERS):  # rebuild's
         assert f"\n  {code}  " in said

@@ -51,7 +51,7 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
         client.delete_tag(logged.info.run_id, "image")
     assert code == 0, err
     assert out == (
-        f"Version 1 is equal: all 13 outs, in {path}\n"
+        f"Version 1 is equal: all 14 outs, in {path}\n"
         "No image was used (NER_RUNTIME=local), the version was made in sha256:0ld\n"
     )
     assert os.environ["NER_WITH_IMAGE"] == "sha256:0ld"

@@ -102,7 +102,7 @@ def test_a_scheduled_run_does_not_even_wait_for_the_gpu(
         ("stage.py", "import json", "import  json"),
         ("params.yaml", "warmup_fraction: 0.1", "warmup_fraction: 0.2"),
         ("dvc.yaml", "cmd: python stage.py train", "cmd: python  stage.py train"),
-        ("dvc.yaml", "reports/sentences.csv]", "reports/sentence.csv]"),
+        ("dvc.yaml", "reports/predictions.jsonl]", "reports/prediction.jsonl]"),
     ],
 )
 def test_a_change_is_something_to_do(finished: Path, file: str, before: str, after: str) -> None:

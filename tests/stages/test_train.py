@@ -101,9 +101,14 @@ def test_patience_ends_it(fit, monkeypatch):
     monkeypatch.setattr(stages.ner.loop, "LOSS_ROWS", 10)
     # So small a rate changes no tag: the first evaluation stays the best.
     _, report, rows = fit(learning_rate=1e-9, patience_evals=2, evals_per_epoch=2)
-    assert report["steps_planned"] == 64
-    assert (report["best_step"], report["steps_run"]) == (4, 12)
-    assert [row["step"] for row in rows] == [4, 7, 8, 12]  # 7 = 64 / 10, where only the loss stands
+    assert report["steps_planned"] == 90
+    assert (report["best_step"], report["steps_run"]) == (5, 15)
+    assert [row["step"] for row in rows] == [
+        5,
+        9,
+        10,
+        15,
+    ]  # 9: only the loss
     assert [row["dev_f1"] is None for row in rows] == [False, True, False, False]
     assert all(before["step"] < after["step"] for before, after in pairwise(rows))
 

@@ -60,12 +60,12 @@ def test_hidden_tokens_are_the_labels(tiny):
 
 def test_the_encoder_learns_the_text_and_the_same_again(learn):
     measured, once = learn("once")
-    assert measured["pretrain_steps_planned"] == 3 * 4
+    assert measured["pretrain_steps_planned"] == 3 * 5
     untrained, without = learn("without", epochs=0)
     assert not [name for name in untrained if name.startswith("pretrain")]
     assert once["model.safetensors"] != without["model.safetensors"]
     short, _ = learn("short", learning_rate=1e-9)
-    assert measured["pretrain_last_loss"] < short["pretrain_last_loss"] - 0.5
+    assert measured["pretrain_last_loss"] < short["pretrain_last_loss"] - 0.3
     assert learn("again")[1] == once
 
 

@@ -65,7 +65,7 @@ def workspaces(tiny, tmp_path):
 def same(alone: Path, together: Path) -> None:
     assert files(alone).keys() == files(together).keys()
     curves = [np.genfromtxt(f / "reports/train.csv", delimiter=",")[1:] for f in (alone, together)]
-    assert len(curves[0]) == 18
+    assert len(curves[0]) == 20
     np.testing.assert_allclose(*curves, rtol=2e-3)
     weights = [load_file(folder / "models/ner/model.safetensors") for folder in (alone, together)]
     for name, tensor in weights[0].items():

@@ -111,12 +111,12 @@ def test_terminated_in_an_evaluation_it_goes_on_with_that_evaluation(
     assert signal.getsignal(signal.SIGTERM) == before
     assert files(tmp_path / "first") == {}
     [kept] = (tmp_path / "shared").glob("*/*.pt")
-    assert kept.name.startswith("00000004-")
+    assert kept.name.startswith("00000005-")
     # Another seed is another result: that checkpoint is not its own, and stays.
     assert fit("other", seed=3, epochs=1)["resumed_after_step"] == 0
     said = capsys.readouterr().err
     assert f"{tmp_path / 'shared'} has checkpoints, but of other parameters, data or code\n" in said
     assert [*(tmp_path / "shared").glob("*/*.pt")] == [kept]
-    assert fit("second")["resumed_after_step"] == 4
+    assert fit("second")["resumed_after_step"] == 5
     assert same_as(tiny, tmp_path / "second")
     assert list((tmp_path / "shared").iterdir()) == []
