@@ -17,7 +17,6 @@ from pipelines.overlays import Values, merge
 
 NAMED_FILES = 10
 RECORD = ".run.json"
-CREATING = "create.lock"  # below .runs, shared by all calls of `create` that are under way
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,9 @@ def create(
     path = project / ".runs" / run_id
     partial = path.with_name(f".{run_id}.partial")
     partial.parent.mkdir(exist_ok=True)
-    lock = (partial.parent / CREATING).open("a")
-    fcntl.flock(lock, fcntl.LOCK_SH)  # the kernel's: it goes with the process, however that ends
+    # Of the folder itself, shared by all that create, and gone with the process however that ends.
+    lock = os.open(partial.parent, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
     partial.mkdir()
     try:
         if dirty or head is None:
@@ -103,7 +103,7 @@ def create(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     finally:
-        lock.close()
+        os.close(lock)
     return made
 
 
@@ -112,12 +112,16 @@ def sweep(project: Path) -> None:
     folder = project / ".runs"
     if not folder.is_dir():
         return
-    with (folder / CREATING).open("a") as lock, suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in folder.glob(".*.partial"):
-            shutil.rmtree(left)
-        for left in folder.glob(".*.index*"):
-            left.unlink()
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in folder.glob(".*.partial"):
+                shutil.rmtree(left)
+            for left in folder.glob(".*.index*"):
+                left.unlink()
+    finally:
+        os.close(lock)
 
 
 def all_of(project: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """What a workspace says of its run, whichever way that ends."""
 
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,10 +98,11 @@ def test_what_a_killed_creation_left_is_deleted_unless_one_is_under_way(path: Pa
     for left in (".a.partial/stages", ".b.partial"):
         (folder / left).mkdir(parents=True)
     (folder / ".a.index.lock").touch()
-    with (folder / workspace.CREATING).open("a") as under_way:
-        fcntl.flock(under_way, fcntl.LOCK_SH)
-        state.sweep(folder.parent)
-        assert (folder / ".a.partial/stages").is_dir()
+    under_way = os.open(folder, os.O_RDONLY)
+    fcntl.flock(under_way, fcntl.LOCK_SH)
     state.sweep(folder.parent)
-    assert {left.name for left in folder.iterdir()} == {path.name, workspace.CREATING}
+    assert (folder / ".a.partial/stages").is_dir()
+    os.close(under_way)
+    state.sweep(folder.parent)
+    assert {left.name for left in folder.iterdir()} == {path.name}
     assert (state.word(path), state.read(path).reason) == ("failed", state.KILLED)
