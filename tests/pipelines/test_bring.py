@@ -32,7 +32,8 @@ def newest(project: Path) -> str:
 def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: str) -> None:
     what = {"run": newest(project), "version": "1", "alias": "challenger"}[by]
     before = (project / "params.yaml").read_bytes()
-    with pytest.raises(PipelineError, match=r"learning_rate is 0\.0001 here and 0\.5 there\."):
+    said = r"train\.learning_rate is 0\.0001 here and 0\.5 there\."
+    with pytest.raises(PipelineError, match=said):
         bring(project, what, with_params=False)
     assert (project / "params.yaml").read_bytes() == before
     assert not (project / "dvc.lock").exists()
