@@ -51,16 +51,19 @@ def page(project: Path, logged: Logged) -> str | None:
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
 
 
+def address(project: Path, logged: Logged, artifact: str) -> str:
+    """Where the run's artifact is: on its page, or as a file."""
+    if run_page := page(project, logged):
+        return f"{run_page}/artifacts/{artifact}"
+    return f"{connect(project).get_run(logged.run_id).info.artifact_uri}/{artifact}"
+
+
 def report(project: Path, logged: Logged) -> str | None:
-    """The address of the run's report, on its page or as a file; None where it has none."""
-    client = connect(project)
-    found = client.list_artifacts(logged.run_id, str(Path(REPORT).parent))
+    """The address of the run's report; None where it has none."""
+    found = connect(project).list_artifacts(logged.run_id, str(Path(REPORT).parent))
     if all(file.path != REPORT for file in found):
         return None
-    run_page = page(project, logged)
-    if run_page:
-        return f"{run_page}/artifacts/{REPORT}"
-    return f"{client.get_run(logged.run_id).info.artifact_uri}/{REPORT}"
+    return address(project, logged, REPORT)
 
 
 def check(project: Path, need: Need = Need.READ) -> None:

@@ -12,10 +12,7 @@ FILE = "comparison.html"
 
 def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
     """Keeps the page, in place of one of before; returns where to look at it."""
-    client = tracking.connect(project)
     run_id = str(version.run_id)
-    client.log_text(run_id, html, FILE)
-    page = tracking.page(project, Logged(run_id, str(version.version), already_logged=True))
-    if page:
-        return f"{page}/artifacts/{FILE}"
-    return f"{client.get_run(run_id).info.artifact_uri}/{FILE}".removeprefix("file://")
+    tracking.connect(project).log_text(run_id, html, FILE)
+    logged = Logged(run_id, str(version.version), already_logged=True)
+    return tracking.address(project, logged, FILE).removeprefix("file://")
