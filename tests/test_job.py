@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from pipelines import tracking
 from tests.clone import clone, commit
 
 STAGES = ["download", "align", "train", "evaluate", "export"]
@@ -136,7 +137,7 @@ def test_the_flow_gives_the_lock_that_repro_gave(flow):
 
 def test_the_registered_model_finds_entities_in_the_callers_own_text(flow, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    mlflow.set_tracking_uri(f"sqlite:///{flow}/mlflow.db")
+    tracking.connect(flow)  # set_tracking_uri alone would set the variable for later tests as well
     model = mlflow.pyfunc.load_model("models:/msra-ner@challenger")
     plain = "李明在北京市会见了王芳。"
     texts = [

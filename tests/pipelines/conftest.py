@@ -16,11 +16,26 @@ if TYPE_CHECKING:
     from tests.pipelines.registered import Registered
 
 
+OF_THE_USER = ("GIT_", "MLFLOW_", "DVC_")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_the_one_who_runs_the_tests() -> Iterator[None]:
+    """Fixtures of the session come before those of a test, and connect to MLflow too."""
+    with pytest.MonkeyPatch.context() as patch:
+        _delete(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_one_who_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    _delete(monkeypatch)
+
+
+def _delete(patch: pytest.MonkeyPatch) -> None:
     for key in os.environ:
-        if key.startswith(("GIT_", "MLFLOW_", "DVC_")):
-            monkeypatch.delenv(key)
+        if key.startswith(OF_THE_USER):
+            patch.delenv(key)
 
 
 @pytest.fixture(scope="session")
