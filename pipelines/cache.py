@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +15,11 @@ from dvc.repo import Repo
 from dvc_data.hashfile.gc import gc
 from dvc_data.hashfile.hash_info import HashInfo
 
+from pipelines import state
 from pipelines.errors import PipelineError
+
+# DVC renames these once they are whole: links that it tries, files, entries of the run cache.
+HALF = ("files/md5/.*.tmp", "files/md5/*/.*.tmp", "runs/*/*/.*.tmp")
 
 
 def cached(project: Path, md5: str) -> Path:
@@ -74,6 +79,20 @@ def require_whole(project: Path, md5: str) -> None:
             require_whole(project, file["md5"])
 
 
+def sweep(project: Path) -> None:
+    """Deletes what killed commands of DVC left half written, unless a run or DVC is at work.
+
+    A cache outside the project is left alone: others may be writing there.
+    """
+    folder = _folder(project)
+    if not _within(folder, project) or not _half(folder):
+        return
+    with state.none_running(project) as alone, suppress(DvcException):
+        if alone:
+            with Repo(str(project)) as repo, repo.lock:
+                _delete_half(folder)
+
+
 def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
     """Deletes the objects that neither `locks` nor the project's own files name.
 
@@ -91,7 +110,7 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
     try:
         with Repo(str(project)) as repo:
             cache = Path(repo.cache.local_cache_dir)
-            if not cache.resolve().is_relative_to(project.resolve()):
+            if not _within(cache, project):
                 raise PipelineError(
                     f"the DVC cache {cache} is outside the project and may serve others: see"
                     " `dvc gc --projects`"
@@ -103,6 +122,7 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
                 odbs = {id(odb): odb for _, odb in repo.cache.by_scheme() if odb}
                 removed = sum(int(gc(odb, used, dry=dry_run)) for odb in odbs.values())
                 if not dry_run:
+                    _delete_half(cache)
                     _prune_run_cache(cache)
     except DvcException as error:
         raise PipelineError(
@@ -125,6 +145,19 @@ def objects(lock: Path, cache: Path) -> Iterator[str]:
 def _folder(project: Path) -> Path:
     found = Config(str(project / ".dvc")).read()["cache"]
     return Path(found.get("dir", project / ".dvc" / "cache"))
+
+
+def _within(cache: Path, project: Path) -> bool:
+    return cache.resolve().is_relative_to(project.resolve())
+
+
+def _half(cache: Path) -> list[Path]:
+    return [path for pattern in HALF for path in cache.glob(pattern)]
+
+
+def _delete_half(cache: Path) -> None:
+    for path in _half(cache):
+        path.unlink()
 
 
 def _entries(stage: Any) -> list[dict[str, Any]]:

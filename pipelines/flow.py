@@ -146,6 +146,7 @@ def in_workspace(
     """
     try:
         state.sweep(project)
+        cache.sweep(project)
         tracking.check(project, Need.LOG)
         made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)

@@ -69,8 +69,11 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
     )
     files = Path(half.artifact_location.removeprefix("file://"))
     files.mkdir(parents=True)
+    of_a_kill = project / ".dvc/cache/files/md5/.FO2qXXjq4GuKfwDP4jxTZw.tmp"
+    of_a_kill.touch()
     assert prune.prune(project, dry_run=False) == said
     assert not files.exists()
+    assert not of_a_kill.exists()
     assert weights(project) == {"0.125", "0.5"}
     entries = (project / ".dvc" / "cache" / "runs").glob("*/*/*")
     assert "learning_rate: 0.25" not in "".join(path.read_text() for path in entries)
