@@ -123,6 +123,8 @@ def _run(arguments: argparse.Namespace) -> int:
     project = Path.cwd()
     workspace.require_project(project)
     wait = server.start(project)
+    import httpx
+
     from pipelines import summary, tracking
     from pipelines.access import Need
     from pipelines.errors import NothingToDo
@@ -132,7 +134,13 @@ def _run(arguments: argparse.Namespace) -> int:
     tracking.check(project, Need.LOG)
     wait()
     given = (arguments.params, arguments.dirty, project, arguments.force)
-    state = msra_ner(*given, return_state=True)
+    try:
+        state = msra_ner(*given, return_state=True)
+    except httpx.HTTPError as error:
+        raise PipelineError(
+            f"Prefect's server at {server.configured()} went away during the run ({error}): mend"
+            " that and run again; what is done is kept"
+        ) from None
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, NothingToDo):
         print(f"{outcome}; --force runs all the same")

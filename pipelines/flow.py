@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas import State
@@ -185,4 +186,7 @@ def _link(project: Path, logged: Logged) -> None:
     if report := tracking.report(project, logged):
         lines.append(f"Report: {report}")
     lines.append(f"Version {logged.version} of the model")
-    create_markdown_artifact("\n\n".join(lines), key="mlflow-run")
+    try:
+        create_markdown_artifact("\n\n".join(lines), key="mlflow-run")
+    except httpx.HTTPError as error:  # all is done: what only tells of it may not undo that
+        get_run_logger().warning("Prefect's server did not take the link to MLflow (%s)", error)

@@ -6,15 +6,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines import dvc, locks, tracking
 from pipelines.errors import PipelineError
 from tests.faults import left
 from tests.faults.rounds import Round
+from tests.pipelines import standin
+from tests.pipelines.test_supervise import wait_for
 
 LIBFAKETIME = os.environ.get(
     "NER_LIBFAKETIME", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
@@ -106,6 +109,37 @@ def test_a_clock_that_is_set(two, tmp_path, step) -> None:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert "Running stage" not in again.stdout
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("way", ["killed", "locked"])
+def test_a_prefect_server_that_goes_away_after_the_first_stage(two, tmp_path, way) -> None:
+    """The run's own: with one of a team the run asks the same things of it."""
+    project = two.copy(tmp_path)
+    env = standin.clean_environment() | {"PYTHONPATH": str(standin.ROOT), left.MARK: str(project)}
+    env |= {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "2"}
+    command, log = [sys.executable, "-m", "pipelines", "run"], tmp_path / "log"
+    with log.open("w") as out:
+        run = subprocess.Popen(command, cwd=project, env=env, stdout=out, stderr=out)
+        wait_for(lambda: "train: at work" in log.read_text(), log.read_text)
+        if way == "killed":
+            for process in psutil.Process(run.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    if process.cmdline()[2:4] == ["uvicorn", "--factory"]:
+                        process.kill()
+        else:
+            other = sqlite3.connect(project / ".runs/prefect/prefect.db", timeout=30)
+            other.execute("BEGIN EXCLUSIVE")
+        code = run.wait()
+    if way == "locked":
+        other.close()
+    said = log.read_text()
+    assert code == 1, said
+    assert re.search(r"^Prefect's server at http\S* went away during the run", said, re.MULTILINE)
+    again = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("Nothing to do"), again.stdout
+    left.nothing(project, two.dvc_lock)
 
 
 @pytest.mark.faults
