@@ -37,6 +37,9 @@ class Train(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         description="Of the learning rate, from each layer to the one below"
     )
+    r_drop: Annotated[float, Field(ge=0)] = Field(
+        description="Weight of how far two dropouts of a batch disagree; takes twice the time"
+    )
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")

@@ -123,7 +123,7 @@ def _memory_needed(
 ) -> dict[str, int]:
     """What `.measured` keeps of it."""
 
-    def need(outputs: int, tokens_per_step: int) -> memory.Need:
+    def need(outputs: int, tokens_per_step: int, passes: int = 1) -> memory.Need:
         return memory.Need(
             model.config,
             model.num_parameters(),
@@ -133,9 +133,10 @@ def _memory_needed(
             bf16,
             params.compile,
             params.gradient_checkpointing,
+            passes,
         )
 
-    most = need(len(labels.tags), params.tokens_per_step)
+    most = need(len(labels.tags), params.tokens_per_step, 2 if params.r_drop else 1)
     if params.pretrain.epochs:
         first = need(model.config.vocab_size, params.pretrain.tokens_per_step)
         most = max(most, first, key=memory.Need.bytes)

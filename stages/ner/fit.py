@@ -50,6 +50,7 @@ def fit(
             data, steps, ranks, params.tokens_per_batch, row_tokens, first_position(model)
         ),
         layer_decay=params.layer_decay,
+        r_drop=params.r_drop,
         evals=params.epochs * params.evals_per_epoch,
         dev_f1=dev_f1,
     )

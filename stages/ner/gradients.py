@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, log_softmax
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
@@ -24,12 +24,19 @@ class Gradients:
     A graph starts some hundred kernels at once; all batches must then have the same shape. Wrapped
     for DDP, the model averages the gradients over the ranks during the last batch's backward, which
     then has a graph of its own, NCCL's kernels in it.
+
+    With `r_drop` each batch goes through the model twice, with other dropout, and that many times
+    the divergence of the two answers is part of the loss (https://arxiv.org/abs/2106.14448).
     """
 
     def __init__(
-        self, model: PreTrainedModel | DistributedDataParallel, bf16: bool, graph: bool
+        self,
+        model: PreTrainedModel | DistributedDataParallel,
+        bf16: bool,
+        graph: bool,
+        r_drop: float = 0.0,
     ) -> None:
-        self._model, self._bf16, self._replay = model, bf16, graph
+        self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
         self._ddp = isinstance(model, DistributedDataParallel)
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by: is it a step's last batch
         self._loss = torch.zeros((), device=model.device)
@@ -62,6 +69,8 @@ class Gradients:
             with self._model.no_sync():
                 self._add(batch, last=True)
             return
+        if self._r_drop:
+            batch = torch.cat([batch, batch], dim=1)
         ids, positions, member, labels = batch.unbind()
         mask = member[:, None, :, None] == member[:, None, None, :]
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
@@ -69,6 +78,8 @@ class Gradients:
         total = cross_entropy(
             logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
+        if self._r_drop:
+            total = total / 2 + self._r_drop * _divergence(logits.float(), labels)
         loss = total * self._share
         loss.backward()  # type: ignore[no-untyped-call]
         self._loss += loss.detach()
@@ -90,3 +101,11 @@ class Gradients:
             self._add(self._batch, last)
         self._loss.zero_()
         return graph
+
+
+def _divergence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of both halves of the rows, Kullback-Leibler, the mean of both ways, summed over labels."""
+    one, other = log_softmax(logits, dim=-1).chunk(2)
+    apart = ((one - other) * (one.exp() - other.exp())).sum(dim=-1) / 2
+    # Multiplied, not chosen: a graph's shapes are fixed.
+    return (apart * (labels.chunk(2)[0] != IGNORED)).sum()

@@ -41,6 +41,8 @@ class Lesson:
     """This rank's batches of a step, by its index from 0; all of one shape."""
     layer_decay: float = 1.0
     """Of the learning rate, from each layer to the one below."""
+    r_drop: float = 0.0
+    """Of `Gradients`."""
     evals: int = 0
     """How often dev is looked at; 0: never, and the last weights count."""
     dev_f1: Callable[[Callable[[int], object]], float] = lambda _: 0.0
@@ -72,7 +74,7 @@ def learn(
     fast = params.compile and device.type == "cuda"
     if fast:
         compile_layers(model)
-    gradients = Gradients(ranks.wrapped(model), bf16, graph=fast)
+    gradients = Gradients(ranks.wrapped(model), bf16, fast, lesson.r_drop)
     rate_key, rate = lesson.learning_rate
     optimizer = torch.optim.AdamW(
         decay_groups(model, rate, params.weight_decay, lesson.layer_decay),

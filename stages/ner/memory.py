@@ -29,6 +29,8 @@ class Need:
     bf16: bool
     compiled: bool
     checkpointing: bool
+    passes: int = 1
+    """How often a batch goes through the model before its backward."""
 
     def parts(self) -> dict[str, int]:
         """Bytes, by what they are for."""
@@ -36,7 +38,7 @@ class Need:
             "weights": 4 * self.parameters,
             "gradients": 4 * self.parameters,
             "optimizer": 8 * self.parameters,
-            "activations": self.tokens_per_batch * self._bytes_a_token(),
+            "activations": self.passes * self.tokens_per_batch * self._bytes_a_token(),
         }
         return found | ({"bf16 weights": 2 * self.parameters} if self.bf16 else {})
 

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertForTokenClassification
 
 from stages.ner.gradients import Gradients, compile_layers
+from stages.ner.labels import IGNORED
 from stages.ner.steps import as_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -19,10 +21,10 @@ def model():
     return BertForTokenClassification(config)
 
 
-def of_step(model, data, rows, rows_per_batch, row_tokens=16):
+def of_step(model, data, rows, rows_per_batch, row_tokens=16, r_drop=0.0):
     model.zero_grad()
     batches = as_batches(data, rows, rows_per_batch, row_tokens, first=0)
-    loss = Gradients(model, False, graph=False)(batches, labelled_in(data), seed=5)
+    loss = Gradients(model, False, False, r_drop)(batches, labelled_in(data), seed=5)
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -70,6 +72,31 @@ def test_dropout_is_the_same_for_the_same_seed_whatever_was_drawn_before(model, 
     assert of_step(model, data, rows, 2)[0] != first
 
 
+def test_r_drop_adds_how_far_two_answers_are_apart(model, rows_of):
+    data, rows = rows_of(row_tokens=16)
+    model.train()
+    answers = []
+    model.register_forward_hook(lambda *_: answers.append(_[-1].logits.detach()))
+    loss, _ = of_step(model, data, rows, len(rows), r_drop=0.5)
+    [both] = answers
+    labels = as_batches(data, rows, len(rows), 16, first=0)[0][3]
+    kept = labels != IGNORED
+    p, q = (Categorical(logits=half[kept]) for half in both.chunk(2))
+    log_likelihood = (p.log_prob(labels[kept]) + q.log_prob(labels[kept])) / 2
+    apart = (kl_divergence(p, q) + kl_divergence(q, p)) / 2
+    assert apart.mean() > 1e-4
+    assert loss == pytest.approx((0.5 * apart - log_likelihood).mean().item(), rel=1e-4)
+
+
+def test_without_dropout_r_drop_changes_nothing(model, rows_of):
+    data, rows = rows_of(row_tokens=16)
+    model.eval()
+    loss, gradients = of_step(model, data, rows, 2)
+    again, twice = of_step(model, data, rows, 2, r_drop=3.0)
+    assert again == pytest.approx(loss, rel=1e-5)
+    close(twice, gradients, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.gpu
 def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
     data, rows = rows_of(row_tokens=16)
@@ -87,12 +114,13 @@ def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
 
 
 @pytest.mark.gpu
-def test_each_replay_draws_its_own_dropout_from_the_seed(model, rows_of):
+@pytest.mark.parametrize("r_drop", [0.0, 1.0])
+def test_each_replay_draws_its_own_dropout_from_the_seed(model, rows_of, r_drop):
     data, rows = rows_of(row_tokens=16)
     model = model.cuda().train()
     batches, labelled = as_batches(data, rows, 2, 16, first=0), labelled_in(data)
     compile_layers(model)
-    compiled = Gradients(model, False, graph=True)
+    compiled = Gradients(model, False, True, r_drop)
     losses = [compiled(batches, labelled, seed=seed).item() for seed in (1, 2, 1, 2, 3)]
     assert losses[:2] == losses[2:4]
     assert len({*losses}) == 3

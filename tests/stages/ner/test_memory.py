@@ -68,5 +68,8 @@ def test_where_nothing_fits():
 def test_what_costs_more():
     assert replace(BERT_BASE, bf16=False).bytes() > BERT_BASE.bytes()
     assert replace(BERT_BASE, compiled=False).bytes() > BERT_BASE.bytes()
+    assert (
+        replace(BERT_BASE, passes=2).bytes() == replace(BERT_BASE, tokens_per_batch=65536).bytes()
+    )
     small = replace(BERT_BASE, config=BertConfig(hidden_size=384, intermediate_size=1536))
     assert small.parts()["activations"] < 0.6 * BERT_BASE.parts()["activations"]
