@@ -1,0 +1,89 @@
+"""What a recipe comes to over several seeds: a rung of docs/experiments.md.
+
+Trains on data/aligned once a seed, by `train` of params.yaml with overlays, and prints and writes
+the best dev F1 of each; with --test, for a recipe that was chosen, test F1 as well. It imports what
+the stages import, no DVC: for a GPU machine that has nothing else. Elsewhere sweep by `dvc exp`.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import yaml
+
+from benchmarks.machine import machine
+from pipelines.overlays import Values, merge
+from stages.ner.aligned import read_aligned
+from stages.ner.labels import Labels
+from stages.ner.metrics import predict, score
+from stages.ner.model import device_figures, forward_of, load_tagger
+from stages.params_train import Train
+from stages.train import train
+
+
+def main() -> None:
+    """Trains seed after seed; writes what is there after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--set", type=yaml.safe_load, default={}, metavar="'{train: {...}}'")
+    parser.add_argument("--seed", type=int, action="append", required=True, metavar="N")
+    parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
+    parser.add_argument("--encoder", type=Path, default=Path("data/encoder"))
+    parser.add_argument("--test", action="store_true", help="score test too")
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    runs: list[dict[str, Any]] = []
+    for seed in asked.seed:
+        params = _params(asked.params, asked.set, seed)
+        runs.append({"seed": seed, **_run(params, asked.aligned, asked.encoder, asked.test)})
+        print(json.dumps(runs[-1]), flush=True)
+        found = {
+            "machine": machine() | device_figures(torch.device(runs[-1].pop("on"))),
+            "train": params.model_dump(exclude={"seed"}),
+            "mean": {
+                key: _spread([run[key] for run in runs]) for key in runs[0] if key[-2:] == "f1"
+            },
+            "runs": runs,
+        }
+        asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(found["mean"]))
+
+
+def _params(overlays: list[Path], values: Values, seed: int) -> Train:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_bytes(Path("params.yaml").read_bytes())
+        of_train = {**values.get("train", {}), "seed": seed}
+        return merge(overlays, path, {**values, "train": of_train}).stages.train
+
+
+def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        ner, report, curve = (Path(folder) / name for name in ("ner", "train.json", "train.csv"))
+        measured = train(params, aligned, encoder, ner, report, curve)
+        best = json.loads(report.read_text(encoding="utf-8"))
+        found = {
+            "on": measured["device"],
+            "dev_f1": round(best["best_dev_f1"], 5),
+            "best_step": best["best_step"],
+            "seconds": round(measured["fit_seconds"] + measured.get("pretrain_fit_seconds", 0), 1),
+        }
+        if test:
+            model = load_tagger(ner, torch.device(measured["device"]))
+            tags, data = Labels.read(aligned).tags, read_aligned(aligned / "test.parquet")
+            predicted = predict(data, forward_of(model), tags, params.tokens_per_batch)[1]
+            found["test_f1"] = round(score(data, predicted, tags)["f1"], 5)
+    return found
+
+
+def _spread(figures: list[float]) -> dict[str, float]:
+    deviation = statistics.stdev(figures) if len(figures) > 1 else 0.0
+    return {"mean": round(statistics.mean(figures), 5), "stdev": round(deviation, 5)}
+
+
+if __name__ == "__main__":
+    main()
