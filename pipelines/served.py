@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.pyfunc.utils import serving_data_parser
 
 MAX_TEXT_CHARACTERS = 2**20
 """Of a text, and of all that are in the tagger at once: bounds the memory of a request."""
@@ -92,6 +93,8 @@ def _answer_what_cannot_be_read() -> None:
     It reads a request before any model sees it, and only refuses in words what it has thought of.
     """
     theirs = scoring_server.invocations
+    # Keys of language models (`input`, `messages`, `prompt`) would give an answer of another form.
+    serving_data_parser.SUPPORTED_LLM_FORMATS.clear()
 
     def invocations(*arguments: Any) -> Any:
         try:

@@ -12,8 +12,9 @@ from tests.pipelines.serving import Server
 
 REFUSED = (400, 413, 415, 422)
 ANSWER_S, MEMORY_MB = 20.0, 300.0  # at most: of a request of 2 kB on a busy machine; of all of them
-KEYS = ["inputs", "instances", "dataframe_split", "dataframe_records", "columns", "data", "index"]
-KEYS += ["text", "params", "signature_name", "0", ""]
+FORMS = ["inputs", "instances", "dataframe_split", "dataframe_records"]
+FORMS += ["input", "messages", "prompt"]  # of language models
+KEYS = [*FORMS, "columns", "data", "index", "text", "params", "signature_name", "0", ""]
 TYPES = ["application/json", "application/json; format=pandas-split", "text/csv", "text/plain", ""]
 
 texts = st.text(st.characters(), max_size=60) | st.sampled_from(
@@ -30,7 +31,7 @@ values = st.recursive(
 )
 forms = st.one_of(
     values,
-    st.builds(lambda key, value: {key: value}, st.sampled_from(KEYS[:4]), values),
+    st.builds(lambda key, value: {key: value}, st.sampled_from(FORMS), values),
     st.builds(lambda rows: {"inputs": rows}, st.lists(values, max_size=5)),
     st.builds(
         lambda columns, data: {"dataframe_split": {"columns": columns, "data": data}},

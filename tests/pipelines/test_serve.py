@@ -107,6 +107,8 @@ def test_a_first_column_of_another_name_is_not_taken_for_the_text(server):
         (["北京"], "application/json", 400),
         ({"inputs": {"text": ["北京"]}}, "application/json", 400),
         ({"inputs": []}, "application/json", 400),
+        ({"input": ["北京"]}, "application/json", 400),
+        ({"messages": [{"role": "user", "content": "北京"}]}, "application/json", 400),
         ({"inputs": ["北京"], "instances": ["北京"]}, "application/json", 400),
         ("北京", "text/plain", 415),
         ({"dataframe_split": {"columns": [{}], "data": [[None]]}}, "application/json", 400),
