@@ -37,6 +37,11 @@ def test_from_a_labelled_file_to_a_served_model(tmp_path):
         ("黄鱼", "DISH"),
     ]
 
+    [run] = (clone / ".runs").glob("2*")
+    scores = json.loads((run / "reports/metrics.json").read_text())
+    assert 0 < scores["slices"]["from_the_app"]["sentences"] < scores["test"]["SHOP"]["support"]
+    assert scores["slices"]["from_the_app"]["f1"] > 0.6
+
     assert "mlflow models serve --env-manager local -m models:/msra-ner@champion" in SERVE
     body = json.loads(re.search(r"-d '(.*)'", ASK)[1])
     server = Server(clone, tmp_path / "log")
