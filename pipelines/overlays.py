@@ -93,6 +93,12 @@ def _checked(path: Path, layers: dict[str, str]) -> Sections:
             f"{path}: export.precision is int8, which CUDA does not run, so promote.require_cuda"
             " would refuse every version: set it to false, or precision: fp16"
         )
+    learnt = stages.align.types
+    for name, wanted in stages.evaluate.slices.items():
+        if learnt and wanted.type and wanted.type not in learnt:
+            raise PipelineError(
+                f"{path}: evaluate.slices.{name}.type is {wanted.type}, which align.types lacks"
+            )
     return Sections(stages, promote, run)
 
 

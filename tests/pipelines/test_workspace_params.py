@@ -76,7 +76,20 @@ def test_all_sections_and_layers_are_checked_at_once_each_key_with_its_line(
     ]
 
 
-def test_sections_that_exclude_each_other(project: Path, tmp_path: Path) -> None:
-    wrong = overlay(tmp_path, "export: {precision: int8, require_cuda: false}")
-    with pytest.raises(PipelineError, match=r"promote\.require_cuda would refuse every version"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "export: {precision: int8, require_cuda: false}",
+            r"promote\.require_cuda would refuse every version",
+        ),
+        (
+            "evaluate: {slices: {dishes: {type: DISH}}}",
+            r"evaluate\.slices\.dishes\.type is DISH, which align\.types lacks",
+        ),
+    ],
+)
+def test_sections_that_exclude_each_other(project: Path, tmp_path: Path, text, said) -> None:
+    wrong = overlay(tmp_path, text)
+    with pytest.raises(PipelineError, match=said):
         overlays.sections(project, [wrong])
