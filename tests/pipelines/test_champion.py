@@ -116,3 +116,13 @@ def test_an_entity_covers_the_cells_that_it_touches() -> None:
     entity = (1, 4, "LOC")
     assert _tags(["a", "bc", "de", "f"], [entity]) == ["O", "B-LOC", "I-LOC", "O"]
     assert _tags(["a"], []) == ["O"]
+
+
+def test_a_server_without_the_slot_is_said(evaluate, monkeypatch) -> None:
+    monkeypatch.setattr(slot, "SLOT", "of-nobody")
+    state = evaluate(0.7)
+    assert state.is_failed()
+    assert re.match(
+        r"Prefect has no slot of-nobody to give \(.*\): run `python -m pipelines setup`",
+        state.message,
+    )

@@ -79,6 +79,14 @@ def test_offline(run, work, hub):
     assert hub.mirror.requests == []
 
 
+def test_a_password_in_its_address_is_refused_and_not_shown(run, work, hub):
+    url = hub.mirror.url.replace("://", "://user:pa55@")
+    said = "download: HF_ENDPOINT holds a password, which reports would show: set HF_TOKEN\n"
+    assert run(HF_ENDPOINT=url) == (1, said)
+    assert hub.mirror.requests == []
+    assert work.files() == {}
+
+
 def test_hub_id_that_is_none(run, work, hub):
     work.section["encoder"]["hub_id"] = hub.hub_id = "a/b/c"
     refused(run(), work, hub, "that is no hub id")
