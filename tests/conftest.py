@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 pytest_plugins = ["tests.exporting", "tests.mirror", "tests.tiny", "tests.loopback"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Also of the processes that tests start: in a shell's background SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Of a stage that a test starts, however it does: no container engine is needed.
 os.environ["NER_RUNTIME"] = "local"

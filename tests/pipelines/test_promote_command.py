@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import aliases
+from pipelines import aliases, registry
 from pipelines.__main__ import main
 from pipelines.errors import Exit
 from tests.pipelines.registered import Registered
@@ -55,7 +55,10 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     )
     champion, where = err.splitlines()[-2:]
     assert champion == "Champion: still version 1"
-    page = Path(where.removeprefix("Comparison: ")).read_text(encoding="utf-8")
+    assert where.startswith("Comparison: ")
+    run_id = made.client.get_model_version(registry.MODEL, "2").run_id
+    page = Path(made.client.download_artifacts(run_id, "comparison.html")).read_text("utf-8")
+    assert run_id in where
     assert "msra-ner version 2 against version 1, the champion" in page
 
     code, out, _ = command("promote", "--force", "--reason", "a trial", "--json")
