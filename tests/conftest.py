@@ -8,6 +8,9 @@ import pytest
 
 pytest_plugins = ["tests.exporting", "tests.mirror", "tests.tiny", "tests.loopback"]
 
+# The longest: begun last, one of them would have one of two processes wait for the other.
+FIRST = ("test_job.py", "test_main.py", "test_flow.py", "test_killed.py")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Also of the processes that tests start: in a shell's background SIGINT is ignored.
@@ -15,6 +18,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Of a stage that a test starts, however it does: no container engine is needed.
 os.environ["NER_RUNTIME"] = "local"
+
+
+@pytest.hookimpl(trylast=True)  # after they were put in random order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, the order among them and among the others as it was drawn."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 @pytest.fixture(scope="session")

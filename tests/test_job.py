@@ -83,6 +83,7 @@ def test_repro_again_does_nothing(job):
     assert "Running stage" not in said
 
 
+@pytest.mark.slow  # tests/test_wiring.py knows what reads what
 def test_a_learning_rate_runs_train_evaluate_export(job, tmp_path):
     folder = shutil.copytree(job, tmp_path / "copy", symlinks=True)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
