@@ -21,7 +21,7 @@ test: lint ## Lint, types, import contracts and the tests
 test-all: lint ## The same with the slow tests, and those of the report in Chromium if it is there
 	$(VENV)/bin/python -m pytest -m 'not container and not gpu and not faults'
 
-faults: environment ## Kill runs at random and fuzz what takes requests: an hour, NER_FAULTS_SEED repeats it
+faults: environment ## Kill runs at random and fuzz what takes requests: half an hour, NER_FAULTS_SEED repeats it
 	$(VENV)/bin/python -m pytest -m faults -n 0 tests/faults
 
 lint: environment ## Lint, format, types and import contracts alone

@@ -83,6 +83,7 @@ def test_a_remote_that_does_not_answer(project: Path, url: str, said: str) -> No
     assert said in found.said
 
 
+@pytest.mark.slow  # a server of its own
 def test_mlflow_as_the_flow_would_find_it(project, monkeypatch, tmp_path, empty_mlflow) -> None:
     [found] = mlflow.check(Asked())
     assert (found.level, found.said[:16]) == (Level.OK, "no server is set")

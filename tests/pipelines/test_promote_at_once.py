@@ -21,6 +21,7 @@ from tests.pipelines.standin import clean_environment
 from tests.pipelines.test_supervise import wait_for
 
 
+@pytest.mark.slow  # two processes that import all of MLflow
 def test_of_two_at_once_the_first_wins_and_the_second_says_so(
     made: Registered, overlay: Path
 ) -> None:
@@ -38,6 +39,7 @@ def test_of_two_at_once_the_first_wins_and_the_second_says_so(
     assert made.aliases() == {"champion": first, "challenger": second}
 
 
+@pytest.mark.slow  # as above
 def test_of_two_on_two_hosts_the_slower_says_that_it_lost(
     made: Registered, overlay: Path, tmp_path: Path
 ) -> None:

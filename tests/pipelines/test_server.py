@@ -55,6 +55,7 @@ def test_a_server_that_does_not_start_is_an_error_while_waiting(
         wait()
 
 
+@pytest.mark.slow  # a server of its own
 def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
     project: Path, empty_mlflow: Path
 ) -> None:
