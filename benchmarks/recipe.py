@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from benchmarks.machine import machine
-from pipelines.overlays import Values, merge
+from pipelines.overlays import sections
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
@@ -38,7 +38,9 @@ def main() -> None:
     asked = parser.parse_args()
     runs: list[dict[str, Any]] = []
     for seed in asked.seed:
-        params = _params(asked.params, asked.set, seed)
+        of_train = {**asked.set.get("train", {}), "seed": seed}
+        given = sections(Path(), asked.params, {**asked.set, "train": of_train})
+        params = given.stages.train
         runs.append({"seed": seed, **_run(params, asked.aligned, asked.encoder, asked.test)})
         print(json.dumps(runs[-1]), flush=True)
         found = {
@@ -51,14 +53,6 @@ def main() -> None:
         }
         asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found["mean"]))
-
-
-def _params(overlays: list[Path], values: Values, seed: int) -> Train:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "params.yaml"
-        path.write_bytes(Path("params.yaml").read_bytes())
-        of_train = {**values.get("train", {}), "seed": seed}
-        return merge(overlays, path, {**values, "train": of_train}).stages.train
 
 
 def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def _half(cache: Path) -> list[Path]:
 
 def _delete_half(cache: Path) -> None:
     for path in _half(cache):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _entries(stage: Any) -> list[dict[str, Any]]:

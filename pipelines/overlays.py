@@ -26,8 +26,10 @@ class Sections(NamedTuple):
     run: Run
 
 
-def sections(project: Path, overlays: Sequence[Path] = ()) -> Sections:
-    """The project's params.yaml, overlays merged over it in turn; nothing there is written.
+def sections(
+    project: Path, overlays: Sequence[Path] = (), overrides: Values | None = None
+) -> Sections:
+    """The project's params.yaml, as `merge` would leave it; nothing there is written.
 
     Raises:
         PipelineError: if there is none, or any section is not valid.
@@ -40,7 +42,7 @@ def sections(project: Path, overlays: Sequence[Path] = ()) -> Sections:
             raise PipelineError(
                 f"{project} has no params.yaml: run from the project's own folder"
             ) from None
-        return merge(overlays, path)
+        return merge(overlays, path, overrides)
 
 
 def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None) -> Sections:

@@ -74,9 +74,11 @@ def _as_trainer(
     client = tracking.connect(tmp_path)
     if client.search_registered_models(f"name = '{registry.MODEL}'"):
         client.delete_registered_model(registry.MODEL)
-    if client.get_experiment_by_name(tracking.EXPERIMENT):
+    if experiment := client.get_experiment_by_name(tracking.EXPERIMENT):
         for run in runs(client):
             client.delete_run(run.info.run_id)
+        for model in client.search_logged_models([experiment.experiment_id]):
+            client.delete_logged_model(model.model_id)
 
 
 @pytest.fixture
