@@ -33,9 +33,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    httpx.put(f"http://{host}:{port}/bucket", trust_env=False).raise_for_status()
+    url = f"http://{host}:{port}"
+    # What it stores is the process's, not the server's: an earlier test's would still be there.
+    httpx.post(f"{url}/moto-api/reset", trust_env=False).raise_for_status()
+    httpx.put(f"{url}/bucket", trust_env=False).raise_for_status()
     yield (
-        f"    url = s3://bucket/ner\n    endpointurl = http://{host}:{port}\n"
+        f"    url = s3://bucket/ner\n    endpointurl = {url}\n"
         "    access_key_id = test\n    secret_access_key = test\n    region = us-east-1\n"
     )
     server.stop()

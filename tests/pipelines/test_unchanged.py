@@ -9,7 +9,7 @@ import httpx
 import pytest
 import yaml
 
-from pipelines import aliases, fingerprint, overlays, tracking, unchanged, workspace
+from pipelines import aliases, fingerprint, overlays, slot, tracking, unchanged, workspace
 from pipelines.__main__ import main
 from pipelines.errors import NothingToDo
 from tests.pipelines import done, standin
@@ -85,7 +85,8 @@ def test_a_scheduled_run_does_not_even_wait_for_the_gpu(
 ) -> None:
     from pipelines.deployed import retrain
 
-    monkeypatch.chdir(finished)  # its server has no GPU slot: to wait for one would fail
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(slot, "SLOT", "of-nobody")  # to wait for it would fail
     given = {"ref": "main", "promote": False, "wait_minutes": 0.01, "force": False}
     ended = retrain(**given, return_state=True)
     assert (ended.type.value, ended.name, ended.message) == ("COMPLETED", "NothingToDo", SAID)
