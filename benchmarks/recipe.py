@@ -1,11 +1,13 @@
 """What a recipe comes to over several seeds: a rung of docs/experiments.md.
 
 Trains on data/aligned once a seed, by `train` of params.yaml with overlays, and prints and writes
-the best dev F1 of each; with --test, for a recipe that was chosen, test F1 as well. It imports what
-the stages import, no DVC: for a GPU machine that has nothing else. Elsewhere sweep by `dvc exp`.
+the best dev F1 of each and when it came to which; with --test, for a recipe that was chosen, test
+F1 as well. It imports what the stages import, no DVC: for a GPU machine that has nothing else.
+Elsewhere sweep by `dvc exp`.
 """
 
 import argparse
+import csv
 import json
 import statistics
 from pathlib import Path
@@ -60,11 +62,23 @@ def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, A
         ner, report, curve = (Path(folder) / name for name in ("ner", "train.json", "train.csv"))
         measured = train(params, aligned, encoder, ner, report, curve)
         best = json.loads(report.read_text(encoding="utf-8"))
+        with curve.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["dev_f1"]]
+        first, seconds = measured["first_step_seconds"], measured["fit_seconds"]
+        per_step = (seconds - first) / best["steps_run"]
+        before = measured.get("pretrain_fit_seconds", 0)
         found = {
             "on": measured["device"],
             "dev_f1": round(best["best_dev_f1"], 5),
             "best_step": best["best_step"],
-            "seconds": round(measured["fit_seconds"] + measured.get("pretrain_fit_seconds", 0), 1),
+            "seconds": round(before + seconds, 1),
+            "memory_mib": {
+                name: measured.get(f"gpu_memory_{name}_mib") for name in ("estimate", "peak")
+            },
+            "curve": [  # seconds, told from the step; dev F1
+                [round(before + first + per_step * int(row["step"]), 1), float(row["dev_f1"])]
+                for row in rows
+            ],
         }
         if test:
             model = load_tagger(ner, torch.device(measured["device"]))

@@ -1,33 +1,33 @@
 """Does the fast path cost F1? Ours and the tutorial's loop on the same data, seed by seed.
 
-Trains each as often as there are seeds, on all of `--aligned`, and takes the best dev F1 of each
-run. `ours` is stages/train.py with `train` of params.yaml and what is --set; `tutorial` is
-benchmarks/tutorial.py for as many epochs, evaluated as often. Each writes a file, from which
-`compare` makes results/training_quality.json and prints it.
+The best dev F1 of each run on all of `--aligned`: ours by benchmarks/recipe.py; `tutorial` trains
+benchmarks/tutorial.py's loop, evaluated as often. From the files that both wrote `compare` makes
+results/training_quality.json and prints it.
 """
 
 import argparse
-import csv
 import json
 import statistics
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-import yaml
 from scipy.stats import t as student
 
+from benchmarks.machine import machine
 from benchmarks.tutorial import tutorial_loop
 from stages.ner.aligned import read_aligned
 from stages.ner.labels import Labels
 from stages.ner.metrics import predict, score
-from stages.ner.model import forward_of, make_repeatable, new_tagger
+from stages.ner.model import (
+    choose_device,
+    device_figures,
+    forward_of,
+    make_repeatable,
+    new_tagger,
+)
 from stages.params_train import Train
 from stages.section import read
-from stages.train import train
 
 RESULTS = Path(__file__).parent / "results"
 TUTORIAL_RATE = 5e-5  # what tutorials take for 16 sentences a step
@@ -35,18 +35,16 @@ TARGET_BELOW = 0.002  # what the tutorial's loop comes to is the target, less th
 
 
 def main() -> None:
-    """Trains what is asked for and writes the file; or compares two."""
+    """Trains and writes the file; or compares two."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, loop in (("ours", ours), ("tutorial", tutorial)):
-        command = commands.add_parser(name)
-        command.add_argument("--aligned", type=Path, default=Path("data/aligned"))
-        command.add_argument("--encoder", type=Path, default=Path("data/encoder"))
-        command.add_argument("--params", type=Path, default=Path("params.yaml"))
-        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-        command.add_argument("--seed", type=int, action="append", required=True)
-        command.add_argument("--out", type=Path, required=True)
-        command.set_defaults(run=trained, loop=loop)
+    command = commands.add_parser("tutorial")
+    command.add_argument("--aligned", type=Path, default=Path("data/aligned"))
+    command.add_argument("--encoder", type=Path, default=Path("data/encoder"))
+    command.add_argument("--epochs", type=int, default=3, help="3 is what tutorials take")
+    command.add_argument("--seed", type=int, action="append", required=True)
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=trained)
     command = commands.add_parser("compare")
     command.add_argument("ours", type=Path)
     command.add_argument("tutorial", type=Path, nargs="+")
@@ -57,22 +55,20 @@ def main() -> None:
 
 
 def trained(asked: argparse.Namespace) -> None:
-    """One loop, seed by seed."""
-    changes = {key: yaml.safe_load(value) for key, value in (s.split("=") for s in asked.set)}
-    params = read(Train, asked.params).model_copy(update=changes)
+    """The tutorial's loop, seed by seed."""
+    params = read(Train, Path("params.yaml")).model_copy(update={"epochs": asked.epochs})
     runs = []
     for seed in asked.seed:
         made = params.model_copy(update={"seed": seed})
-        runs.append({"seed": seed, **asked.loop(made, asked.aligned, asked.encoder)})
+        runs.append({"seed": seed, **tutorial(made, asked.aligned, asked.encoder)})
         print(json.dumps(runs[-1]), flush=True)
-    found = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "torch": torch.__version__,
-        "params": params.model_dump(exclude={"seed"}),
-        "runs": runs,
-    }
-    _write(asked.out, found)
+        found = {
+            "machine": machine() | device_figures(choose_device("auto", "")),
+            "epochs": asked.epochs,
+            "learning_rate": TUTORIAL_RATE,
+            "runs": runs,
+        }
+        _write(asked.out, found)
 
 
 def compare(asked: argparse.Namespace) -> None:
@@ -109,36 +105,12 @@ def _write(path: Path, found: dict[str, Any]) -> None:
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def ours(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
-    """One run of the stage; when each evaluation came is told from its step."""
-    with TemporaryDirectory() as folder:
-        out = Path(folder)
-        measured = train(
-            params, aligned, encoder, out / "ner", out / "train.json", out / "train.csv"
-        )
-        report = json.loads((out / "train.json").read_text(encoding="utf-8"))
-        with (out / "train.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["dev_f1"]]
-    first, seconds = measured["first_step_seconds"], measured["fit_seconds"]
-    per_step = (seconds - first) / report["steps_run"]
-    return {
-        "dev_f1": report["best_dev_f1"],
-        "seconds": seconds,
-        "memory_mib": {
-            name: measured.get(f"gpu_memory_{name}_mib") for name in ("estimate", "peak")
-        },
-        "curve": [
-            [round(first + per_step * int(row["step"]), 1), float(row["dev_f1"])] for row in rows
-        ],
-    }
-
-
 def tutorial(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
     """One run of the tutorial's loop."""
     make_repeatable(params.seed, params.cpu_threads, False)
     data, dev = (read_aligned(aligned / f"{split}.parquet") for split in ("train", "dev"))
     labels = Labels.read(aligned)
-    model = new_tagger(encoder, labels).cuda()
+    model = new_tagger(encoder, labels).to(choose_device("auto", ""))
     steps = -(-len(data.input_ids) // 16) * params.epochs
     every = -(-steps // (params.epochs * params.evals_per_epoch))
     curve: list[list[float]] = []
