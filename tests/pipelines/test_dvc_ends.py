@@ -62,6 +62,11 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
     ):
         dvc.repro(made, "download", ignore, timeout_s=1)
     cancelled = threading.Event()
+
+    def on_line(line: str) -> None:
+        if line == "started":  # DVC has lines of its own before
+            cancelled.set()
+
     with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; no process"):
-        dvc.repro(made, "download", lambda _: cancelled.set(), timeout_s=600, cancelled=cancelled)
+        dvc.repro(made, "download", on_line, timeout_s=600, cancelled=cancelled)
     assert gone(int((made / "pid").read_text()))
