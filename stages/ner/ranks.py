@@ -115,7 +115,8 @@ def run(count: int, module: str, work: Callable[[], dict[str, Any]]) -> dict[str
     """
     if "RANK" in os.environ:
         return _as_rank(work)
-    if count == 1 and os.environ.get("PET_NNODES", "1") == "1":
+    one_node = os.environ.get("PET_NNODES", "1") == "1"
+    if count == 1 and one_node:
         return work()
     # Imported where it is needed: it takes half a second.
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -127,7 +128,9 @@ def run(count: int, module: str, work: Callable[[], dict[str, Any]]) -> dict[str
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # else torchrun sets it and says so
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        arguments = ["--nproc-per-node", str(count), "--module", module]
+        # Else it listens at one port of the host's, which another training may have.
+        meet = ["--standalone"] if one_node else []
+        arguments = [*meet, "--nproc-per-node", str(count), "--module", module]
         torchrun(parse_args(arguments))  # type: ignore[no-untyped-call]
     except SignalException as end:
         sys.exit(128 + end.sigval)

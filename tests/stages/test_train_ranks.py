@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,18 @@ def test_two_ranks_come_to_the_weights_of_one_process(workspaces):
     assert [figures["ranks"] for figures in measured] == [1, 2]
 
 
+@pytest.fixture
+def torchruns_port_taken():
+    """As by another training on this host."""
+    with socket.socket() as taken:
+        with suppress(OSError):  # it is taken then
+            taken.bind(("", 29500))
+            taken.listen()
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("torchruns_port_taken")
 def test_a_killed_rank_ends_all_and_a_new_run_goes_on(workspaces):
     alone, together = workspaces
     with start("train", alone) as process:
