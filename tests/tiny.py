@@ -27,12 +27,19 @@ PARAMS = {
     "train": {
         "device": "cpu",
         "cpu_threads": 1,
+        "pretrain": {
+            "epochs": 0,
+            "learning_rate": 0.001,
+            "tokens_per_step": 512,
+            "mask_fraction": 0.15,
+        },
         "epochs": 10,
         "learning_rate": 0.005,
         "layer_decay": 1.0,
         "r_drop": 0.0,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
+        "patience_evals": 4,
         "compile": False,
     },
     "evaluate": {

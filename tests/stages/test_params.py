@@ -38,7 +38,7 @@ def test_every_error_at_once(refused):
     assert refused(
         Train,
         ("seed: 42", "seed: -1"),
-        ("epochs: 5", "epochs: 0"),
+        ("^  epochs: 10", "  epochs: 0"),
         ("device: cuda\n  gpus", "device: gpu\n  gpus"),
         ("deterministic: true", 'deterministic: "yes"'),
         ("clip_norm: 1.0", "clip_norms: 1.0"),
