@@ -8,6 +8,7 @@ results/training_quality.json and prints it.
 import argparse
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def tutorial(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
             found = predict(dev, forward, labels.tags, params.tokens_per_batch)[1]
             f1 = score(dev, found, labels.tags)["f1"]
             curve.append([round(time.monotonic() - began, 1), f1])
+            print(f"step {step} of {steps}: dev F1 {f1:.4f}", file=sys.stderr)
     seconds = round(time.monotonic() - began, 1)
     return {"dev_f1": max(f1 for _, f1 in curve), "seconds": seconds, "curve": curve}
 
