@@ -11,7 +11,7 @@ BARS = {"tutorial": 30, "trainer": 3}
 TOKENS_PER_S = 500_000
 KINDS = {  # of a kernel, by what its name holds
     "matrix products": ("gemm", "nvjet", "cutlass_80_tensorop", "cublas"),
-    "attention": ("fmha", "attention", "flash", "efficient"),
+    "attention": ("fmha", "attention", "flash", "efficient", "cudnn::fusion"),
     "optimizer and clipping": ("multi_tensor", "foreach", "FusedAdam", "fused_adam"),
 }
 
