@@ -40,9 +40,6 @@ class Train(Section):
     r_drop: Annotated[float, Field(ge=0)] = Field(
         description="Weight of how far two dropouts of a batch disagree; takes twice the time"
     )
-    unseparated: bool = Field(
-        description="Learn enumerations without what separates them too, as entities that touch"
-    )
     warmup_fraction: Fraction = Field(description="Of all steps, rising linearly")
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] = Field(description="Of the gradient, L2")

@@ -37,7 +37,6 @@ PARAMS = {
         "learning_rate": 0.005,
         "layer_decay": 1.0,
         "r_drop": 0.0,
-        "unseparated": False,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
         "patience_evals": 4,

@@ -8,7 +8,6 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.ner.aligned import Aligned
-from stages.ner.enumerations import unseparated
 from stages.ner.labels import IGNORED, Labels
 from stages.ner.loop import Lesson, learn
 from stages.ner.metrics import predict, score
@@ -29,12 +28,7 @@ def fit(
     checkpoints: Path | None,
     ranks: Ranks,
 ) -> tuple[Standing, dict[str, Any]]:
-    """Trains `model` on `data` as `loop.learn` does, and keeps the weights with the best dev F1.
-
-    With `unseparated` on `enumerations.unseparated` of it.
-    """
-    if params.unseparated:
-        data = unseparated(data, labels.tags)
+    """Trains `model` on `data` as `loop.learn` does, and keeps the weights with the best dev F1."""
     lengths = [len(ids) for ids in data.input_ids]
     row_tokens = labels.window_tokens
     steps = plan_steps(lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)

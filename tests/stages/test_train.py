@@ -52,12 +52,12 @@ def test_the_same_bytes_in_another_process_and_place(tiny, fit, tmp_path):
 
 def test_other_parameters_give_other_weights(fit):
     weights = []
-    for changes in ({}, {}, {"seed": 2}, {"r_drop": 1.0}, {"r_drop": 1.0}, {"unseparated": True}):
-        fit(**{"seed": 1, "epochs": 1} | changes)
+    for seed, r_drop in ((1, 0.0), (1, 0.0), (2, 0.0), (1, 1.0), (1, 1.0)):
+        fit(seed=seed, r_drop=r_drop, epochs=1)
         weights.append((fit.folder / "ner/model.safetensors").read_bytes())
     assert weights[0] == weights[1]
     assert weights[3] == weights[4]
-    assert len({*weights}) == 4
+    assert len({*weights}) == 3
 
 
 def test_it_learned_and_kept_the_best(tiny):
