@@ -13,7 +13,7 @@ METRICS = {
     "train.best_step": 2.0,
     "train/dev_f1": 0.75,
     "train/loss": 0.25,
-    "train/lr": 0.0001,
+    "train/lr": 0.0002,
     "export.f1": 0.5,
     **{f"export.{type_}.f1": 0.5 for type_ in ("PER", "ORG", "LOC")},
     "export.logit_difference_max": 0.00001,

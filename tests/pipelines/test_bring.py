@@ -32,7 +32,7 @@ def newest(project: Path) -> str:
 def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: str) -> None:
     what = {"run": newest(project), "version": "1", "alias": "challenger"}[by]
     before = (project / "params.yaml").read_bytes()
-    said = r"train\.learning_rate is 0\.0001 here and 0\.5 there\."
+    said = r"train\.learning_rate is 0\.0002 here and 0\.5 there\."
     with pytest.raises(PipelineError, match=said):
         bring(project, what, with_params=False)
     assert (project / "params.yaml").read_bytes() == before
@@ -52,7 +52,7 @@ def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: st
 
 def test_parameters_that_no_stage_reads_may_differ(project: Path) -> None:
     text = (project / "params.yaml").read_text()
-    text = text.replace("\n  learning_rate: 0.0001\n", "\n  learning_rate: 0.5\n")
+    text = text.replace("\n  learning_rate: 0.0002\n", "\n  learning_rate: 0.5\n")
     text = text.replace("keep_workspaces: 5", "keep_workspaces: 9")
     (project / "params.yaml").write_text(text)
     assert bring(project, newest(project), with_params=False) == ["dvc.lock"]

@@ -44,7 +44,7 @@ def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_
     assert again.workspace != first.workspace
     assert (other.logged.version, other.logged.already_logged) == ("2", False)
     found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
-    assert found == {first.logged.run_id: "0.0001", other.logged.run_id: "0.5"}
+    assert found == {first.logged.run_id: "0.0002", other.logged.run_id: "0.5"}
     assert registry.by_alias(client, "challenger") == "2"
     assert other.figures["test.PER.recall"] == 1.0
 

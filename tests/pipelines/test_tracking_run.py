@@ -34,7 +34,7 @@ def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
     assert run.info.status == "FINISHED"
     for name, points in {
         "train/loss": [(1, 0.5), (2, 0.25)],
-        "train/lr": [(1, 0.0001), (2, 0.0001)],
+        "train/lr": [(1, 0.0002), (2, 0.0002)],
         "train/dev_f1": [(2, 0.75)],
     }.items():
         found = client.get_metric_history(run.info.run_id, name)
@@ -46,7 +46,7 @@ def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
     # MLflow adds what the registered model is loaded with.
     params = {k: v for k, v in run.data.params.items() if not k.startswith("files_sha256/")}
     assert params == figures.params(ran[0] / "params.yaml")
-    assert run.data.params["train.learning_rate"] == "0.0001"
+    assert run.data.params["train.learning_rate"] == "0.0002"
     assert json.loads(run.data.params["align.types"]) == ["PER", "ORG", "LOC"]
     assert run.data.params["align.train_sentences"] == "null"
     assert run.data.params["download.encoder.sha256"] == "[]"

@@ -59,7 +59,7 @@ def test_all_sections_and_layers_are_checked_at_once_each_key_with_its_line(
     project: Path, tmp_path: Path
 ) -> None:
     params = project / "params.yaml"
-    params.write_text(params.read_text().replace("epochs: 5", "epochs: 0"))
+    params.write_text(params.read_text().replace("\n  epochs: 10\n", "\n  epochs: 0\n"))
     line = params.read_text().splitlines().index("  epochs: 0") + 1
     first = overlay(tmp_path, "train:\n  seed: x\npromote: {f1_min: 3}", "1.yaml")
     second = overlay(tmp_path, "\nrun:\n  keep: 1\n  keep_workspaces: null", "2.yaml")

@@ -9,7 +9,7 @@ from stages.params_train import Train
 from stages.section import expanded, read
 from tests.stages.conftest import REAL
 
-RATE = "\n  learning_rate: 0.0001\n"  # train's own
+RATE = "\n  learning_rate: 0.0002\n"  # train's own
 WRONG = {
     "nan": (".nan", "Input should be a finite number (it is nan)"),
     "infinite": (".inf", "Input should be a finite number (it is inf)"),
@@ -26,12 +26,12 @@ WRONG = {
 
 @pytest.mark.parametrize(("value", "said"), WRONG.values(), ids=WRONG)
 def test_no_number(refused, value, said):
-    assert refused(Train, (RATE, RATE.replace("0.0001", value))) == f"train.learning_rate: {said}"
+    assert refused(Train, (RATE, RATE.replace("0.0002", value))) == f"train.learning_rate: {said}"
 
 
 @pytest.mark.parametrize("value", ["5.0e-5", "1", "0.00005"])
 def test_a_number(tmp_path, value):
-    (tmp_path / "p").write_text(REAL.replace(RATE, RATE.replace("0.0001", value)), encoding="utf-8")
+    (tmp_path / "p").write_text(REAL.replace(RATE, RATE.replace("0.0002", value)), encoding="utf-8")
     assert read(Train, tmp_path / "p").learning_rate == float(value)
 
 
