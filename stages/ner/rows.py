@@ -54,6 +54,7 @@ def write_rows(
         rows = window_rows(some, start, labels, encode)
         counts += _counts(some, rows, labels)
         parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
+        del rows  # or it stays while the next lot is made
         done(len(some))
     table = pa.concat_tables(parts).combine_chunks()
     # Named, since `datasets` would pickle the whole table to name it by a hash.
