@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -25,6 +26,18 @@ def run(stages: list[str], path: Path) -> None:
     with _start(["-c", ONE_BY_ONE, *stages], path, {}) as process:
         printed = process.communicate()[1]
     assert process.returncode == 0, printed
+
+
+def until_saved(name: str, path: Path, process: "subprocess.Popen[str]", within_s: float) -> None:
+    """Returns when train, `process` in the workspace `path`, has a checkpoint of that name.
+
+    It looks each millisecond, as a tiny training's next one soon takes its place.
+    """
+    deadline = time.monotonic() + within_s
+    while not list(path.glob(f".checkpoints/*/{name}")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, f"no {name} within {within_s} s"
+        time.sleep(0.001)
 
 
 def files(path: Path) -> dict[str, bytes]:

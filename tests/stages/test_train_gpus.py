@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.stage_process import files, start
+from tests.stage_process import files, start, until_saved
 from tests.stages.test_train_ranks import environment, ranks_of
 from tests.tiny import write_params
 
@@ -58,19 +58,11 @@ def trained(process: "subprocess.Popen[str]") -> str:
     return printed
 
 
-def saved_in_its_midst(folder: Path, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 240
-    while not list(folder.glob(".checkpoints/*/0000001?-*.pt")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_the_same_files_twice_and_where_it_was_killed_meanwhile(workspace, gpus):
     once, again, killed = map(workspace, ("once", "again", "killed"))
     # At once, which takes a third of the time, and as other trainings on the host would.
     with start("train", once) as one, start("train", again) as two, start("train", killed) as third:
-        saved_in_its_midst(killed, third)
+        until_saved("0000001?-*.pt", killed, third, within_s=240)
         ranks = ranks_of(third.pid) if gpus > 1 else []
         victim = third.pid
         if gpus > 1:
