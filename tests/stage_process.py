@@ -28,15 +28,17 @@ def run(stages: list[str], path: Path) -> None:
     assert process.returncode == 0, printed
 
 
-def until_saved(name: str, path: Path, process: "subprocess.Popen[str]", within_s: float) -> None:
-    """Returns when train, `process` in the workspace `path`, has a checkpoint of that name.
+def until_made(
+    pattern: str, path: Path, process: "subprocess.Popen[str]", within_s: float = 60
+) -> None:
+    """Returns when the stage, `process` in the workspace `path`, has made a file so named.
 
-    It looks each millisecond, as a tiny training's next one soon takes its place.
+    It looks each millisecond, as a tiny training's next checkpoint soon takes a checkpoint's place.
     """
     deadline = time.monotonic() + within_s
-    while not list(path.glob(f".checkpoints/*/{name}")):
+    while not list(path.glob(pattern)):
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, f"no {name} within {within_s} s"
+        assert time.monotonic() < deadline, f"no {pattern} within {within_s} s"
         time.sleep(0.001)
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +58,6 @@ class Workspace:
         with self.start(*prefix, **env) as process:
             printed = process.communicate()[1]
         return process.returncode, printed
-
-    def wait_for(self, path: Path, process: "subprocess.Popen[str]") -> None:
-        """Until the running stage has made `path`."""
-        deadline = time.monotonic() + 60
-        while not path.exists():
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline, f"{path} is not there"
-            time.sleep(0.02)
 
     def files(self) -> dict[str, bytes]:
         """Every file but params.yaml, by its path."""

@@ -1,13 +1,9 @@
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.stage_process import files, start, until_made
 from tests.stages.tiny import CHARACTERS, FILLER, PARAMS, align_text, bio, tagged, write_encoder
 
 TRAIN = [tagged((CHARACTERS * 2)[n : n + 50], (0, 2, "LOC"), (3, 9, "PER")) for n in range(50)]
@@ -21,25 +17,6 @@ def work(tmp_path):
     (folder / "params.yaml").write_text(yaml.safe_dump({"align": PARAMS}))
     align_text(folder, encoder, train=TRAIN)
     return folder
-
-
-def start(folder, **env):
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages.align"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def files(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 OUTS = {
@@ -57,7 +34,7 @@ def test_the_same_bytes_again_and_in_another_process(work):
         (work / out).unlink()
     # Without the last two, Python makes UTF-8 of the C locale.
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    with start(work, PYTHONHASHSEED="1", TZ="Asia/Shanghai", **ascii_only) as process:
+    with start("align", work, PYTHONHASHSEED="1", TZ="Asia/Shanghai", **ascii_only) as process:
         assert process.communicate() == ("", "")
     after = files(work)
     assert set(after) - set(before) == {".measured/align.json"}
@@ -67,24 +44,19 @@ def test_the_same_bytes_again_and_in_another_process(work):
 def test_sigterm_leaves_what_was_there(work):
     (work / "data/msra/train.txt").write_text(bio(*TRAIN * 60, *FILLER), encoding="utf-8")
     before = files(work)
-    partial = work / "data/.aligned.partial/labels.json"
-    with start(work) as process:
-        deadline = time.monotonic() + 60
-        while not partial.exists():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    with start("align", work) as process:
+        until_made("data/.aligned.partial/labels.json", work, process)
         process.terminate()
         process.communicate(timeout=60)  # tqdm complains if its constructor is interrupted
         assert process.returncode == 128 + signal.SIGTERM
     assert files(work) == before
-    assert not partial.parent.exists()
+    assert not (work / "data/.aligned.partial").exists()
 
 
 def test_one_line_for_a_bad_line(work):
     (work / "data/msra/test.txt").write_text("京\tO\n京\tB-TIME\n", encoding="utf-8")
     before = files(work)
-    with start(work) as process:
+    with start("align", work) as process:
         printed = process.communicate()[1]
         assert process.returncode == 1
     assert printed == (

@@ -12,6 +12,7 @@ from stages.errors import StageError
 from stages.ner.fetch import digests
 from stages.params import Download
 from stages.section import read
+from tests.stage_process import until_made
 
 OUTS = [
     "data/encoder/config.json",
@@ -172,8 +173,7 @@ def test_sigterm_leaves_nothing_behind(work, mirror, tmp_path):
     body = (tmp_path / "test").read_bytes()
     work.section["test"]["sources"] = [mirror.put("/test", body, hang_after=9)]
     with work.start() as process:
-        partial = work.path / "data/.msra.partial/test.txt"
-        work.wait_for(partial, process)
+        until_made("data/.msra.partial/test.txt", work.path, process)
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
         assert process.stderr.read() == ""

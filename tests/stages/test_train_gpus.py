@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.stage_process import files, start, until_saved
+from tests.stage_process import files, start, until_made
 from tests.stages.test_train_ranks import environment, ranks_of
 from tests.tiny import write_params
 
@@ -62,10 +62,10 @@ def test_the_same_files_twice_and_where_it_was_killed_meanwhile(workspace, gpus)
     once, again, killed = map(workspace, ("once", "again", "killed"))
     # At once, which takes a third of the time, and as other trainings on the host would.
     with start("train", once) as one, start("train", again) as two, start("train", killed) as third:
-        until_saved("0000001?-*.pt", killed, third, within_s=240)
-        ranks = ranks_of(third.pid) if gpus > 1 else []
-        victim = third.pid
+        until_made(".checkpoints/*/0000001?-*.pt", killed, third, within_s=240)
+        victim, ranks = third.pid, []
         if gpus > 1:
+            ranks = ranks_of(third.pid)
             [victim] = [pid for pid in ranks if environment(pid).get("RANK") == "1"]
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()

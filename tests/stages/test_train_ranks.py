@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from tests.conftest import ROOT
 from tests.invented import write_encoder
-from tests.stage_process import files, start, until_saved
+from tests.stage_process import files, start, until_made
 from tests.tiny import write_params
 
 # One process in the first folder, two ranks in the second: forks, as torch takes 4 s to import.
@@ -110,7 +110,7 @@ def test_a_killed_rank_ends_all_and_a_new_run_goes_on(workspaces):
     with start("train", alone) as process:
         assert process.wait(120) == 0
     with start("train", together) as process:
-        until_saved("00000003-*.pt", together, process, within_s=120)
+        until_made(".checkpoints/*/00000003-*.pt", together, process, within_s=120)
         [second] = [pid for pid in ranks_of(process.pid) if environment(pid)["RANK"] == "1"]
         others = [process.pid, *ranks_of(process.pid)]
         os.kill(second, signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_ranks_end_with_the_one_that_started_them(workspaces, how):
     params.write_text(params.read_text().replace("  epochs: 2\n", "  epochs: 10\n"))
     with start("train", together) as process:
         deadline = time.monotonic() + 120
-        until_saved("*.pt", together, process, within_s=120)
+        until_made(".checkpoints/*/*.pt", together, process, within_s=120)
         ranks = ranks_of(process.pid)
         assert len(ranks) == 2
         process.send_signal(how)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.stage_process import until_made
+
 TAKEN = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
 
 
@@ -125,8 +127,7 @@ def test_sigterm_leaves_nothing_behind(work, hub, tmp_path, mirror):
     whole = mirror.replies[hub.file("model.safetensors")].body
     mirror.put(hub.file("model.safetensors"), whole, hang_after=60)
     with work.start(HF_HOME=str(tmp_path / "hf"), HF_ENDPOINT=mirror.url) as process:
-        partial = work.path / "data/.encoder.partial/model.safetensors"
-        work.wait_for(partial, process)
+        until_made("data/.encoder.partial/model.safetensors", work.path, process)
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
         assert process.stderr.read() == ""
