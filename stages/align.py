@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -24,8 +25,9 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
     """Aligns `raw`/train.txt, test.txt, and dev.txt if it is there, with `encoder`'s tokenizer.
 
     Writes `out`: train, dev and test as Parquet (see `stages.ner.aligned`), labels.json; and
-    `report`: what was repaired, then for each split its sentences, cells (`characters` or `words`),
-    entities in and kept, unknown rate (of cells), windows. No cell and no entity is dropped or cut.
+    `report`: the repairs of each kind and their first places, then for each split its sentences,
+    cells (`characters` or `words`), entities in and kept, unknown rate (of cells), windows. No cell
+    and no entity is dropped or cut.
 
     What is repaired and what refused: `stages.ner.formats`. Wrong tags and spans of test are
     repaired only with `repair_test_tags`.
@@ -45,8 +47,11 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
     if params.train_sentences is not None and params.train_sentences < len(kept):
         chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
         kept = [kept[i] for i in sorted(chosen)]
-    repaired = {name: dict(corpus.repaired) for name, corpus in corpora.items()}
-    figures: dict[str, Any] = {"repaired": repaired}
+    figures: dict[str, Any] = {
+        "repaired": {name: dict(corpus.repairs.counts) for name, corpus in corpora.items()},
+        "repaired_first": {name: corpus.repairs.first for name, corpus in corpora.items()},
+    }
+    _show(corpora)
     splits = {"train": kept, "dev": dev, "test": corpora["test"].sentences}
     with whole(out, report) as [folder, file]:
         folder.mkdir()
@@ -81,6 +86,16 @@ def _read(params: Align, raw: Path) -> dict[str, Corpus]:
         name: read_corpus(raw / f"{name}.txt", params, name != "test" or params.repair_test_tags)
         for name in names
     }
+
+
+def _show(corpora: Mapping[str, Corpus]) -> None:
+    """A line for each kind of repair, with its first places."""
+    for name, corpus in corpora.items():
+        for kind, count in corpus.repairs.counts.items():
+            places = corpus.repairs.first[kind]
+            more = ", ..." if count > len(places) else ""
+            said = f"{name}: repaired {count} x {kind}, first at {', '.join(places)}{more}"
+            print(f"align: {said}", file=sys.stderr)
 
 
 def _types(corpora: Mapping[str, Corpus]) -> list[str]:

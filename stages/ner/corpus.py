@@ -1,15 +1,17 @@
-"""What a labelled corpus is, in whatever format it came."""
+"""A labelled corpus, whatever its format."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+FIRST_PLACES = 3
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence as the corpus has it: its cells (see `stages.ner.cells`) and a tag for each."""
+    """A sentence of the corpus: its cells (see `stages.ner.cells`) and a tag for each."""
 
     cells: str | tuple[str, ...]
-    """A string is of characters."""
+    """A string holds characters."""
     tags: tuple[str, ...]
     """IOB2."""
     meta: str | None = None
@@ -17,8 +19,24 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Repairs:
+    """Counts each kind of repair and keeps the first places of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, list[str]] = field(default_factory=dict)
+    """Kind → its first `FIRST_PLACES` places: file and line, or file and row."""
+
+    def add(self, kind: str, where: str) -> None:
+        """Counts one repair at `where`."""
+        self.counts[kind] += 1
+        places = self.first.setdefault(kind, [])
+        if len(places) < FIRST_PLACES:
+            places.append(where)
+
+
+@dataclass(frozen=True)
 class Corpus:
-    """Sentences, and what had to be repaired to read them."""
+    """Sentences, and the repairs that reading them took."""
 
     sentences: list[Sentence]
-    repaired: Counter[str]
+    repairs: Repairs

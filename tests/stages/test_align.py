@@ -74,8 +74,8 @@ def test_the_report(run):
     test = [tagged("在北京大学沪", (1, 5, "ORG"), (5, 6, "LOC")), tagged("1")]
     result = run(test, train, dev_sentences=1, window_tokens=8, window_overlap_tokens=1)
     figures = result.report
-    assert list(figures) == ["repaired", "train", "dev", "test"]
-    assert figures["repaired"] == {"train": {}, "test": {}}
+    assert list(figures) == ["repaired", "repaired_first", "train", "dev", "test"]
+    assert figures["repaired"] == figures["repaired_first"] == {"train": {}, "test": {}}
     assert figures["test"] == {
         "sentences": 2,
         "characters": 7,
@@ -130,6 +130,19 @@ def test_stray_tags_in_test_are_refused_or_repaired_and_listed_first(run, tmp_pa
     assert next(iter(result.report.items())) == ("repaired", {"train": {}, "test": {"stray_i": 2}})
     assert result.sentences("test") == [[("京", "B-LOC"), ("大", "I-LOC")], [("1", "B-PER")]]
     assert result.report["test"]["entities_in"] == result.report["test"]["entities_kept"] == 2
+
+
+def test_repairs_are_shown_with_their_first_places(run, tmp_path, capsys):
+    report = run(FILLER, STRAY + "\n2\tO\n\tO\n3\tO\n\n4\tO\n\n5\tO\n").report
+    train = tmp_path / "data/msra/train.txt"
+    assert report["repaired_first"]["train"] == {
+        "stray_i": [f"{train}:1", f"{train}:4"],
+        "empty_token": [f"{train}:7"],
+    }
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        f"align: train: repaired 2 x stray_i, first at {train}:1, {train}:4",
+        f"align: train: repaired 1 x empty_token, first at {train}:7",
+    ]
 
 
 def test_stray_tags_in_train_are_repaired_and_so_are_line_ends(run):

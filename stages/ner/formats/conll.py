@@ -17,8 +17,8 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
     """Reads the columns that `align.conll` says.
 
     A line that begins with `align.conll.comment` is skipped, one with -DOCSTART- ends a sentence.
-    Repaired and counted beside what `lines` and `to_iob2` say: a line of spaces or tabs that is
-    taken for a blank one (`blank`).
+    Repaired and counted beside what `lines` and `TaggedReader` repair: a line of spaces or tabs is
+    read as a blank one (`blank`).
 
     Raises:
         StageError: with file and line: not UTF-8, more or fewer columns, a token or a tag that
@@ -37,14 +37,17 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
 
     def end() -> None:
         if tokens:
-            sentences.append(sentence_of(tokens, tags, where))
+            sentence = sentence_of(tokens, tags, where)
+            if sentence is not None:
+                sentences.append(sentence)
             for column in (tokens, tags, numbers):
                 column.clear()
 
-    for number, line in lines(path, sentence_of.repaired):
+    for number, line in lines(path, sentence_of.repairs):
         # Not strip(): U+3000 or U+2028 alone is a character that lacks its tag.
         if not line.strip(" \t"):
-            sentence_of.repaired["blank"] += bool(line)
+            if line:
+                sentence_of.repairs.add("blank", f"{path}:{number}")
             end()
             continue
         if comment is not None and line.startswith(comment):
@@ -64,4 +67,4 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
         tags.append(columns[tag_column])
         numbers.append(number)
     end()
-    return Corpus(sentences, +sentence_of.repaired)
+    return Corpus(sentences, sentence_of.repairs)

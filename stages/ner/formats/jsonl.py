@@ -3,7 +3,6 @@
 import json
 import re
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from stages.errors import StageError
 from stages.ner.cells import SURROGATE, cells_of, offsets
-from stages.ner.corpus import Corpus, Sentence
+from stages.ner.corpus import Corpus, Repairs, Sentence
 from stages.ner.formats.lines import lines
 from stages.ner.formats.meta import meta_of
 from stages.params_align import TYPE, Align
@@ -22,33 +21,37 @@ Spans = list[tuple[int, int, str]]  # start and end in characters, type
 def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     """Reads the text and the spans that `align.jsonl` names; the other keys are `Sentence.meta`.
 
-    Repaired and counted beside what `lines` says: a text without a cell (`empty`); and with
-    `repair`, where cells are words, an entity that begins or ends with space (`space`) or inside of
-    a word, which is cut there (`cut_word`).
+    Repaired and counted beside what `lines` repairs: a text without a cell is skipped (`empty`).
+    With `repair`, and where cells are words: an entity that begins or ends with space (`space`) or
+    inside a word, which is cut there (`cut_word`).
 
     Raises:
         StageError: with file and line: not UTF-8, not JSON, no such key; a span that is not
             [start, end, type], outside of its text, of no type of `align.types`, overlaps another
             or is not repaired.
     """
-    repaired: Counter[str] = Counter()
+    repairs = Repairs()
     sentences: list[Sentence] = []
-    for number, line in lines(path, repaired):
+    for number, line in lines(path, repairs):
         if not line.strip():
-            repaired["blank"] += bool(line)
+            if line:
+                repairs.add("blank", f"{path}:{number}")
             continue
         try:
-            sentence = _sentence(line, params, repair, repaired)
+            sentence, kinds = _sentence(line, params, repair)
         except ValueError as error:
             raise StageError(f"{path}:{number}: {error}") from None
         if sentence.cells:
             sentences.append(sentence)
         else:
-            repaired["empty"] += 1
-    return Corpus(sentences, +repaired)
+            kinds = ["empty"]
+        for kind in kinds:
+            repairs.add(kind, f"{path}:{number}")
+    return Corpus(sentences, repairs)
 
 
-def _sentence(line: str, params: Align, repair: bool, repaired: Counter[str]) -> Sentence:
+def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
+    """The sentence, and the kind of each repair in it."""
     keys = params.jsonl
     try:
         record = json.loads(line)
@@ -61,7 +64,7 @@ def _sentence(line: str, params: Align, repair: bool, repaired: Counter[str]) ->
     text = record.pop(keys.text)
     spans = _checked(record.pop(keys.spans, None), text, params)
     if params.cells == "characters":
-        return Sentence(text, _tags(text, spans), meta_of(record))
+        return Sentence(text, _tags(text, spans), meta_of(record)), []
     trimmed = [_trimmed(text, span) for span in spans]
     spaced = [span for span in spans if span not in trimmed]
     starts, stops = map(set, offsets(cells_of(text, "words")))
@@ -73,11 +76,11 @@ def _sentence(line: str, params: Align, repair: bool, repaired: Counter[str]) ->
             f" {'with space' if spaced else 'inside of a word'}; correct it, or set"
             " align.repair_test_tags: true"
         )
-    repaired.update(space=len(spaced), cut_word=len(inside))
     edges = {edge for start, end, _ in inside for edge in (start, end)}
     cuts = sorted(stops | (edges - starts))
     cells = tuple(text[start:end] for start, end in pairwise([0, *cuts]))
-    return Sentence(cells, _tags(cells, trimmed), meta_of(record))
+    kinds = ["space"] * len(spaced) + ["cut_word"] * len(inside)
+    return Sentence(cells, _tags(cells, trimmed), meta_of(record)), kinds
 
 
 def _checked(given: Any, text: str, params: Align) -> Spans:

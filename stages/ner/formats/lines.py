@@ -1,16 +1,16 @@
 """A text file, line by line."""
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from stages.errors import StageError
+from stages.ner.corpus import Repairs
 
 
-def lines(path: Path, repaired: Counter[str]) -> Iterator[tuple[int, str]]:
+def lines(path: Path, repairs: Repairs) -> Iterator[tuple[int, str]]:
     r"""The lines without their ends, and their numbers from 1 on.
 
-    A byte order mark (`bom`) and CRLF line ends (`crlf`) are taken away and counted in `repaired`.
+    A byte order mark (`bom`) and CRLF line ends (`crlf`) are removed and counted in `repairs`.
 
     Raises:
         StageError: with file and line: not UTF-8.
@@ -26,9 +26,9 @@ def lines(path: Path, repaired: Counter[str]) -> Iterator[tuple[int, str]]:
                     " convert the file to UTF-8"
                 ) from None
             if number == 1 and line.startswith("\ufeff"):
-                repaired["bom"] += 1
+                repairs.add("bom", f"{path}:1")
                 line = line[1:]
             if line.endswith("\r"):
-                repaired["crlf"] += 1
+                repairs.add("crlf", f"{path}:{number}")
                 line = line[:-1]
             yield number, line

@@ -18,7 +18,7 @@ def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
     """Reads the columns that `align.parquet` names; the other plain ones are `Sentence.meta`.
 
     Tags are texts, or the numbers of a `ClassLabel`, whose names `datasets` writes into the file.
-    A row without a token is passed over and counted (`empty`).
+    A row without a token is skipped and counted (`empty`), beside what `TaggedReader` repairs.
 
     Raises:
         StageError: with the file: it is not Parquet, or without those columns or those names; with
@@ -30,12 +30,13 @@ def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
     for number, (tokens, tags, others) in enumerate(_rows(path, params)):
         if None in (tokens, tags) or len(tokens) != len(tags) or None in [*tokens, *tags]:
             raise StageError(f"{path}: row {number} has not a tag for each token; correct it")
-        if tokens:
-            where = partial("{}: row {}, token {}".format, path, number)
-            sentences.append(sentence_of(tokens, tags, where, meta_of(others)))
+        where = partial("{}: row {}, token {}".format, path, number)
+        sentence = sentence_of(tokens, tags, where, meta_of(others))
+        if sentence is not None:
+            sentences.append(sentence)
         else:
-            sentence_of.repaired["empty"] += 1
-    return Corpus(sentences, +sentence_of.repaired)
+            sentence_of.repairs.add("empty", f"{path}: row {number}")
+    return Corpus(sentences, sentence_of.repairs)
 
 
 def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]]:

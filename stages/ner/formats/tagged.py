@@ -1,21 +1,20 @@
 """A sentence of tokens with a tag each, as CoNLL files and `datasets` have it."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from stages.errors import StageError
 from stages.ner.cells import cells_of
-from stages.ner.corpus import Sentence
+from stages.ner.corpus import Repairs, Sentence
 from stages.ner.schemes import break_said, tag_problem, to_iob2
 from stages.params_align import Align
 
 
 class TaggedReader:
-    """Makes sentences of tagged tokens, and counts in `repaired` what had to be repaired."""
+    """Makes sentences of tagged tokens, and counts in `repairs` what it repaired."""
 
     def __init__(self, params: Align, repair_tags: bool) -> None:
         """Tags that break the scheme are repaired with `repair_tags` only."""
-        self.repaired: Counter[str] = Counter()
+        self.repairs = Repairs()
         self._params = params
         self._repair_tags = repair_tags
         self._known = {"O"}
@@ -26,52 +25,96 @@ class TaggedReader:
         tags: Sequence[str],
         where: Callable[[int], str],
         meta: str | None = None,
-    ) -> Sentence:
-        """One sentence, its tags in IOB2.
+    ) -> Sentence | None:
+        """One sentence with its tags in IOB2; None if it has no token.
 
         By `align.cells` a token is a character; or a word, with a space before each but the first.
         One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
 
+        An empty token with the tag O is dropped and counted (`empty_token`). Among characters only
+        "" is empty: a blank, U+3000 or a zero-width character is a character of the text. Among
+        words a token of white space alone is empty as well.
+
         Args:
-            tokens: at least one.
+            tokens: of the corpus, in order.
             tags: as many, in `align.scheme`.
             where: of a token's index, what an error names: file and line.
             meta: as `Sentence` has it.
 
         Raises:
-            StageError: a token that is no cell; a tag that is not one of scheme and types, or
-                breaks the scheme and is not repaired.
+            StageError: a token of several characters where cells are characters; an empty token
+                inside an entity or with another tag than O; a tag that is not one of scheme and
+                types, or breaks the scheme and is not repaired.
         """
         for tag in sorted(set(tags) - self._known, key=tags.index):
             if problem := tag_problem(tag, self._params.scheme, self._params.types):
                 raise StageError(f"{where(tags.index(tag))}: {problem}")
             self._known.add(tag)
-        iob2, breaks = to_iob2(tags, self._params.scheme)
+        kept = self._not_empty(tokens)
+        iob2, breaks = to_iob2([tags[index] for index in kept], self._params.scheme)
+        if len(kept) < len(tokens):
+            self._drop_empty(kept, tags, iob2, where)
         for index, kind in breaks:
+            at = kept[index]
             if not self._repair_tags:
-                said = break_said(tags[index], kind, self._params.scheme)
-                raise StageError(f"{where(index)}: {said}")
-            self.repaired[kind] += 1
+                said = break_said(tags[at], kind, self._params.scheme)
+                raise StageError(f"{where(at)}: {said}")
+            self.repairs.add(kind, where(at))
+        if not kept:
+            return None
         if self._params.cells == "words":
-            return _of_words(tokens, iob2, where, meta)
-        for index, length in enumerate(map(len, tokens)):
-            if length != 1:
+            return _of_words([tokens[index] for index in kept], iob2, meta)
+        for index in kept:
+            if len(tokens[index]) != 1:
                 raise StageError(
-                    f"{where(index)}: {length} characters in the token {tokens[index][:40]!r};"
+                    f"{where(index)}: {len(tokens[index])} characters in the token"
+                    f" {tokens[index][:40]!r};"
                     " write one character a token, or set align.cells: words"
                 )
         return Sentence("".join(tokens), tuple(iob2), meta)
 
+    def _not_empty(self, tokens: Sequence[str]) -> Sequence[int]:
+        if self._params.cells == "words":
+            return [index for index, token in enumerate(tokens) if token.strip()]
+        if "" not in tokens:  # nearly always
+            return range(len(tokens))
+        return [index for index, token in enumerate(tokens) if token]
 
-def _of_words(
-    tokens: Sequence[str], tags: Sequence[str], where: Callable[[int], str], meta: str | None
-) -> Sentence:
+    def _drop_empty(
+        self,
+        kept: Sequence[int],
+        tags: Sequence[str],
+        iob2: Sequence[str],
+        where: Callable[[int], str],
+    ) -> None:
+        """Counts the tokens that are not `kept`, or refuses the first that an entity needs."""
+        after = dict(zip(kept, iob2, strict=True))  # of the token that follows, once kept
+        following = "O"
+        empty = []
+        for index in reversed(range(len(tags))):
+            if index in after:
+                following = after[index]
+            else:
+                empty.append((index, following))
+        for index, tag_after in reversed(empty):
+            if tags[index] != "O":
+                raise StageError(
+                    f"{where(index)}: an empty token with the tag {tags[index]};"
+                    " delete the line, or correct it"
+                )
+            if tag_after.startswith("I-"):
+                raise StageError(
+                    f"{where(index)}: an empty token with the tag O inside an entity of type"
+                    f" {tag_after[2:]}; delete the line, or correct the tags around it"
+                )
+            self.repairs.add("empty_token", where(index))
+
+
+def _of_words(tokens: Sequence[str], tags: Sequence[str], meta: str | None) -> Sentence:
     cells: list[str] = []
     of_cell: list[str] = []
     for index, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
         words = cells_of(f" {token}" if index else token, "words")
-        if not words:
-            raise StageError(f"{where(index)}: the token {token!r} is blank; take it away")
         cells += words
         of_cell += [tag, *["I" + tag[1:] if tag != "O" else "O"] * (len(words) - 1)]
     return Sentence(tuple(cells), tuple(of_cell), meta)

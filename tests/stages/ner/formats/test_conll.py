@@ -58,7 +58,7 @@ REPAIRED = {
 def test_repaired_and_counted(read, data, repaired):
     corpus = read(data)
     assert corpus.sentences == SENTENCES
-    assert dict(corpus.repaired) == repaired
+    assert dict(corpus.repairs.counts) == repaired
 
 
 # What is in the file, and what is said of it.
@@ -81,7 +81,11 @@ REFUSED = {
     "U+2028 without a tag": ("\u2028", f":1: 1 columns in '\\u2028'{NOT_TWO}"),
     "CR alone": ("京\tO\r沪\tO\r", f":1: 3 columns in '京\\tO\\r沪\\tO'{NOT_TWO}"),
     "two characters": ("北京\tO", f":1: 2 characters in the token '北京'{NOT_ONE}"),
-    "no character": ("\tO", f":1: 0 characters in the token ''{NOT_ONE}"),
+    "an empty token of an entity": (
+        "\tB-LOC",
+        ":1: an empty token with the tag B-LOC; delete the line, or correct it",
+    ),
+    "an empty token with an unknown tag": ("\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
     "a combining character": ("e\u0301\tO", f":1: 2 characters in the token 'e\u0301'{NOT_ONE}"),
     "a long line": ("京" * 99 + "\tO", f":1: 99 characters in the token '{'京' * 40}'{NOT_ONE}"),
     "not UTF-8": (b"\xbe\xa9\tO", ":1: not UTF-8 (byte 0xbe); convert the file to UTF-8"),
@@ -102,7 +106,59 @@ def test_refused_with_file_and_line(read, tmp_path, data, said, before, repair_t
     assert str(error.value) == f"{tmp_path}/corpus.txt{said.replace(':1:', f':{line}:')}"
 
 
-@pytest.mark.parametrize("data", ["", "\n", "\n\n \n\r\n", "\ufeff", "\ufeff\n"])
+EMPTY = {
+    "between sentences": ("京\tB-LOC\n\n\tO\n\n沪\tO\n", ["京", "沪"], [3]),
+    "first and last": ("\tO\n京\tB-LOC\n沪\tO\n\tO\n", ["京沪"], [1, 4]),
+    "two together": ("京\tO\n\tO\n\tO\n沪\tB-LOC\n", ["京沪"], [2, 3]),
+    "between two entities": ("京\tB-LOC\n\tO\n沪\tB-LOC\n", ["京沪"], [2]),
+    "between two types": ("京\tB-LOC\n\tO\n沪\tB-PER\n", ["京沪"], [2]),
+    "after an entity": ("京\tB-LOC\n沪\tI-LOC\n\tO\n，\tO\n", ["京沪，"], [3]),
+}
+
+
+@pytest.mark.parametrize("repair_tags", [True, False])
+@pytest.mark.parametrize(("data", "texts", "lines"), EMPTY.values(), ids=EMPTY)
+def test_an_empty_token_without_an_entity_is_dropped(
+    read, tmp_path, data, texts, lines, repair_tags
+):
+    corpus = read(data, repair_tags)
+    assert [sentence.cells for sentence in corpus.sentences] == texts
+    rows = [line.split("\t") for line in data.split("\n") if line]
+    given = [tag for token, tag in rows if token]
+    assert [tag for sentence in corpus.sentences for tag in sentence.tags] == given
+    assert corpus.repairs.counts == {"empty_token": len(lines)}
+    assert corpus.repairs.first == {"empty_token": [f"{tmp_path}/corpus.txt:{n}" for n in lines]}
+
+
+# U+3000 and what has no width are characters of the text that a user sends.
+@pytest.mark.parametrize("token", [" ", "\u3000", "\u200b", "\xa0", "\ufeff", "\x00"])
+def test_a_blank_or_invisible_character_is_no_empty_token(read, token):
+    corpus = read(f"京\tB-LOC\n{token}\tI-LOC\n")
+    assert corpus.sentences == [Sentence(f"京{token}", ("B-LOC", "I-LOC"))]
+    assert not corpus.repairs.counts
+
+
+@pytest.mark.parametrize("repair_tags", [True, False])
+@pytest.mark.parametrize("inside", ["京\tB-LOC\n\tO\n沪\tI-LOC", "京\tB-LOC\n\tO\n\tO\n沪\tI-LOC"])
+def test_an_empty_token_inside_an_entity_is_refused(read, tmp_path, inside, repair_tags):
+    with pytest.raises(StageError) as error:
+        read(GOOD + "\n" + inside, repair_tags)
+    assert str(error.value) == (
+        f"{tmp_path}/corpus.txt:8: an empty token with the tag O inside an entity of type LOC;"
+        " delete the line, or correct the tags around it"
+    )
+
+
+def test_each_kind_of_repair_has_its_first_places(read, tmp_path):
+    corpus = read("京\tI-LOC\n\n" * 5 + " \n\tO\n")
+    assert corpus.repairs.counts == {"stray_i": 5, "blank": 1, "empty_token": 1}
+    assert corpus.repairs.first == {
+        kind: [f"{tmp_path}/corpus.txt:{line}" for line in lines]
+        for kind, lines in {"stray_i": (1, 3, 5), "blank": (11,), "empty_token": (12,)}.items()
+    }
+
+
+@pytest.mark.parametrize("data", ["", "\n", "\n\n \n\r\n", "\ufeff", "\ufeff\n", "\tO\n"])
 def test_no_sentence(read, tmp_path, data):
     with pytest.raises(StageError) as error:
         read(data)
@@ -121,7 +177,7 @@ def test_no_sentence(read, tmp_path, data):
     ],
 )
 def test_stray_i_without_repair(read, tmp_path, data, line, tag):
-    assert read(data).repaired == {"stray_i": 1}
+    assert read(data).repairs.counts == {"stray_i": 1}
     with pytest.raises(StageError) as error:
         read(data, repair_tags=False)
     assert str(error.value) == (
@@ -150,4 +206,4 @@ def test_every_character_may_be_a_cell(tmp_path_factory, sentences):
     path.write_bytes(("\ufeff" * bom + text).encode())
     corpus = read_corpus(path, BIO, repair=False)
     assert [list(zip(s.cells, s.tags, strict=True)) for s in corpus.sentences] == sentences
-    assert dict(corpus.repaired) == ({"bom": 1} if bom else {})
+    assert dict(corpus.repairs.counts) == ({"bom": 1} if bom else {})

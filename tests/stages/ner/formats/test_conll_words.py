@@ -40,14 +40,14 @@ SENTENCES = [
 def test_like_conll_2003(tmp_path):
     corpus = read(tmp_path / "a", ENGLISH, conll=CONLL, cells="words", repair=False)
     assert corpus.sentences == SENTENCES
-    assert corpus.repaired == {}
+    assert corpus.repairs.counts == {}
 
 
 def test_any_blanks_between_columns(tmp_path):
     text = ENGLISH.replace(" ", " \t").replace("\n", " \n").replace("# \tid", "# id")
     corpus = read(tmp_path / "a", text, conll=CONLL | {"separator": None}, cells="words")
     assert corpus.sentences == SENTENCES
-    assert corpus.repaired == {"blank": 2}
+    assert corpus.repairs.counts == {"blank": 2}
 
 
 WORD = st.text(st.sampled_from("aZé.-'1हि\u200b"), min_size=1, max_size=4)
@@ -99,16 +99,24 @@ def entities(sentence: Sentence) -> list[tuple[str, str]]:
             ":3: I-PER follows neither B-PER nor I-PER; correct it, or set",
         ),
         ("Ann a b B-PER\n# x\nB a b E-PER\n", ":3: unknown tag 'E-PER'; align.scheme BIO in"),
-        ("\u3000 a b O\n", ":1: the token '\\u3000' is blank; take it away"),
-        (" a b O\n", ":1: the token '' is blank; take it away"),
+        ("Ann a b B-PER\n\u3000 a b I-PER\n", ":2: an empty token with the tag I-PER; delete"),
+        ("Ann a b B-PER\n a b O\nLi a b I-PER\n", ":2: an empty token with the tag O inside an"),
     ],
 )
 def test_refused(refused, text, said):
     assert said in refused(text, conll=CONLL, cells="words")
 
 
+@pytest.mark.parametrize("token", ["", "\u3000", "\xa0", "\u2028"])
+def test_a_token_of_white_space_alone_is_dropped(tmp_path, token):
+    text = f"Ann a b B-PER\n{token} a b O\nmet a b O\n"
+    corpus = read(tmp_path / "a", text, conll=CONLL, cells="words", repair=False)
+    assert corpus.sentences == [Sentence(("Ann", " met"), ("B-PER", "O"))]
+    assert corpus.repairs.counts == {"empty_token": 1}
+
+
 def test_scheme_by_name(refused, tmp_path):
     assert ":1: B-A is not followed by E-A; " in refused("a\tB-A\n", scheme="BIOES")
     corpus = read(tmp_path / "a", "a\tB-A\nb\tO\nc\tE-A\n", scheme="BIOES")
-    assert corpus.repaired == {"unclosed": 1, "stray_i": 1}
+    assert corpus.repairs.counts == {"unclosed": 1, "stray_i": 1}
     assert corpus.sentences == [Sentence("abc", ("B-A", "O", "B-A"))]

@@ -28,7 +28,7 @@ def test_doccano(tmp_path):
         ),
         Sentence("没有消息。", ("O",) * 5, '{"id": 8, "source": "晚报", "checked": true}'),
     ]
-    assert corpus.repaired == {}
+    assert corpus.repairs.counts == {}
 
 
 def test_what_is_repaired(tmp_path):
@@ -40,7 +40,7 @@ def test_what_is_repaired(tmp_path):
         ]
     )
     corpus = read(tmp_path / "a", text, format="jsonl", cells="words")
-    assert corpus.repaired == {"bom": 1, "crlf": 2, "space": 1, "cut_word": 1, "empty": 1}
+    assert corpus.repairs.counts == {"bom": 1, "crlf": 2, "space": 1, "cut_word": 1, "empty": 1}
     assert corpus.sentences == [
         Sentence(("Ann", " met", " Bob", "by", "."), ("B-PER", "O", "B-PER", "O", "O"))
     ]

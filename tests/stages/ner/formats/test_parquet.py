@@ -50,7 +50,19 @@ def test_class_labels(path):
     Dataset.from_dict(COLUMNS, FEATURES).to_parquet(path)
     corpus = read(path)
     assert corpus.sentences == SENTENCES
-    assert corpus.repaired == {"empty": 1}
+    assert corpus.repairs.counts == {"empty": 1}
+
+
+@pytest.mark.parametrize("cells", ["words", "characters"])
+def test_empty_tokens_are_dropped(path, cells):
+    pq.write_table(bare(tokens=[[""], ["b", ""]]), path)
+    corpus = read(path, cells=cells)
+    assert [("".join(s.cells), s.tags) for s in corpus.sentences] == [("b", ("O",))]
+    assert corpus.repairs.counts == {"empty_token": 2, "empty": 1}
+    assert corpus.repairs.first == {
+        "empty_token": [f"{path}: row 0, token 0", f"{path}: row 1, token 1"],
+        "empty": [f"{path}: row 0"],
+    }
 
 
 def test_texts_under_other_names(path):
@@ -95,7 +107,10 @@ REFUSED = {
     "null": (bare(ner_tags=[["O"], ["O", None]]), ": row 1 has not a tag for each token; correct"),
     "a row of null": (bare(tokens=[None, ["b", "c"]]), ": row 0 has not a tag for each token; "),
     "unknown": (bare(ner_tags=[["O"], ["O", "S-X"]]), ": row 1, token 1: unknown tag 'S-X'; align"),
-    "blank": (bare(tokens=[["a"], [" ", "c"]]), ": row 1, token 0: the token ' ' is blank; take"),
+    "blank": (
+        bare(tokens=[["a"], [" ", "c"]], ner_tags=[["O"], ["B-X", "O"]]),
+        ": row 1, token 0: an empty token with the tag B-X; delete the line, or correct it",
+    ),
 }
 
 

@@ -45,7 +45,7 @@ def test_example(tmp_path, monkeypatch, values, example):
     else:
         path.write_text(example, encoding="utf-8")
     corpus = read_corpus(path, params, repair=False)
-    assert corpus.repaired == {}
+    assert corpus.repairs.counts == {}
     assert [
         [
             "".join(sentence.cells[start:end]).strip() + f" {type_}"
