@@ -24,6 +24,7 @@ from benchmarks.spent import spent
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "pipeline.json"
 RUN = ["run", "--dirty", "--params", "samples/params.yaml"]
+FILES = {"train": "msra_train_canonical.txt", "test": "msra_test_bio.txt"}
 CORES = 2
 HELPS = 5
 BOTH = ("seconds", "cpu_seconds")
@@ -86,8 +87,8 @@ def _align(project: Path, shared: Path) -> Spent:
     work = project.with_name("align")
     (work / "data" / "msra").mkdir(parents=True)
     shutil.copy(project / "params.yaml", work)
-    for name in ("train", "test"):
-        source = shared / "msra" / f"msra_{name}_bio.txt"
+    for name, file in FILES.items():
+        source = shared / "msra" / file
         (work / "data" / "msra" / f"{name}.txt").symlink_to(source)
     (work / "data" / "encoder").symlink_to(shared / "encoders" / "minilm-zh-char")
     figures = _spent(work, "stages.align", PYTHONPATH=str(project))
