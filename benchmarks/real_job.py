@@ -51,7 +51,12 @@ def main() -> None:
     }
     with (asked.out / "real-job.log").open("w", encoding="utf-8") as log:
         ended = {name: _run(words, log) for name, words in commands.items()}
-    [workspace] = [path for path in ROOT.glob(".runs/2*") if path.name not in before]
+    made = [path for path in ROOT.glob(".runs/2*") if path.name not in before]
+    if len(made) != 1 or not (made[0] / "reports" / "export.json").is_file():
+        sys.exit(
+            "The run made no model: see the log. What was done before is not timed: use a clone."
+        )
+    [workspace] = made
     figures = {**host, **_figures(workspace, ended["run"]["seconds"]), "commands": ended}
     _write(asked.out / "real-job.json", json.dumps(figures, indent=2) + "\n")
     shutil.copy(workspace / "dvc.lock", asked.job)
