@@ -24,6 +24,7 @@ class Reply:
     ranges: bool = True
     length: bool = True  # False: the end is where the connection closes
     endless: bool = False
+    first: list["Reply"] = field(default_factory=list)  # what the next requests get in place of it
 
 
 class Mirror:
@@ -62,8 +63,11 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             mirror.headers.append(self.headers)
             self.close_connection = True
             reply = mirror.replies.get(path, Reply(b"not here", 404))
+            if reply.first:
+                reply = reply.first.pop(0)
+            ranges = reply.ranges and reply.status == 200
             with contextlib.suppress(ConnectionError):  # the client has had enough
-                self._answer(reply, int(asked[6:-1]) if asked and reply.ranges else None)
+                self._answer(reply, int(asked[6:-1]) if asked and ranges else None)
 
         def _answer(self, reply: Reply, start: int | None) -> None:
             if reply.silent:
@@ -74,6 +78,7 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
                 self.send_error(416)
                 return
             self.send_response(reply.status if start is None else 206)
+            self.send_header("Connection", "close")  # or the next request may be sent into it
             if start is not None:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
             for name, value in reply.headers.items():
@@ -104,4 +109,4 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server.close()
 
 
-mirror_2 = mirror
+mirror_2 = mirror_3 = mirror

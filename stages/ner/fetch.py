@@ -12,7 +12,7 @@ import httpx
 
 from stages.errors import StageError
 from stages.ner.redirects import check_redirect
-from stages.ner.transfer import HTML, Partial, is_html, transfer, tries
+from stages.ner.transfer import Partial, Tries, no_file, transfer
 from stages.params import UNPINNED, Source
 from stages.progress import progress
 from stages.section import expanded
@@ -90,9 +90,10 @@ def _from_http(
     # What another mirror left may be wrong: to find that out costs this one no attempt.
     attempts += partial.held_bytes > 0
     cause = ""
-    for _ in tries(attempts):
+    tries = Tries(attempts)
+    for _ in tries:
         resumed = partial.held_bytes > 0
-        cause = transfer(client, address, partial, timeout_s)
+        cause = transfer(client, address, partial, timeout_s, tries)
         if cause and source.sha256 == UNPINNED:
             # Without a check a part would pass for the whole, or be continued by something newer.
             partial.path.unlink(missing_ok=True)
@@ -148,8 +149,10 @@ def _mismatch(partial: Partial, source: Source) -> str:
             for check, expected in (("git_blob", source.git_blob), ("sha256", source.sha256))
             if expected not in (None, UNPINNED, content[check])
         )
-    with partial.path.open("rb") as file:
-        return HTML if mismatch and is_html(file.read(200)) else mismatch
+    if mismatch or source.sha256 == UNPINNED:
+        with partial.path.open("rb") as file:
+            return no_file(file.read(200)) or mismatch
+    return ""
 
 
 def digests(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from stages.errors import StageError
-from stages.ner.transfer import RETRIED, transport_cause, tries
+from stages.ner.transfer import RETRIED, Tries, pause_s, transport_cause
 from stages.params import Encoder, Source
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _files(
     from huggingface_hub import errors
 
     cause = ""
-    for _ in tries(attempts):
+    tries = Tries(attempts)
+    for _ in tries:
         try:
             model = hub.model_info(
                 hub_id, revision=revision, files_metadata=True, timeout=timeout_s
@@ -93,6 +94,11 @@ def _files(
             status = error.response.status_code
             cause = f"it answered {status} {error.response.reason_phrase}".rstrip()
             if status not in RETRIED:
+                break
+            try:
+                tries.asked_s = pause_s(error.response.headers, timeout_s, cause)
+            except StageError as too_long:
+                cause = f"{too_long}, set HF_TOKEN, which is given more"
                 break
         except (ValueError, LookupError, TypeError):
             # A malformed hub id, or an answer that is not the hub's: a login page, say.

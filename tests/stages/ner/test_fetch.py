@@ -1,10 +1,13 @@
+import gzip
 import re
 import subprocess
+import time
 
 import pytest
 
 from stages.errors import StageError
 from stages.ner.fetch import digests
+from tests.mirror import Reply
 from tests.stages.ner.conftest import BODY
 
 PAGE = b"\n<!DOCTYPE html><title>Please sign in</title>"
@@ -36,6 +39,21 @@ def test_unpinned_is_what_came_whole_and_never_put_together(get, mirror, mirror_
     assert mirror_2.requests == [("/train", None)]
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_moved_on_the_same_host(get, mirror, status):
+    mirror.put("/moved", BODY)
+    address = mirror.put("/train", status=status, headers={"Location": "/moved?etag=%22x%22"})
+    assert get(address, headers={"Authorization": "Bearer x"})["mirror"] == address
+    assert [asked["Authorization"] for asked in mirror.headers] == ["Bearer x"] * 2
+
+
+def test_moved_in_a_circle_is_not_asked_again(get, mirror):
+    address = mirror.put("/train", status=302, headers={"Location": "/train"})
+    with pytest.raises(StageError, match="/train: redirects in a circle;"):
+        get(address)
+    assert len(mirror.requests) == 21
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_is_asked_again(get, mirror, status):
     address = mirror.put("/train", b"", status=status)
@@ -44,11 +62,39 @@ def test_busy_is_asked_again(get, mirror, status):
     assert len(mirror.requests) == 3
 
 
+def test_busy_is_given_the_time_that_it_asks_for(get, mirror):
+    busy = Reply(status=429, headers={"Retry-After": "1"})
+    address = mirror.put("/train", BODY, first=[busy])
+    started = time.monotonic()
+    assert get(address)["mirror"] == address
+    assert time.monotonic() - started >= 1
+
+
+def test_busy_for_too_long_is_left_for_the_next_mirror(get, mirror, mirror_2):
+    address = mirror.put("/train", status=429, headers={"Retry-After": "1800"})
+    good = mirror_2.put("/train", BODY)
+    assert get(address, good)["mirror"] == good
+    assert len(mirror.requests) == 1
+    with pytest.raises(StageError) as error:
+        get(address)
+    assert str(error.value) == (
+        f"train.txt could not be fetched: {address}: answered 429 Too Many Requests and asks to"
+        " wait 1800 s, more than download.timeout_s: try again after that, or raise it; do"
+        " something"
+    )
+
+
 HTML_TYPE = {"Content-Type": "Text/HTML; charset=utf-8"}
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 10240\n"
+GZIP = {"Content-Encoding": "gzip"}
 CUT = [100, 200]
 # How a mirror answers, what is said of it, how often it is asked.
 REFUSED = {
-    "404": ({"status": 404}, "answered 404 Not Found", 1),
+    "404": ({"status": 404}, "answered 404 Not Found: it was moved, or its branch renamed;", 1),
+    "401": ({"status": 401}, "answered 401 Unauthorized: it is private, or not there;", 1),
+    "to nowhere": ({"status": 302}, "answered 302 Found;", 1),
+    "pointer": ({"body": POINTER}, "is a Git LFS pointer, not the file: fetch the file with", 1),
+    "not gzip": ({"body": BODY, "headers": GZIP}, r"broke off \(.*decompress", 2),
     "403": ({"status": 403}, "answered 403 Forbidden", 1),
     "204": ({"status": 204, "length": False}, "answered 204 No Content", 1),
     "page": ({"body": PAGE}, "is an HTML page, not the file", 1),
@@ -79,6 +125,28 @@ def test_refused_then_the_next_mirror(get, mirror, mirror_2, how, cause, request
     good = mirror_2.put("/train", BODY)
     mirror.put("/train", **how)
     assert get(address, good, timeout_s=0.3, attempts=1)["mirror"] == good
+
+
+@pytest.mark.parametrize("cuts", [[], [30]])
+def test_compressed_although_not_asked_for(get, mirror, cuts):
+    packed = gzip.compress(BODY)
+    address = mirror.put("/train", packed, cuts=cuts, headers=GZIP, ranges=False)
+    assert get(address)["mirror"] == address
+    assert mirror.requests == [("/train", None)] * (1 + len(cuts))
+
+
+def test_a_range_of_compressed_content_is_asked_for_whole(get, mirror, mirror_2):
+    cut = mirror.put("/train", BODY, cuts=[700])
+    packed = mirror_2.put("/train", gzip.compress(BODY), headers=GZIP)
+    assert get(cut, packed, attempts=1)["mirror"] == packed
+    assert [asked for _, asked in mirror_2.requests] == ["bytes=700-", None]
+
+
+def test_a_pointer_is_no_unpinned_file(get, mirror, tmp_path):
+    (tmp_path / "pointer").write_bytes(POINTER)
+    for address in (mirror.put("/train", POINTER), str(tmp_path / "pointer")):
+        with pytest.raises(StageError, match=r"is a Git LFS pointer, .*write /resolve/"):
+            get(address, **UNPINNED)
 
 
 def test_bytes_unknown(get, mirror):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mirror import Reply
 from tests.stage_process import until_made
 
 TAKEN = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
@@ -49,6 +50,10 @@ REFUSED = {
         "is gated: accept its terms there and set HF_TOKEN, or name a copy in",
     ),
     "busy": ({"status": 503}, "it answered 503 Service Unavailable; try again, set HF_ENDPOINT"),
+    "busy for long": (
+        {"status": 429, "headers": {"RateLimit": '"api";r=0;t=290'}},
+        "it answered 429 Too Many Requests and asks to wait 290 s, more than download.timeout_s",
+    ),
     "page": ({"body": b"<html>Sign in"}, "what answers there is no hub; try again, set HF_END"),
     "silent": ({"silent": True}, "sent nothing for 0.5 s; try again, set HF_ENDPOINT to a mirror"),
 }
@@ -59,6 +64,12 @@ def test_hub_refuses(run, work, hub, how, says):
     hub.tell(**how)
     work.section["timeout_s"] = 0.5
     refused(run(), work, hub, says)
+
+
+def test_busy_hub_is_given_the_time_that_it_asks_for(run, hub):
+    answer = hub.mirror.replies[hub.api]
+    answer.first = [Reply(status=429, headers={"RateLimit": '"api";r=0;t=1'})]
+    assert run() == (0, "")
 
 
 def refused(result, work, hub, *says):

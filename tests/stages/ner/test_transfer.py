@@ -1,9 +1,12 @@
 import itertools
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
+import httpx
 import pytest
 
 from stages.errors import StageError
-from stages.ner.transfer import Partial
+from stages.ner.transfer import Partial, pause_s
 from stages.progress import progress
 from tests.stages.ner.conftest import BODY
 
@@ -77,3 +80,26 @@ def test_one_byte_too_many_is_the_most(tmp_path, append, content):
     with progress(4, "file", "B") as bar:
         Partial(path, 4, bar).write(itertools.repeat(b"b" * 9), append=append)
     assert path.read_bytes() == content
+
+
+SOON = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+# Headers of a busy server, and the seconds that it asks to wait.
+ASKED = {
+    "nothing": ({}, 0),
+    "seconds": ({"Retry-After": "7"}, 7),
+    "a date": ({"Retry-After": SOON}, 3600),
+    "a date that is over": ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+    "a date without a zone": ({"Retry-After": "Wed, 21 Oct 2115 07:28:00"}, 0),
+    "no date": ({"Retry-After": "later"}, 0),
+    "the hub's": ({"RateLimit": '"resolvers";r=0;t=55', "Retry-After": "9"}, 55),
+    "the hub's, none used up": ({"RateLimit": '"resolvers";r=3;t=55'}, 0),
+}
+
+
+@pytest.mark.parametrize(("headers", "seconds"), ASKED.values(), ids=ASKED)
+def test_how_long_a_server_asks_to_wait(headers, seconds):
+    asked = pause_s(httpx.Headers(headers), 4000, "answered 429")
+    assert asked == pytest.approx(seconds, abs=600)
+    if seconds:
+        with pytest.raises(StageError, match=r"answered 429 and asks to wait \d+ s, more than"):
+            pause_s(httpx.Headers(headers), 1, "answered 429")
