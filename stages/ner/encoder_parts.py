@@ -5,6 +5,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 
 from stages.errors import StageError
 
@@ -19,7 +20,8 @@ def check_parts(folder: Path, where: str) -> None:
     Neither torch nor transformers is needed; of SentencePiece models the size is not checked.
 
     Raises:
-        StageError: a file is empty or broken, or the tokenizer knows more tokens than the config.
+        StageError: a file is empty or broken, the tokenizer knows more tokens than the config, or
+            its two files differ.
     """
     for path in sorted(folder.iterdir()):
         if not path.stat().st_size:
@@ -53,14 +55,33 @@ def _check_weights(path: Path, where: str) -> None:
 def _tokens(folder: Path, where: str) -> int:
     """Rows that the embedding needs; 0 where that cannot be told."""
     try:
+        vocabulary = folder / VOCABULARY
+        lines = vocabulary.read_bytes().splitlines() if vocabulary.exists() else []
         if (folder / TOKENIZER).exists():
-            ids = list(Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab().values())
-        elif (folder / VOCABULARY).exists():
-            ids = list(range(len((folder / VOCABULARY).read_bytes().splitlines())))
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            if lines and isinstance(tokenizer.model, WordPiece):
+                _check_same(tokenizer.get_vocab(with_added_tokens=False), lines, where)
+            ids = list(tokenizer.get_vocab().values())
+        elif lines:
+            ids = list(range(len(lines)))
             if (folder / ADDED_TOKENS).exists():
                 ids += json.loads((folder / ADDED_TOKENS).read_bytes()).values()
         else:
             return 0
         return max(ids) + 1
+    except StageError:
+        raise
     except Exception as error:  # tokenizers raises just that
         raise StageError(f"{where}: its tokenizer cannot be read ({error})") from None
+
+
+def _check_same(ids: dict[str, int], lines: list[bytes], where: str) -> None:
+    """Of the two transformers reads tokenizer.json: a change of vocab.txt alone would be lost."""
+    listed = {line.decode(): number for number, line in enumerate(lines)}
+    if different := listed.items() ^ ids.items():
+        token, _ = min(different, key=lambda item: (item[1], item[0]))
+        raise StageError(
+            f"{where}: {TOKENIZER} and {VOCABULARY} differ: {token!r} is {ids.get(token, 'not')} in"
+            f" the first and {listed.get(token, 'not')} in the second; take both from one model, or"
+            " name in download.encoder.folder a copy with the right one alone"
+        )

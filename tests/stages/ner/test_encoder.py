@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.models import WordLevel, WordPiece
 
 from stages.errors import StageError
 from stages.ner.encoder import fetch_encoder
@@ -127,3 +127,18 @@ def test_vocabulary_fits(bring, refused, encoder):
     refused(too_many)
     tokenizer.write_text(json.dumps({"version": "1.0"}))
     refused("its tokenizer cannot be read")
+
+
+def test_two_tokenizers_that_differ(bring, refused, encoder):
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "京": 2, "\u2028": 3}
+    Tokenizer(WordPiece(vocabulary)).save(str(encoder / "tokenizer.json"))
+    assert bring()
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n沪\n\u2028\n")
+    refused(
+        "tokenizer.json and vocab.txt differ: '京' is 2 in the first and not in the second; take",
+        "download.encoder.folder",
+    )
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n\u2028\n京\n")
+    refused("differ: '\\u2028' is 3 in the first and 2 in the second")
+    (encoder / "vocab.txt").unlink()
+    assert bring()
