@@ -84,6 +84,10 @@ COUNTED = {
         b"-DOCSTART- -X- O O\n\na NN I-NP B-X\n\nb NN I-NP O\n",
         {"sentences": 2, "entities": {"X": 1}},
     ),
+    "a side is empty": (
+        b"a\tB-X\n0\t\nb\tI-X\n\tO\n\n0\t\n",
+        {"sentences": 2, "entities": {"X": 2}},
+    ),
     "BIOES": (b"a O\nb S-X\n", {}),
     "JSONL": (b'{"text": "a", "label": [[0, 1, "X"]]}\n', {}),
 }
