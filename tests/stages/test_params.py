@@ -107,8 +107,12 @@ ONE_PLACE = "encoder: needs either hub_id or folder"
         ("folder: null", "folder: x", ONE_PLACE),
         ("hub_id: .*", "hub_id: null", ONE_PLACE),
         ("revision: .*", "revision: null", "encoder: hub_id needs revision, the 40 digits of"),
-        ("git_blob: fe665.*", "git_blob: null", "train: needs git_blob or sha256: a source "),
-        ("sha256: null", "sha256: unpinned", "train: is unpinned, so bytes and git_blob must be"),
+        (
+            r"git_blob: fe665.*\n( +)sha256: .*",
+            r"git_blob: null\n\1sha256: null",
+            "train: needs git_blob or sha256: a source ",
+        ),
+        ("sha256: b403.*", "sha256: unpinned", "train: is unpinned, so bytes and git_blob must be"),
         ("git_blob: fe665ec", "git_blob: fe665ex", "train.git_blob: String should match pattern"),
     ],
 )
