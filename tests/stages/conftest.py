@@ -116,11 +116,17 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
 class Hub:
     """As much of the hub's API as the stage asks for; `siblings` are the files it tells of."""
 
-    hub_id, revision = "someone/tiny-bert", "0123456789" * 4
-    api = f"/api/models/{hub_id}/revision/{revision}"
-
-    def __init__(self, mirror: Mirror, folder: Path) -> None:
-        self.mirror = mirror
+    def __init__(
+        self,
+        mirror: Mirror,
+        folder: Path,
+        hub_id: str = "someone/tiny-bert",
+        revision: str = "0123456789" * 4,
+        cdn: Mirror | None = None,
+    ) -> None:
+        """With `cdn` it serves no file itself but redirects, as the real one does."""
+        self.mirror, self.hub_id, self.revision, self._cdn = mirror, hub_id, revision, cdn
+        self.api = f"/api/models/{hub_id}/revision/{revision}"
         self.siblings: dict[str, dict[str, Any]] = {}
         for path in folder.iterdir():
             if path.is_file():
@@ -128,13 +134,23 @@ class Hub:
         self.tell()
 
     def _add(self, path: Path) -> None:
-        found = digests(path)
-        entry = {"rfilename": path.name, "size": found["bytes"], "blobId": found["git_blob"]}
-        if path.suffix == ".safetensors":  # Git holds a pointer to it
+        found, name, body = digests(path), path.name, path.read_bytes()
+        entry = {"rfilename": name, "size": found["bytes"], "blobId": found["git_blob"]}
+        large = path.suffix in (".safetensors", ".bin", ".h5", ".msgpack")
+        if large:  # Git holds a pointer to it
             entry["blobId"] = "f" * 40
             entry["lfs"] = {"sha256": found["sha256"], "size": found["bytes"], "pointerSize": 134}
-        self.siblings[path.name] = entry
-        self.mirror.put(self.file(path.name), path.read_bytes())
+        self.siblings[name] = entry
+        if self._cdn is None:
+            self.mirror.put(self.file(name), body)
+            return
+        if large:
+            there = self._cdn.put(f"/xet-bridge-us/{found['sha256']}", body) + "?X-Amz-Expires=3600"
+        else:
+            there = f"/api/resolve-cache/models/{self.hub_id}/{self.revision}/{name}"
+            self.mirror.put(there, body)
+            there += f"?etag=%22{entry['blobId']}%22"
+        self.mirror.put(self.file(name), status=302 if large else 307, headers={"Location": there})
 
     def tell(self, **how: Any) -> None:
         """Answers with `siblings`, or `how` instead."""
