@@ -340,7 +340,6 @@ def test_parquet_of_the_hub(brought, msra, mirror, mirror_2, tmp_path):
     assert repaired == {"train": {"empty": 1}, "test": {"empty": 1}}
 
 
-@pytest.mark.xfail(strict=True, reason="align refuses a token without a tag")
 def test_the_text_is_aligned(brought, msra, mirror, tmp_path):
     for split, text in msra.items():
         mirror.put(SOURCES[split]["sources"][0].removeprefix(RAW), text, headers=PLAIN)

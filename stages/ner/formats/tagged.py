@@ -31,6 +31,8 @@ class TaggedReader:
         By `align.cells` a token is a character; or a word, with a space before each but the first.
         One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
 
+        A token without a tag is read as O and counted (`empty_tag`), where tags are repaired.
+
         An empty token with the tag O is dropped and counted (`empty_token`). Among characters only
         "" is empty: a blank, U+3000 or a zero-width character is a character of the text. Among
         words a token of white space alone is empty as well.
@@ -44,8 +46,10 @@ class TaggedReader:
         Raises:
             StageError: a token of several characters where cells are characters; an empty token
                 inside an entity or with another tag than O; a tag that is not one of scheme and
-                types, or breaks the scheme and is not repaired.
+                types; one that is missing or breaks the scheme, and is not repaired.
         """
+        if "" in tags:
+            tags = self._tagged(tags, where)
         for tag in sorted(set(tags) - self._known, key=tags.index):
             if problem := tag_problem(tag, self._params.scheme, self._params.types):
                 raise StageError(f"{where(tags.index(tag))}: {problem}")
@@ -72,6 +76,18 @@ class TaggedReader:
                     " write one character a token, or set align.cells: words"
                 )
         return Sentence("".join(tokens), tuple(iob2), meta)
+
+    def _tagged(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
+        """With O where there is none, as the script of MSRA on the Hugging Face hub reads it."""
+        for index, tag in enumerate(tags):
+            if not tag and not self._repair_tags:
+                raise StageError(
+                    f"{where(index)}: a token without a tag; write its tag, or set"
+                    " align.repair_test_tags: true to read it as O"
+                )
+            if not tag:
+                self.repairs.add("empty_tag", where(index))
+        return [tag or "O" for tag in tags]
 
     def _not_empty(self, tokens: Sequence[str]) -> Sequence[int]:
         if self._params.cells == "words":

@@ -71,7 +71,6 @@ REFUSED = {
     "unknown type": ("京\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
     "unknown prefix": ("京\tE-LOC", f":1: unknown tag 'E-LOC'{KNOWN}"),
     "lower case": ("京\tb-loc", f":1: unknown tag 'b-loc'{KNOWN}"),
-    "no tag": ("京\t", f":1: unknown tag ''{KNOWN}"),
     "space after the tag": ("京\tO ", f":1: unknown tag 'O '{KNOWN}"),
     "label numbers": ("京\t0", f":1: unknown tag '0'{KNOWN}"),
     "missing column": ("京", f":1: 1 columns in '京'{NOT_TWO}"),
@@ -128,6 +127,19 @@ def test_an_empty_token_without_an_entity_is_dropped(
     assert [tag for sentence in corpus.sentences for tag in sentence.tags] == given
     assert corpus.repairs.counts == {"empty_token": len(lines)}
     assert corpus.repairs.first == {"empty_token": [f"{tmp_path}/corpus.txt:{n}" for n in lines]}
+
+
+def test_a_token_without_a_tag_has_o(read, tmp_path):
+    """As 57 lines of MSRA's training file, a 0 and a tab."""
+    corpus = read("京\tB-LOC\n0\t\n沪\tB-LOC\n")
+    assert corpus.sentences == [Sentence("京0沪", ("B-LOC", "O", "B-LOC"))]
+    assert corpus.repairs.first == {"empty_tag": [f"{tmp_path}/corpus.txt:2"]}
+    with pytest.raises(StageError) as error:
+        read("京\tB-LOC\n0\t\n沪\tB-LOC\n", repair_tags=False)
+    assert str(error.value) == (
+        f"{tmp_path}/corpus.txt:2: a token without a tag; write its tag, or set"
+        " align.repair_test_tags: true to read it as O"
+    )
 
 
 # U+3000 and what has no width are characters of the text that a user sends.
