@@ -31,8 +31,7 @@ class TaggedReader:
         By `align.cells` a token is a character; or a word, with a space before each but the first.
         One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
 
-        A token without a tag is read as O and counted (`empty_tag`), where tags are repaired.
-
+        Where tags are repaired, a token without a tag is read as O and counted (`empty_tag`).
         An empty token with the tag O is dropped and counted (`empty_token`). Among characters only
         "" is empty: a blank, U+3000 or a zero-width character is a character of the text. Among
         words a token of white space alone is empty as well.
@@ -45,11 +44,12 @@ class TaggedReader:
 
         Raises:
             StageError: a token of several characters where cells are characters; an empty token
-                inside an entity or with another tag than O; a tag that is not one of scheme and
-                types; one that is missing or breaks the scheme, and is not repaired.
+                with another tag than O; an empty token or tag inside an entity; a tag that is not
+                one of scheme and types; one that is missing or breaks the scheme, and is not
+                repaired.
         """
         if "" in tags:
-            tags = self._tagged(tags, where)
+            tags = self._without_empty(tags, where)
         for tag in sorted(set(tags) - self._known, key=tags.index):
             if problem := tag_problem(tag, self._params.scheme, self._params.types):
                 raise StageError(f"{where(tags.index(tag))}: {problem}")
@@ -77,16 +77,22 @@ class TaggedReader:
                 )
         return Sentence("".join(tokens), tuple(iob2), meta)
 
-    def _tagged(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
-        """With O where there is none, as the script of MSRA on the Hugging Face hub reads it."""
-        for index, tag in enumerate(tags):
-            if not tag and not self._repair_tags:
+    def _without_empty(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
+        """With O in place of "", as the script of MSRA on the Hugging Face hub reads it."""
+        kept = [index for index, tag in enumerate(tags) if tag]
+        iob2, _ = to_iob2([tags[index] for index in kept], self._params.scheme)
+        for index, entity in _gaps(kept, iob2, len(tags)):
+            if entity:
+                raise StageError(
+                    f"{where(index)}: a token without a tag inside an entity of type {entity};"
+                    " write its tag"
+                )
+            if not self._repair_tags:
                 raise StageError(
                     f"{where(index)}: a token without a tag; write its tag, or set"
                     " align.repair_test_tags: true to read it as O"
                 )
-            if not tag:
-                self.repairs.add("empty_tag", where(index))
+            self.repairs.add("empty_tag", where(index))
         return [tag or "O" for tag in tags]
 
     def _not_empty(self, tokens: Sequence[str]) -> Sequence[int]:
@@ -104,26 +110,37 @@ class TaggedReader:
         where: Callable[[int], str],
     ) -> None:
         """Counts the tokens that are not `kept`, or refuses the first that an entity needs."""
-        after = dict(zip(kept, iob2, strict=True))  # of the token that follows, once kept
-        following = "O"
-        empty = []
-        for index in reversed(range(len(tags))):
-            if index in after:
-                following = after[index]
-            else:
-                empty.append((index, following))
-        for index, tag_after in reversed(empty):
+        for index, entity in _gaps(kept, iob2, len(tags)):
             if tags[index] != "O":
                 raise StageError(
                     f"{where(index)}: an empty token with the tag {tags[index]};"
                     " delete the line, or correct it"
                 )
-            if tag_after.startswith("I-"):
+            if entity:
                 raise StageError(
                     f"{where(index)}: an empty token with the tag O inside an entity of type"
-                    f" {tag_after[2:]}; delete the line, or correct the tags around it"
+                    f" {entity}; delete the line, or correct the tags around it"
                 )
             self.repairs.add("empty_token", where(index))
+
+
+def _gaps(kept: Sequence[int], iob2: Sequence[str], count: int) -> list[tuple[int, str]]:
+    """Each index below `count` that is not `kept`, and the type of the entity around it or "".
+
+    Args:
+        kept: indices, ascending.
+        iob2: the tags of these alone: where the next one is an I-, an entity spans the gap.
+        count: of all tokens.
+    """
+    tag_of = dict(zip(kept, iob2, strict=True))
+    gaps = []
+    following = "O"
+    for index in reversed(range(count)):
+        if index in tag_of:
+            following = tag_of[index]
+        else:
+            gaps.append((index, following[2:] if following.startswith("I-") else ""))
+    return gaps[::-1]
 
 
 def _of_words(tokens: Sequence[str], tags: Sequence[str], meta: str | None) -> Sentence:

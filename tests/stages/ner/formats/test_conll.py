@@ -142,6 +142,16 @@ def test_a_token_without_a_tag_has_o(read, tmp_path):
     )
 
 
+@pytest.mark.parametrize("repair_tags", [True, False])
+def test_a_token_without_a_tag_inside_an_entity_is_refused(read, tmp_path, repair_tags):
+    with pytest.raises(StageError) as error:
+        read("京\tB-LOC\n北\t\n沪\tI-LOC\n", repair_tags)
+    assert str(error.value) == (
+        f"{tmp_path}/corpus.txt:2: a token without a tag inside an entity of type LOC;"
+        " write its tag"
+    )
+
+
 # U+3000 and what has no width are characters of the text that a user sends.
 @pytest.mark.parametrize("token", [" ", "\u3000", "\u200b", "\xa0", "\ufeff", "\x00"])
 def test_a_blank_or_invisible_character_is_no_empty_token(read, token):
