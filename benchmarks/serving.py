@@ -21,7 +21,9 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from benchmarks.machine import machine
-from pipelines import mlflow_uri, predict, registry, tracking
+from pipelines.prediction import predict
+from pipelines.registry import versions
+from pipelines.tracking import mlflow_uri, run_log
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
 SENTENCES = [
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rows", type=int, default=20_000)
     asked = parser.parse_args()
-    model = asked.model or predict.registered(tracking.connect(Path.cwd()))
+    model = asked.model or predict.registered(run_log.connect(Path.cwd()))
     result = {
         **machine(),
         "onnxruntime": _onnxruntime(),
@@ -155,14 +157,14 @@ def post(url: str, texts: list[str]) -> list[dict[str, str]]:
 
 
 def _onnxruntime() -> str:
-    pins = [pin for pin in registry.requirements() if pin.startswith("onnxruntime")]
+    pins = [pin for pin in versions.requirements() if pin.startswith("onnxruntime")]
     return " ".join(pins)
 
 
 def _model_bytes(model: str) -> int:
     import mlflow
 
-    tracking.connect(Path.cwd())
+    run_log.connect(Path.cwd())
     [path] = Path(mlflow.artifacts.download_artifacts(model)).rglob("model.onnx")
     return path.stat().st_size
 

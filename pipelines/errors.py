@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.tracking import Logged
+    from pipelines.tracking.run_log import Logged
 
 
 class PipelineError(Exception):

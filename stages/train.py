@@ -12,24 +12,24 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from stages.command import command
-from stages.errors import StageError
-from stages.ner import checkpoint, memory
-from stages.ner.aligned import read_aligned
-from stages.ner.fit import fit
-from stages.ner.labels import Labels
-from stages.ner.model import (
+from stages.contract.command import command
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.model.tagger import (
     choose_bf16,
     choose_device,
     device_figures,
     make_repeatable,
     new_tagger,
 )
-from stages.ner.pretrain import pretrain
-from stages.ner.ranks import Ranks, joined, processes, run
-from stages.ner.standing import Standing
-from stages.outs import whole
-from stages.params_train import Train
+from stages.params.train import Train
+from stages.text.labels import Labels
+from stages.text.windows_table import read_aligned
+from stages.training import checkpoint, memory
+from stages.training.masked_lm import pretrain
+from stages.training.ranks import Ranks, joined, processes, run
+from stages.training.standing import Standing
+from stages.training.tagging import fit
 
 
 def train(

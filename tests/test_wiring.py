@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from stages.params import Params
+from stages.params.params import Params
 from tests.conftest import ROOT
 from tests.imports import graph_of, import_closure
 from tests.stages.tiny import align_text, write_encoder

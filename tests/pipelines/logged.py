@@ -2,7 +2,8 @@
 
 from mlflow import MlflowClient
 
-from pipelines import registry, tracking
+from pipelines.registry import versions as registry
+from pipelines.tracking import run_log
 
 SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
 METRICS = {
@@ -56,7 +57,7 @@ def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
 
 def runs(client: MlflowClient) -> list:
     """The runs that are not deleted."""
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(run_log.EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 

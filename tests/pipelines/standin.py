@@ -161,7 +161,7 @@ def project(folder: Path) -> Path:
     shutil.copytree(
         ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (folder / "stages" / "ner" / "tagger.py").write_text(TAGGER_PY)
+    (folder / "stages" / "serving" / "tagger.py").write_text(TAGGER_PY)
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import mlflow_uri, workspace
 from pipelines.errors import PipelineError
-from pipelines.git import run as git
+from pipelines.tracking import mlflow_uri
+from pipelines.workspaces import workspace
+from pipelines.workspaces.git import run as git
 from tests.conftest import ROOT
 from tests.mirror import Mirror
 from tests.pipelines import standin
