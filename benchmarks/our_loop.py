@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
-from stages.model.tagger import make_repeatable
+from stages.model.device import make_repeatable
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
 from stages.training.batches import batches_of, decay_groups, one_ahead, plan_steps

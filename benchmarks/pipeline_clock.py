@@ -43,9 +43,10 @@ def _then_watch(start: Callable[[Path], Any]) -> Callable[[Path], Any]:
         with _spent_by("dvc"):
             from pipelines.dvc_repo import stages as dvc_stages
         with _spent_by("mlflow"):
-            from pipelines.tracking import run_log
+            from pipelines.tracking import connection, run_log
         _watch(dvc_stages, "dvc", "stages", "repro", "reports", "artifact")
-        _watch(run_log, "mlflow", "check", "log_run")
+        _watch(connection, "mlflow", "check")
+        _watch(run_log, "mlflow", "log_run")
         return wait
 
     return started

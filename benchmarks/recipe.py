@@ -19,7 +19,8 @@ import yaml
 
 from benchmarks.machine import machine
 from pipelines.workspaces.overlays import sections
-from stages.model.tagger import device_figures, forward_of, load_tagger
+from stages.model.device import device_figures
+from stages.model.tagger import forward_of, load_tagger
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
 from stages.text.labels import Labels

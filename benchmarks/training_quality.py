@@ -18,13 +18,8 @@ from scipy.stats import t as student
 from benchmarks.machine import machine
 from benchmarks.tutorial import tutorial_loop
 from stages.contract.section import read
-from stages.model.tagger import (
-    choose_device,
-    device_figures,
-    forward_of,
-    make_repeatable,
-    new_tagger,
-)
+from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.model.tagger import forward_of, new_tagger
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
 from stages.text.labels import Labels

@@ -12,12 +12,13 @@ from stages.contract.command import command
 from stages.contract.errors import StageError
 from stages.contract.outs import whole
 from stages.contract.progress import progress
-from stages.corpus.corpus import Corpus, Sentence
+from stages.corpus.corpus import Corpus
 from stages.corpus.formats.read import read_corpus
 from stages.params.align import TYPES_MAX, Align
 from stages.text.labels import Labels, iob2_tags
-from stages.text.rows import write_rows
+from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
+from stages.text.windows_table import write_rows
 
 
 def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> dict[str, Any]:

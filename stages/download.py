@@ -10,7 +10,7 @@ from stages.contract.errors import StageError
 from stages.contract.outs import whole
 from stages.fetching.encoder import fetch_encoder
 from stages.fetching.file import digests, fetch
-from stages.params.params import Download
+from stages.params.download import Download
 
 
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:

@@ -14,18 +14,13 @@ from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.model.decode import Span, confidence, spans
-from stages.model.tagger import (
-    choose_device,
-    device_figures,
-    forward_of,
-    load_tagger,
-    make_repeatable,
-)
-from stages.params.params import Evaluate
+from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.model.tagger import forward_of, load_tagger
+from stages.params.evaluate import Evaluate
 from stages.report.report import NONE, report
+from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
-from stages.scoring.intervals import with_intervals
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
 from stages.scoring.slices import members, sliced, write_members

@@ -17,6 +17,7 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.model import tagger as torch_model
 from stages.model.batches import batches_by_length, padded
+from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.onnx_export.cuda import cuda_problem
 from stages.onnx_export.graph import write_onnx
 from stages.onnx_export.model_card import model_card
@@ -24,7 +25,7 @@ from stages.onnx_export.onnx_files import MODEL, files_sha256
 from stages.onnx_export.parity import Compared, checked
 from stages.onnx_export.placement import RECORD, per_provider, placed, profiled, require_cuda
 from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
-from stages.params.params import Export
+from stages.params.export import Export
 from stages.scoring.predictions import sha256, write_predictions
 from stages.scoring.spans import predict, strict_scores
 from stages.text.labels import Labels
@@ -61,10 +62,10 @@ def export(
             f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
             f" {problem}, or set export.require_cuda: false"
         )
-    device = torch_model.choose_device(
+    device = choose_device(
         "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
     )
-    torch_model.make_repeatable(0, params.cpu_threads, deterministic=True)
+    make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
     tagger = torch_model.load_tagger(model, torch.device("cpu"))
@@ -113,7 +114,7 @@ def export(
         (folder / "README.md").write_text(card, encoding="utf-8")
         report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         measured = _measured(params, onnx, split)
-    return {**measured, **torch_model.device_figures(device)}
+    return {**measured, **device_figures(device)}
 
 
 def main() -> None:

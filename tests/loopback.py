@@ -37,10 +37,10 @@ def prefect_url() -> str:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables and nothing in them, which take seconds to make."""
-    from pipelines.tracking import run_log
+    from pipelines.tracking import connection
 
     folder = tmp_path_factory.mktemp("mlflow")
-    run_log.connect(folder).search_experiments()
+    connection.connect(folder).search_experiments()
     return folder / "mlflow.db"
 
 

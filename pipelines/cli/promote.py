@@ -120,16 +120,16 @@ def _print(value: dict[str, Any]) -> None:
 
 def _client(project: Path, promotes: bool = False) -> "MlflowClient":
     """Raises a PipelineError where there is nothing, without making an empty mlflow.db."""
-    from pipelines.registry import versions
-    from pipelines.tracking import run_log
+    from pipelines.names import MODEL
+    from pipelines.tracking import connection
     from pipelines.tracking.connection import Need
 
-    nothing = f"No version of {versions.MODEL} is registered yet: `python -m pipelines run` does"
+    nothing = f"No version of {MODEL} is registered yet: `python -m pipelines run` does"
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
         raise PipelineError(nothing)
-    run_log.check(project, Need.PROMOTE if promotes else Need.READ)
-    client = run_log.connect(project)
-    if not client.search_registered_models(f"name = '{versions.MODEL}'"):
+    connection.check(project, Need.PROMOTE if promotes else Need.READ)
+    client = connection.connect(project)
+    if not client.search_registered_models(f"name = '{MODEL}'"):
         raise PipelineError(nothing)
     return client
 

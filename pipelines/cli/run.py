@@ -46,11 +46,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.cli import run_summary
     from pipelines.errors import NothingToDo
     from pipelines.flows.train import Outcome, msra_ner
-    from pipelines.tracking import run_log
+    from pipelines.tracking import connection
     from pipelines.tracking.connection import Need
 
     # The flow does so too; here MLflow makes its database while Prefect's server starts.
-    run_log.check(project, Need.LOG)
+    connection.check(project, Need.LOG)
     wait()
     given = (arguments.params, arguments.dirty, project, arguments.force)
     try:

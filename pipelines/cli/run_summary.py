@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.errors import without_password
-from pipelines.registry import aliases, versions
-from pipelines.tracking import mlflow_uri, run_log
+from pipelines.names import MODEL, python_command
+from pipelines.registry import aliases
+from pipelines.tracking import connection, run_log
 
 if TYPE_CHECKING:
     from pipelines.flows.train import Outcome
@@ -22,11 +22,11 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     """Prints the scores, what was registered, the seconds and the next commands."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(_scores(outcome))
-    version, model = outcome.logged.version, versions.MODEL
+    version, model = outcome.logged.version, MODEL
     console.print(
         f"{model} was already registered as version {version}: the same result (dvc.lock) as before"
         if outcome.logged.already_logged
-        else f"Registered {model} version {version}, alias {versions.ALIAS}"
+        else f"Registered {model} version {version}, alias {aliases.CHALLENGER}"
     )
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
@@ -36,12 +36,6 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
         console.print(f"The report, for a browser:\n  {report}", markup=False)
     for about, command in _next(project, params):
         console.print(f"{about}:\n  {command}", markup=False)
-
-
-def python() -> str:
-    """The running interpreter as a user would write it in the present folder."""
-    own = Path(".venv", "bin")
-    return str(own / "python") if Path.cwd() / own == Path(sys.executable).parent else "python"
 
 
 def _scores(outcome: "Outcome") -> Table:
@@ -60,23 +54,23 @@ def _scores(outcome: "Outcome") -> Table:
 
 def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
-    store = without_password(mlflow_uri.uri(project)) if server else "sqlite:///mlflow.db"
+    store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
     if server.startswith("http"):
         ui = server
     else:
-        ui = f"{python()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
+        ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
     return [
         ("See it in MLflow (http://127.0.0.1:5000)" if ui != server else "See it in MLflow", ui),
         (
             "Find the names in your own sentence",
-            f'{python()} -m pipelines predict "李明在北京。"',
+            f'{python_command()} -m pipelines predict "李明在北京。"',
         ),
         (
             f"Make it the {aliases.CHAMPION} if it passes the gates",
             " ".join(
-                [f"{python()} -m pipelines promote"]
+                [f"{python_command()} -m pipelines promote"]
                 + [f"--params {shlex.quote(str(path))}" for path in params]
             ),
         ),
-        ("Run the real job: MSRA, on a GPU", f"{python()} -m pipelines run"),
+        ("Run the real job: MSRA, on a GPU", f"{python_command()} -m pipelines run"),
     ]

@@ -8,17 +8,17 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.registry import aliases, versions
+from pipelines.names import MODEL
+from pipelines.registry import aliases
 from pipelines.registry.history import Event
-from pipelines.registry.versions import MODEL
 
-SHOWN = (aliases.CHAMPION, versions.ALIAS, aliases.PREVIOUS)
+SHOWN = (aliases.CHAMPION, aliases.CHALLENGER, aliases.PREVIOUS)
 TYPE_F1 = re.compile(r"export\.(.+)\.f1")
 
 
 def status(client: MlflowClient) -> dict[str, dict[str, Any] | None]:
     """Alias → version, figures, gates; None where no version has the alias."""
-    return {alias: _version(client, versions.by_alias(client, alias)) for alias in SHOWN}
+    return {alias: _version(client, aliases.by_alias(client, alias)) for alias in SHOWN}
 
 
 def show_status(found: dict[str, dict[str, Any] | None]) -> None:

@@ -18,7 +18,9 @@ from typing import Any
 import gto  # noqa: F401
 import networkx
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc_data.hashfile.build import build
 
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.workspaces import checkpoints, process_group
@@ -167,6 +169,14 @@ def opened(workspace: Path) -> Iterator[Any]:
         # DVC names files from the present folder.
         words = words.replace(f"{os.path.relpath(workspace)}/", "").replace(f"{workspace}/", "")
         raise PipelineError(f"DVC cannot read the stages: {words}") from None
+
+
+def folder_md5(workspace: Path, folder: str) -> str:
+    """The hash of `folder` as dvc.lock has it; what .dvcignore names is not in it."""
+    with opened(workspace) as repo:
+        path, how = str(workspace / folder), {"ignore": repo.dvcignore, "dry_run": True}
+        _, _, tree = build(repo.cache.local, path, localfs, "md5", **how)
+    return str(tree.hash_info.value)
 
 
 def name_of(stage: Any) -> str:

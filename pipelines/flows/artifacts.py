@@ -7,10 +7,9 @@ from pathlib import Path
 from prefect.artifacts import create_markdown_artifact
 
 from pipelines.flows.train import Outcome
-from pipelines.registry import versions
-from pipelines.tracking import run_log
+from pipelines.names import EXPERIMENT, MODEL, Logged
+from pipelines.tracking import connection
 from pipelines.tracking.report_values import Leaf
-from pipelines.tracking.run_log import Logged
 
 KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
@@ -21,7 +20,7 @@ def trained(outcome: Outcome, project: Path, promotion: str | None) -> None:
     logged = outcome.logged
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
-        f"{versions.MODEL} version {logged.version}{before}",
+        f"{MODEL} version {logged.version}{before}",
         scores(outcome.figures),
         f"MLflow run {_link(project, logged.run_id)}; workspace `{outcome.workspace.name}`;"
         f" {outcome.seconds:.0f} s",
@@ -36,14 +35,12 @@ def evaluated(said: str, figures: Mapping[str, Leaf]) -> None:
 
 def nothing(said: str, project: Path, logged: Logged) -> None:
     """That a run was not needed, and where MLflow has the one that was."""
-    _publish(
-        f"{versions.MODEL}: nothing to do", said, f"MLflow run {_link(project, logged.run_id)}"
-    )
+    _publish(f"{MODEL}: nothing to do", said, f"MLflow run {_link(project, logged.run_id)}")
 
 
 def failed(message: str) -> None:
     """Why a run failed."""
-    _publish(f"{versions.MODEL}: failed", f"```text\n{message}\n```")
+    _publish(f"{MODEL}: failed", f"```text\n{message}\n```")
 
 
 def scores(figures: Mapping[str, Leaf]) -> str:
@@ -67,6 +64,6 @@ def _link(project: Path, run_id: str) -> str:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not server.startswith("http"):
         return f"`{run_id}`"
-    found = run_log.connect(project).get_experiment_by_name(run_log.EXPERIMENT)
+    found = connection.connect(project).get_experiment_by_name(EXPERIMENT)
     where = f"experiments/{found.experiment_id}/runs/{run_id}" if found else ""
     return f"[{run_id}]({server}/#/{where})"

@@ -15,9 +15,9 @@ from pydantic import Field
 from pipelines.errors import NothingToDo, PipelineError, Refused
 from pipelines.flows import artifacts, gpu_slot, up_to_date
 from pipelines.flows.train import Outcome, ended, train
+from pipelines.names import MODEL
 from pipelines.promotion import promote as promotion
-from pipelines.registry import versions
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from pipelines.tracking.connection import Need
 from pipelines.workspaces import overlays
 
@@ -71,7 +71,7 @@ def _run(
     project = Path.cwd()
     try:
         if promote:
-            run_log.check(project, Need.PROMOTE)
+            connection.check(project, Need.PROMOTE)
         if not force:
             up_to_date.require_change(
                 project, [], ref=ref, overrides=overrides, refetch=refetch, promote=promote
@@ -94,9 +94,11 @@ def _promote(outcome: Outcome, project: Path) -> State[Outcome]:
     """Through the gates of the commit that was run; a refusal is no failure of the run."""
     gates = overlays.sections(outcome.workspace).promote
     try:
-        done = promotion.promote(run_log.connect(project), project, gates, outcome.logged.version)
+        done = promotion.promote(
+            connection.connect(project), project, gates, outcome.logged.version
+        )
     except Refused as refused:
         return Completed(name="NotPromoted", message=str(refused), data=outcome)
-    said = f"{versions.MODEL} version {outcome.logged.version} is the champion"
+    said = f"{MODEL} version {outcome.logged.version} is the champion"
     said += f"\nComparison: {done.comparison}"
     return Completed(name="Promoted", message=said, data=outcome)

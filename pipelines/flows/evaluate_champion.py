@@ -19,10 +19,11 @@ from pipelines.flows import artifacts, gpu_slot
 from pipelines.flows.deployments import Ref, WaitMinutes
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.flows.train import ended, in_workspace
+from pipelines.names import MODEL
 from pipelines.promotion import isolated_model, version_files
-from pipelines.registry import versions
+from pipelines.registry import aliases
 from pipelines.registry.aliases import CHAMPION
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from pipelines.tracking.champion_scores import log_champion
 from pipelines.workspaces import overlays
 from stages.scoring.spans import strict_scores
@@ -51,7 +52,7 @@ def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
         return ended(error)
     f1 = scores["test.f1"]
     low = f1 < f1_min
-    said = f"{versions.MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
+    said = f"{MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
     said += f" {'below the floor of' if low else 'the floor is'} {f1_min:g}"
     artifacts.evaluated(said, scores)
     if low:
@@ -61,11 +62,11 @@ def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
 
 def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
     """The champion's version, its scores as `test.PER.f1`, which are logged, and the gate."""
-    run_log.check(project)
-    client = run_log.connect(project)
-    version = versions.by_alias(client, CHAMPION)
+    connection.check(project)
+    client = connection.connect(project)
+    version = aliases.by_alias(client, CHAMPION)
     if version is None:
-        raise PipelineError(f"{versions.MODEL} has no champion yet: promote a version")
+        raise PipelineError(f"{MODEL} has no champion yet: promote a version")
     with in_workspace(project, [], ref=ref) as made:
         run_stages(made.path, _up_to(dvc_stages.stages(made.path), "align"))
         tags = Labels.read(made.path / ALIGNED).tags
@@ -90,13 +91,13 @@ def _predicted(client: MlflowClient, version: str, split: Aligned) -> list[list[
     """The tags of each sentence's cells."""
     sentences = split.sentence_cells()
     with TemporaryDirectory() as folder:
-        registered = client.get_model_version(versions.MODEL, version)
+        registered = client.get_model_version(MODEL, version)
         model = version_files.fetch(registered, Path(folder, "champion"))
         found = isolated_model.entities(model, ["".join(cells) for cells in sentences])
-    return [_tags(cells, entities) for cells, entities in zip(sentences, found, strict=True)]
+    return [cell_tags(cells, entities) for cells, entities in zip(sentences, found, strict=True)]
 
 
-def _tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) -> list[str]:
+def cell_tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) -> list[str]:
     """IOB2 tags of the cells; an entity that begins or ends inside one covers it whole."""
     starts = list(accumulate(map(len, cells), initial=0))
     tags = ["O"] * len(cells)

@@ -21,15 +21,15 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
 from pipelines.flows import up_to_date
 from pipelines.flows.stage_tasks import run_stages
+from pipelines.names import Logged
 from pipelines.tracking import connection, report_values, run_log
 from pipelines.tracking.connection import Need
 from pipelines.tracking.report_values import Leaf
-from pipelines.tracking.run_log import Logged
 from pipelines.workspaces import disk, run_state, workspace
 from pipelines.workspaces.overlays import Values
 from pipelines.workspaces.workspace import Workspace
 from stages.contract.section import read
-from stages.params.params import Download
+from stages.params.download import Download
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def train(
     """
     started = time.monotonic()
     with in_workspace(project, params, dirty, ref, overrides) as made:
-        asked = refetch and up_to_date.unpinned(read(Download, made.path / "params.yaml"))
+        asked = refetch and read(Download, made.path / "params.yaml").unpinned
         again = {"download"} if asked else set()
         run_stages(made.path, dvc_stages.stages(made.path), again)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
@@ -141,7 +141,7 @@ def in_workspace(
     try:
         run_state.sweep(project)
         cache.sweep(project)
-        run_log.check(project, Need.LOG)
+        connection.check(project, Need.LOG)
         made = workspace.create(project, params, dirty, ref, overrides, flow_run.get_id(), _page())
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
         with run_state.running(made.path):

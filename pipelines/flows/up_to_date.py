@@ -1,33 +1,30 @@
 """Whether anything changed since a run that finished: source, code, parameters, image."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipelines.dvc_repo import fingerprint, remote
 from pipelines.errors import NothingToDo, PipelineError
-from pipelines.registry import versions
+from pipelines.names import MODEL, Logged
+from pipelines.promotion import decision
+from pipelines.registry import aliases, versions
 from pipelines.registry.aliases import CHAMPION
-from pipelines.settings import Promote
-from pipelines.tracking import connection, run_log
-from pipelines.tracking.run_log import Logged
+from pipelines.tracking import connection
 from pipelines.workspaces import overlays, run_state, workspace
 from pipelines.workspaces.overlays import Values
 from stages.contract.errors import StageError
 from stages.contract.section import expanded, read
 from stages.fetching.file import digests, fetch
-from stages.params.params import UNPINNED, Download, Source
+from stages.params.download import Download
 
 INPUTS, REMOTE = "inputs_sha256", "dvc_remote"  # tags of a run in MLflow
 SPLITS = ("train", "dev", "test")
-DECIDED = "promotion.decided"  # a tag of a version
 
 
 def require_change(
@@ -51,7 +48,7 @@ def require_change(
         NothingToDo: if so.
         PipelineError: as a run would, if MLflow does not answer or no workspace can be made.
     """
-    run_log.check(project)
+    connection.check(project)
     run_state.sweep(project)
     made = workspace.create(project, params, dirty, ref, overrides)
     try:
@@ -60,7 +57,7 @@ def require_change(
             if standing is not None:
                 raise NothingToDo(
                     "Nothing to do: source, code, parameters and image are those of"
-                    f" {versions.MODEL} version {logged.version}{standing}",
+                    f" {MODEL} version {logged.version}{standing}",
                     logged,
                 )
             return
@@ -81,28 +78,18 @@ def remember(project: Path, path: Path, logged: Logged, pushed: bool) -> None:
         logged: Where MLflow has it.
         pushed: Whether its outs are in the DVC remote, if one is set.
     """
-    client = run_log.connect(project)
+    client = connection.connect(project)
     client.set_tag(logged.run_id, REMOTE, (remote.name(path) or "") if pushed else "failed")
     client.set_tag(logged.run_id, INPUTS, fingerprint.of(path))
 
 
-def unpinned(params: Download) -> dict[str, Source]:
-    """The sources that may change, by split."""
-    return {split: one for split, one in params.splits.items() if one.sha256 == UNPINNED}
-
-
-def decide(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> None:
-    """Notes with a version that its promotion was decided: the same question has that answer."""
-    client.set_model_version_tag(versions.MODEL, version, DECIDED, _question(settings, champion))
-
-
 def _finished(project: Path, path: Path, refetch: bool) -> Iterator[Logged]:
     """The finished runs with the inputs of the workspace `path`, the newest first."""
-    client = run_log.connect(project)
+    client = connection.connect(project)
     try:
         inputs = fingerprint.of(path)
         wanted = f"tags.{INPUTS} = '{inputs}' and tags.log_complete = 'true'"
-        runs = client.search_runs([run_log.experiment(client, project)], wanted)
+        runs = client.search_runs([connection.experiment(client, project)], wanted)
         now = _unpinned(path) if refetch and runs else {}
     except (PipelineError, StageError):
         return  # the run itself says it better
@@ -118,7 +105,7 @@ def _unpinned(path: Path) -> dict[str, str]:
     params = read(Download, path / "params.yaml")
     found = {}
     with TemporaryDirectory() as folder:
-        for split, source in unpinned(params).items():
+        for split, source in params.unpinned.items():
             places = [p if "://" in p else str(path / expanded(p)) for p in source.sources]
             source, file = source.model_copy(update={"sources": places}), Path(folder, split)
             fetch(source, file, timeout_s=params.timeout_s, attempts=params.attempts, remedy="")
@@ -137,20 +124,14 @@ def _sources(run: Run) -> dict[str, str]:
 
 def _standing(project: Path, version: str, path: Path, promote: bool) -> str | None:
     """What became of the version, for the sentence; None if that is still to be decided."""
-    client = run_log.connect(project)
-    champion = versions.by_alias(client, CHAMPION)
+    client = connection.connect(project)
+    champion = aliases.by_alias(client, CHAMPION)
     if version == champion:
         return ", the champion"
     if not promote:
         return ""
-    tags = client.get_model_version(versions.MODEL, version).tags
-    asked = _question(overlays.sections(path).promote, champion)
+    gates = overlays.sections(path).promote
+    if not decision.decided(client, version, gates, champion):
+        return None
     said = f"still version {champion}" if champion else "none"
-    return (
-        f", whose promotion is decided (champion: {said})" if tags.get(DECIDED) == asked else None
-    )
-
-
-def _question(settings: Promote, champion: str | None) -> str:
-    words = json.dumps([settings.model_dump(), champion], sort_keys=True)
-    return hashlib.sha256(words.encode()).hexdigest()
+    return f", whose promotion is decided (champion: {said})"

@@ -9,6 +9,7 @@ from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
+from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.tracking import retention
 from pipelines.workspaces import run_state, workspace
@@ -67,7 +68,7 @@ def _differences(project: Path, params: Path, source: Path) -> Iterator[str]:
     code = {dep["path"]: dep.get("md5") for stage in stages for dep in stage.get("deps", ())}
     for path, md5 in sorted(code.items()):
         within = any(path == out or path.startswith(f"{out}/") for out in made)
-        if not within and md5 and not md5.endswith(".dir") and md5 != _md5(project / path):
+        if not within and md5 and md5 != _md5(project, path):
             yield path
     for stage in stages:
         for file, keys in stage.get("params", {}).items():
@@ -90,9 +91,12 @@ def _at(values: Any, keys: list[str]) -> Any:
     return values
 
 
-def _md5(path: Path) -> str | None:
+def _md5(project: Path, path: str) -> str | None:
+    if (project / path).is_dir():
+        return dvc_stages.folder_md5(project, path)
+    file = project / path
     # DVC's own hash of a file, no safeguard.
-    return hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else None  # noqa: S324
+    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else None  # noqa: S324
 
 
 def _load(path: Path) -> Any:

@@ -15,13 +15,12 @@ from pipelines import settings
 from pipelines.dvc_repo import cache, lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
-from pipelines.flows import up_to_date
-from pipelines.registry import versions
-from pipelines.tracking import environment, retention, run_log
+from pipelines.names import MODEL
+from pipelines.tracking import connection, environment, retention
 from pipelines.workspaces import disk, run_state, workspace
 from stages.contract.errors import StageError
 from stages.contract.section import read
-from stages.params.params import Download
+from stages.params.download import Download
 
 IMAGE = "NER_WITH_IMAGE"  # docker/run takes that one instead of the one that it would choose
 Say = Callable[[str], None]
@@ -60,7 +59,7 @@ def rebuild(project: Path, what: str, say: Say) -> Rebuilt:
         PipelineError: if it cannot be made anew: what it was made from is not there, or a stage
             fails.
     """
-    run_log.check(project)
+    connection.check(project)
     run_state.sweep(project)
     with TemporaryDirectory() as folder:
         number = retention.number(project, what)
@@ -83,7 +82,7 @@ def rebuild(project: Path, what: str, say: Say) -> Rebuilt:
                 if differing:
                     raise Refused(
                         Exit.DIFFERS,
-                        f"{versions.MODEL} version {number} differs first in stage {stage}:"
+                        f"{MODEL} version {number} differs first in stage {stage}:"
                         f" {differing}. {_image(run, made.path)}{_surroundings(run)}",
                     )
     outs = sum(len(stage.get("outs", ())) for stage in was.values())
@@ -94,7 +93,7 @@ def _commit(run: Run, number: str) -> str:
     commit = run.data.tags.get("commit", "none")
     if commit == "none" or run.data.tags.get("dirty") == "true":
         raise PipelineError(
-            f"{versions.MODEL} version {number} was made from uncommitted changes (dirty.diff of"
+            f"{MODEL} version {number} was made from uncommitted changes (dirty.diff of"
             f" run {run.info.run_id}): commit them on {commit} and run that, then it can be rebuilt"
         )
     return commit
@@ -103,7 +102,7 @@ def _commit(run: Run, number: str) -> str:
 def _to_run(path: Path, recorded: Path, say: Say) -> Iterator[str]:
     """The stages in order, but `download` where its data is taken from DVC by its hash."""
     try:
-        unpinned = up_to_date.unpinned(read(Download, path / "params.yaml"))
+        unpinned = read(Download, path / "params.yaml").unpinned
     except StageError:  # of a commit with other parameters than today's
         unpinned = {}
     for stage in dvc_stages.stages(path):

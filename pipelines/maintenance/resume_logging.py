@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipelines.errors import PipelineError
+from pipelines.names import Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Need
-from pipelines.tracking.run_log import Logged
 from pipelines.workspaces import run_state, workspace
 
 
@@ -18,7 +18,7 @@ def log(project: Path, run_id: str) -> Logged:
     run_state.sweep(project)
     made = workspace.find(project, run_id)
     run_state.require_done(made.path)
-    run_log.check(project, Need.LOG)
+    connection.check(project, Need.LOG)
     try:
         logged = run_log.log_run(project, made)
     except connection.FAILURES as error:

@@ -13,14 +13,14 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from pipelines.cli import run_summary
 from pipelines.errors import PipelineError
+from pipelines.names import MODEL, python_command
 from pipelines.prediction.readers import Input, Row, open_input
 from pipelines.prediction.resumable_output import answers, check_output
-from pipelines.registry import versions
-from pipelines.tracking import connection, run_log
+from pipelines.registry import aliases
+from pipelines.tracking import connection
 
-ALIASES = ("champion", versions.ALIAS)
+ALIASES = (aliases.CHAMPION, aliases.CHALLENGER)
 BATCH_CHARACTERS = 2**22
 
 
@@ -72,7 +72,7 @@ def load(project: Path, model: str | None) -> Model:
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
         raise PipelineError(_nothing())  # connecting would make an empty mlflow.db
     try:
-        client = run_log.connect(project)
+        client = connection.connect(project)
         uri = model or registered(client)
         with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses
             loaded = mlflow.pyfunc.load_model(uri)
@@ -81,7 +81,7 @@ def load(project: Path, model: str | None) -> Model:
     except Exception as error:  # a model brings code of its own
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PipelineError(
-            connection.refusal(error) or f"{model or versions.MODEL} cannot be loaded ({words})"
+            connection.refusal(error) or f"{model or MODEL} cannot be loaded ({words})"
         ) from None
     return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
 
@@ -165,15 +165,15 @@ def registered(client: mlflow.MlflowClient) -> str:
         PipelineError: if there is neither.
     """
     for alias in ALIASES:
-        version = versions.by_alias(client, alias)
+        version = aliases.by_alias(client, alias)
         if version:
-            print(f"{versions.MODEL} version {version}, the {alias}", file=sys.stderr)
-            return f"models:/{versions.MODEL}@{alias}"
+            print(f"{MODEL} version {version}, the {alias}", file=sys.stderr)
+            return f"models:/{MODEL}@{alias}"
     raise PipelineError(_nothing())
 
 
 def _nothing() -> str:
     return (
-        f"No version of {versions.MODEL} is registered yet: `make run` trains one on the sample,"
-        f" `{run_summary.python()} -m pipelines run` does the real job"
+        f"No version of {MODEL} is registered yet: `make run` trains one on the sample,"
+        f" `{python_command()} -m pipelines run` does the real job"
     )

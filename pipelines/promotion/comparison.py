@@ -1,4 +1,4 @@
-"""comparison.html: a version against the champion, for whoever decides between them."""
+"""Writes comparison.html: what two versions find in the same sentences."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,11 +7,12 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from pipelines.names import MODEL, Logged
 from pipelines.promotion import bootstrap
 from pipelines.promotion.gate_evaluation import Examined, counted
 from pipelines.promotion.prediction_diff import KINDS, changed
-from pipelines.registry.versions import MODEL
 from pipelines.settings import Promote
+from pipelines.tracking import connection, run_log
 from stages.report.page import page as fill_in
 
 TEMPLATE = Path(__file__).with_name("comparison.html")
@@ -93,3 +94,14 @@ def _row(
                 mine, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
             )
     return row
+
+
+FILE = "comparison.html"
+
+
+def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
+    """Keeps the page, in place of one of before; returns where to look at it."""
+    run_id = str(version.run_id)
+    connection.connect(project).log_text(run_id, html, FILE)
+    logged = Logged(run_id, str(version.version), already_logged=True)
+    return run_log.address(project, logged, FILE).removeprefix("file://")

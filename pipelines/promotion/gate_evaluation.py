@@ -8,10 +8,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.errors import PipelineError
+from pipelines.names import MODEL
 from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champion, version_files
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Gate
-from pipelines.registry.versions import MODEL
 from pipelines.settings import Promote
 from stages.scoring.bootstrap import Counts
 from stages.scoring.predictions import Scored

@@ -10,14 +10,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import Exit, Refused
-from pipelines.flows import up_to_date
-from pipelines.promotion import comparison, gate_evaluation, version_files
-from pipelines.promotion import tracking_comparison as tracked
+from pipelines.names import MODEL
+from pipelines.promotion import comparison, decision, gate_evaluation, version_files
 from pipelines.promotion.gates import Gate
-from pipelines.registry import aliases, history, versions
+from pipelines.registry import aliases, history
 from pipelines.registry.aliases import CHAMPION, PREVIOUS
 from pipelines.registry.history import Event
-from pipelines.registry.versions import MODEL
 from pipelines.settings import Promote
 
 GATE = "gate."
@@ -65,7 +63,7 @@ def promote(
     chosen = _chosen(client, version)
     number = str(chosen.version)
     about = f"promotion of version {number}"
-    before = versions.by_alias(client, CHAMPION)
+    before = aliases.by_alias(client, CHAMPION)
     if before == number:
         raise Refused(Exit.ALREADY, f"{MODEL} version {before} is the champion already")
     with aliases.one_here(project, about), tempfile.TemporaryDirectory() as folder:
@@ -76,9 +74,9 @@ def promote(
             examined = gate_evaluation.examine(client, project, settings, chosen, model, before)
             found = examined.gates
             _keep(client, chosen, found)
-            place = tracked.log_comparison(project, chosen, comparison.page(examined, settings))
+            place = comparison.log_comparison(project, chosen, comparison.page(examined, settings))
         if not dry_run:
-            up_to_date.decide(client, number, settings, before)
+            decision.decide(client, number, settings, before)
         if place is not None:
             _refuse_failed(chosen, found, before, place)
         if dry_run:
@@ -97,7 +95,7 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
     Raises:
         Refused: if there is no previous one, or its files are gone.
     """
-    before, version = (versions.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
+    before, version = (aliases.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
     if version is None or version == before:
         raise Refused(
             Exit.NO_PREVIOUS,
@@ -114,9 +112,9 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
 
 
 def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
-    number = version or versions.by_alias(client, versions.ALIAS)
+    number = version or aliases.by_alias(client, aliases.CHALLENGER)
     if number is None:
-        champion = versions.by_alias(client, CHAMPION) or "none"
+        champion = aliases.by_alias(client, CHAMPION) or "none"
         raise Refused(
             Exit.ERROR,
             f"{MODEL} has no challenger (champion: {champion}): name a version, or make one by"
@@ -125,7 +123,7 @@ def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
     try:
         return client.get_model_version(MODEL, number)
     except MlflowException as error:
-        if error.error_code not in versions.ABSENT:
+        if error.error_code not in aliases.ABSENT:
             raise
         raise Refused(
             Exit.ERROR, f"{MODEL} has no version {number}: `status` shows those with an alias"

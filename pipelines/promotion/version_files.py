@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from yaml import YAMLError
 
 from pipelines.errors import Exit, Refused
+from pipelines.names import MODEL
 from pipelines.promotion import bootstrap
 from pipelines.promotion.gates import Figures
 from pipelines.registry import manifest
-from pipelines.registry.versions import MODEL
 from stages.onnx_export.onnx_files import files_sha256
 from stages.scoring.predictions import Scored, read_predictions
 from stages.scoring.slices import Members, read_members

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from pipelines.errors import Exit, Refused
-from pipelines.registry import versions
-from pipelines.registry.versions import MODEL
+from pipelines.names import MODEL
 
-CHAMPION, PREVIOUS = "champion", "previous"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 CLAIM = "moving"
 SETTLE_S = 1.0  # longer than another host takes from looking to writing
 STALE_S = 120.0  # a claim so old is of a host that died: moving takes seconds
@@ -102,13 +104,13 @@ def move(client: MlflowClient, version: str, before: str | None, keep: bool) -> 
     client.set_registered_model_alias(MODEL, CHAMPION, version)
     if not keep:
         client.delete_registered_model_alias(MODEL, PREVIOUS)
-    if versions.by_alias(client, versions.ALIAS) == version:
-        client.delete_registered_model_alias(MODEL, versions.ALIAS)
+    if by_alias(client, CHALLENGER) == version:
+        client.delete_registered_model_alias(MODEL, CHALLENGER)
     _expect(client, version)
 
 
 def _expect(client: MlflowClient, version: str | None) -> None:
-    found = versions.by_alias(client, CHAMPION)
+    found = by_alias(client, CHAMPION)
     if found != version:
         raise Refused(
             Exit.OTHER,
@@ -126,3 +128,13 @@ def _lost(holder: dict[str, Any]) -> Refused:
     return Refused(
         Exit.OTHER, f"Another one won ({holder['about']}, by {holder['by']}): look at `status`"
     )
+
+
+def by_alias(client: MlflowClient, alias: str) -> str | None:
+    """The version that has the alias."""
+    try:
+        return str(client.get_model_version_by_alias(MODEL, alias).version)
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise

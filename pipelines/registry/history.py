@@ -11,8 +11,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from pipelines.names import MODEL
 from pipelines.registry import aliases
-from pipelines.registry.versions import MODEL
 
 PREFIX = "history."
 

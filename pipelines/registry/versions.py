@@ -8,20 +8,16 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.registry import manifest
+from pipelines.names import MODEL
+from pipelines.registry import aliases, manifest
 from stages.contract.hashing import checksums
 
-MODEL = "msra-ner"
-ALIAS = "challenger"
 FORGOTTEN = "forgotten_models"  # a tag of a run
-ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 # The figures that gates hold a version to; each becomes a tag of it.
 GATED = re.compile(
     r"test\.f1|export\.(.+\.)?f1"
@@ -89,7 +85,7 @@ def register(client: MlflowClient, run: Run) -> str:
         kept[manifest.TAG] = tags[manifest.TAG]
     kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
     made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
-    client.set_registered_model_alias(MODEL, ALIAS, made.version)
+    client.set_registered_model_alias(MODEL, aliases.CHALLENGER, made.version)
     return str(made.version)
 
 
@@ -118,16 +114,6 @@ def forget(client: MlflowClient, run: Run) -> None:
 def forgotten(run: Run) -> set[str]:
     """The models that `forget` deleted."""
     return set(filter(None, run.data.tags.get(FORGOTTEN, "").split(",")))
-
-
-def by_alias(client: MlflowClient, alias: str) -> str | None:
-    """The version that has the alias."""
-    try:
-        return str(client.get_model_version_by_alias(MODEL, alias).version)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
-            return None
-        raise
 
 
 def requirements() -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from pipelines.workspaces.workspace import Workspace
 
 EXPERIMENT = "msra-ner-champion"
@@ -21,7 +21,7 @@ def log_champion(
 
     The tags say what the last night's were measured on.
     """
-    client = run_log.connect(project)
+    client = connection.connect(project)
     run_id = _run(client, project, version)
     step = len(client.get_metric_history(run_id, "test.f1"))
     for key, value in scores.items():
@@ -31,7 +31,7 @@ def log_champion(
 
 
 def _run(client: MlflowClient, project: Path, version: str) -> str:
-    experiment = run_log.experiment(client, project, EXPERIMENT)
+    experiment = connection.experiment(client, project, EXPERIMENT)
     found = client.search_runs([experiment], f"tags.version = '{version}'")
     if found:
         return str(found[0].info.run_id)

@@ -6,14 +6,12 @@ import platform
 from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pynvml
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
-if TYPE_CHECKING:  # else `predict` would import this project's stages/ before the model's own
-    from pipelines.workspaces.workspace import Workspace
+from pipelines.workspaces.workspace import Workspace
 
 
 def packages() -> str:
@@ -22,7 +20,7 @@ def packages() -> str:
     return "".join(f"{line}\n" for line in sorted(found, key=str.lower))
 
 
-def tags(made: "Workspace") -> dict[str, str]:
+def tags(made: Workspace) -> dict[str, str]:
     """Where a run came from; the `image` of its stages, `gpu` and `gpu_driver` if there is one."""
     found = {
         "commit": made.commit or "none",

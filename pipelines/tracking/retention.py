@@ -11,8 +11,10 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
-from pipelines.registry import versions as registry
-from pipelines.tracking import connection, mlflow_uri, run_log
+from pipelines.names import EXPERIMENT, MODEL
+from pipelines.registry import aliases
+from pipelines.registry.versions import forget, forgotten
+from pipelines.tracking import connection, run_log
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 
@@ -30,7 +32,7 @@ def locks(project: Path, folder: Path) -> list[Path]:
     """
     if nothing_there(project):
         return []
-    client = run_log.connect(project)
+    client = connection.connect(project)
     try:
         found = _versions(client)
     except MlflowException as error:
@@ -49,14 +51,14 @@ def number(project: Path, what: str) -> str:
     if what.isdecimal():
         return what
     try:
-        version = registry.by_alias(run_log.connect(project), what)
+        version = aliases.by_alias(connection.connect(project), what)
     except MlflowException as error:
         raise PipelineError(
             f"MLflow does not say what {what!r} is ({connection.said(error)})"
         ) from None
     if version is None:
         raise PipelineError(
-            f"No version of {registry.MODEL} has the alias {what!r}: name a version, another alias,"
+            f"No version of {MODEL} has the alias {what!r}: name a version, another alias,"
             " or for `bring` a run in .runs"
         )
     return version
@@ -64,8 +66,8 @@ def number(project: Path, what: str) -> str:
 
 def run_of(project: Path, version: str) -> Run:
     """The run that a version stands on."""
-    client = run_log.connect(project)
-    return client.get_run(str(client.get_model_version(registry.MODEL, version).run_id))
+    client = connection.connect(project)
+    return client.get_run(str(client.get_model_version(MODEL, version).run_id))
 
 
 def packages(run: Run) -> str:
@@ -79,15 +81,15 @@ def files(project: Path, version: str, folder: Path) -> Path:
     Raises:
         PipelineError: if there is no such version, or its run lacks one of them.
     """
-    client = run_log.connect(project)
+    client = connection.connect(project)
     folder.mkdir(parents=True)
     try:
-        run_id = client.get_model_version(registry.MODEL, version).run_id
+        run_id = client.get_model_version(MODEL, version).run_id
         for name in FILES:
             client.download_artifacts(str(run_id), name, str(folder))
     except (MlflowException, OSError) as error:
         raise PipelineError(
-            f"The files of {registry.MODEL} version {version} cannot be had"
+            f"The files of {MODEL} version {version} cannot be had"
             f" ({connection.said(error)}): mend that,"
             " or delete the version if it is not needed"
         ) from None
@@ -106,16 +108,16 @@ def prune(project: Path, dry_run: bool) -> list[str]:
     """
     if nothing_there(project):
         return []
-    client = run_log.connect(project)
+    client = connection.connect(project)
     with run_log.one_at_a_time(project):
-        experiment = client.get_experiment_by_name(run_log.EXPERIMENT)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             return []
         where = ([experiment.experiment_id], "tags.dvc_lock != 'none'")
         old = [run for run in client.search_runs(*where) if _unneeded(client, run)]
         if not dry_run:
             for run in old:
-                registry.forget(client, run)
+                forget(client, run)
                 client.delete_run(run.info.run_id)
             if not os.environ.get("MLFLOW_TRACKING_URI"):
                 deleted = client.search_runs(*where, run_view_type=ViewType.DELETED_ONLY)
@@ -126,7 +128,7 @@ def prune(project: Path, dry_run: bool) -> list[str]:
 def _versions(client: MlflowClient) -> list[str]:
     found, token = [], None
     while True:
-        page = client.search_model_versions(f"name = '{registry.MODEL}'", page_token=token)
+        page = client.search_model_versions(f"name = '{MODEL}'", page_token=token)
         found += [str(made.version) for made in page]
         token = page.token
         if not token:
@@ -139,8 +141,8 @@ def _unneeded(client: MlflowClient, run: Run) -> bool:
 
 
 def _for_good(project: Path, runs: list[Run]) -> None:
-    uri = mlflow_uri.uri(project)
-    models = {model for run in runs for model in registry.forgotten(run)}
+    uri = connection.uri(project)
+    models = {model for run in runs for model in forgotten(run)}
     models |= {out.model_id for run in runs if run.outputs for out in run.outputs.model_outputs}
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
     command += ["--run-ids", ",".join(run.info.run_id for run in runs)]

@@ -15,7 +15,7 @@ from stages.contract.progress import progress
 from stages.contract.section import expanded
 from stages.fetching.redirects import check_redirect
 from stages.fetching.transfer import HTML, Partial, is_html, transfer, tries
-from stages.params.params import UNPINNED, Source
+from stages.params.download import UNPINNED, Source
 
 CHUNK_BYTES = 1 << 20
 

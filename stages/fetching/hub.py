@@ -13,7 +13,7 @@ import httpx
 
 from stages.contract.errors import StageError
 from stages.fetching.transfer import RETRIED, transport_cause, tries
-from stages.params.params import Encoder, Source
+from stages.params.download import Encoder, Source
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

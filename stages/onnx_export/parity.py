@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
 from stages.model.emissions import Forward
-from stages.params.params import Export
+from stages.params.export import Export
 from stages.scoring.spans import predict
 from stages.text.windows_table import Aligned
 

@@ -1,11 +1,11 @@
-"""Sections within `evaluate` of params.yaml."""
+"""The section `evaluate` of params.yaml. No defaults here: params.yaml holds every number."""
 
 import re
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from stages.contract.section import Fraction, Positive, Section, Seed
+from stages.contract.section import Device, Fraction, Positive, Section, Seed
 
 SliceName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # part of an MLflow metric's name
 Value = str | int | float | bool
@@ -54,3 +54,28 @@ class Robustness(Section):
 
     sentences: Positive = Field(description="The first so many of test, or all if it has fewer")
     document_characters: Positive = Field(description="Of neighbouring sentences made one text")
+
+
+class Evaluate(Section):
+    """How `evaluate` scores, and what its report shows."""
+
+    device: Device
+    cpu_threads: Positive
+    tokens_per_batch: Positive
+    errors: Positive = Field(
+        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
+    )
+    length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
+    )
+    sentence_length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the sentence lengths, in characters"
+    )
+    frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
+    )
+    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
+    thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
+    bootstrap: Bootstrap
+    slices: dict[SliceName, Slice] = Field(description="Name → what picks it")
+    robustness: Robustness

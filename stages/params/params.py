@@ -1,130 +1,15 @@
-"""The sections of params.yaml, one a stage. No defaults here: params.yaml holds every number."""
+"""All of params.yaml, for the pipelines; a stage reads its own section alone."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from stages.contract.section import Address, Fraction, Positive, Section
+from stages.contract.section import Section
 from stages.params.align import Align
-from stages.params.evaluate import Bootstrap, Robustness, Slice, SliceName
-from stages.params.train import Device, Train
-
-UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
-
-
-class Source(Section):
-    """One file to fetch, and how to know that it is the right one."""
-
-    sources: list[Address] = Field(
-        min_length=1,
-        description="Tried in turn: http(s):// or file:// addresses or paths, $VARIABLES filled in",
-    )
-    bytes: Positive | None = Field(description="Size")
-    git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")
-    sha256: str | None = Field(
-        pattern=f"^([0-9a-f]{{64}}|{UNPINNED})$", description=f"Of the content, or {UNPINNED}"
-    )
-
-    @model_validator(mode="after")
-    def _has_a_hash(self) -> Self:
-        if not (self.git_blob or self.sha256):
-            raise ValueError("needs git_blob or sha256: a source without either cannot be checked")
-        if self.sha256 == UNPINNED and (self.git_blob or self.bytes):
-            raise ValueError(f"is {UNPINNED}, so bytes and git_blob must be null")
-        return self
-
-
-class Encoder(Section):
-    """The pre-trained encoder: a hub id at a revision, or a folder."""
-
-    hub_id: str | None = Field(description="Hugging Face hub id; HF_ENDPOINT is honoured")
-    revision: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the hub id")
-    folder: str | None = Field(description="Local folder instead; $VARIABLES are expanded")
-    sha256: dict[str, str] = Field(description="File name → SHA-256, for the files to check")
-    from_scratch: bool = Field(description="Whether the encoder comes without weights on purpose")
-
-    @model_validator(mode="after")
-    def _comes_from_one_place(self) -> Self:
-        if (self.hub_id is None) == (self.folder is None):
-            raise ValueError("needs either hub_id or folder")
-        if self.hub_id is not None and self.revision is None:
-            raise ValueError("hub_id needs revision, the 40 digits of a commit")
-        return self
-
-
-class Download(Section):
-    """What `download` fetches."""
-
-    name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
-    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
-    train: Source
-    dev: Source | None = Field(description="null: align holds it out of train")
-    test: Source
-    licence: str = Field(description="Of the corpus, copied into source.json")
-    encoder: Encoder
-    timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
-    attempts: Positive = Field(description="A source, each going on where the last was cut off")
-
-    @property
-    def splits(self) -> dict[str, Source]:
-        """The corpus's files, by split."""
-        sources = {"train": self.train, "dev": self.dev, "test": self.test}
-        return {name: source for name, source in sources.items() if source is not None}
-
-
-class Evaluate(Section):
-    """How `evaluate` scores, and what its report shows."""
-
-    device: Device
-    cpu_threads: Positive
-    tokens_per_batch: Positive
-    errors: Positive = Field(
-        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
-    )
-    length_bins: list[Positive] = Field(
-        min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
-    )
-    sentence_length_bins: list[Positive] = Field(
-        min_length=1, description="Lower bounds of the sentence lengths, in characters"
-    )
-    frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
-    )
-    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
-    thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
-    bootstrap: Bootstrap
-    slices: dict[SliceName, Slice] = Field(description="Name → what picks it")
-    robustness: Robustness
-
-
-class Export(Section):
-    """How `export` writes and checks the ONNX file."""
-
-    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
-        description="Of the weights; int8 is for the CPU"
-    )
-    require_cuda: bool = Field(description="Fail where the CUDA provider cannot run the model")
-    cpu_operators: list[str] = Field(
-        description="Operators on shapes, which the CPU may run where CUDA is required"
-    )
-    cpu_threads: Positive
-    opset: Annotated[int, Field(ge=18)]
-    tokens_per_batch: Positive
-    logit_tolerance: Annotated[float, Field(gt=0)] = Field(description="ONNX against torch, fp32")
-    tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
-    f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
-    one_file_bytes: Annotated[int, Field(gt=0, lt=2**31)] = Field(
-        description="More of weights than this go to model.onnx.data"
-    )
-
-    @model_validator(mode="after")
-    def _int8_is_for_the_cpu(self) -> Self:
-        if self.precision == "int8" and self.require_cuda:
-            raise ValueError(
-                "precision is int8, which CUDA does not run: set require_cuda: false, or precision:"
-                " fp16"
-            )
-        return self
+from stages.params.download import Download
+from stages.params.evaluate import Evaluate
+from stages.params.export import Export
+from stages.params.train import Train
 
 
 class Params(Section):

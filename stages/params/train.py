@@ -4,9 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.contract.section import Fraction, Positive, Section, Seed
-
-Device = Literal["auto", "cpu", "cuda"]
+from stages.contract.section import Device, Fraction, Positive, Section, Seed
 
 
 class Pretrain(Section):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.params.params import Evaluate
+from stages.params.evaluate import Evaluate
 from stages.report.page import page
 from stages.report.plots import learning_curves, reliability_plot
 from stages.report.worst import worst

@@ -1,7 +1,13 @@
-"""What would come out of other test sentences: the bootstrap."""
+"""Says how far scores would move with other test sentences, by the bootstrap."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stages.params.evaluate import Bootstrap
+from stages.scoring.mistakes import Judged
 
 Counts = NDArray[np.int64]
 CELLS_AT_ONCE = 2**20  # of (resamples, sentences): bounds the memory
@@ -46,3 +52,27 @@ def interval(values: NDArray[np.float64], confidence: float) -> tuple[float, flo
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def with_intervals(
+    scores: dict[str, Any], judged: Sequence[Judged], types: Sequence[str], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """`scores`, overall and of the `types` in it, with `f1_low` and `f1_high`."""
+    groups = [None, *(type_ for type_ in types if type_ in scores)]
+    counts = np.array(
+        [
+            [
+                sum(type_ in (None, span.type) for span in spans)
+                for type_ in groups
+                for spans in (sentence.gold, sentence.found, sentence.right)
+            ]
+            for sentence in judged
+        ]
+    )
+    drawn = resampled(counts, bootstrap.samples, bootstrap.seed)
+    result = dict(scores)
+    for index, type_ in enumerate(groups):
+        low, high = interval(f1(drawn[:, 3 * index : 3 * index + 3]), bootstrap.confidence)
+        ends = {"f1_low": low, "f1_high": high}
+        result |= ends if type_ is None else {type_: scores[type_] | ends}
+    return result

@@ -9,17 +9,16 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from stages.contract.progress import progress
-from stages.corpus.corpus import Sentence
 from stages.model.decode import spans
 from stages.model.emissions import Forward
-from stages.params.params import Evaluate
+from stages.params.evaluate import Evaluate
 from stages.scoring.mistakes import Judged
 from stages.scoring.slices import Figures, figures
 from stages.scoring.spans import predict
 from stages.text.labels import Labels
-from stages.text.rows import window_rows
+from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
-from stages.text.windows_table import Aligned
+from stages.text.windows_table import Aligned, window_rows
 
 FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and the wide space
 
@@ -33,10 +32,10 @@ def robustness(
     that what normalisation and windows do to it is seen and not supposed.
     """
     encode = CellEncoder(Tokenizer.from_file(str(tokenizer)), labels.unknown_id, labels.cells)
-    first = list(islice(_sentences(split, labels.tags), params.robustness.sentences))
+    first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
     between = "" if labels.cells == "characters" else " "
     aligned = {
-        name: _aligned(sentences, labels, encode)
+        name: as_aligned(sentences, labels, encode)
         for name, sentences in forms(first, params.robustness.document_characters, between).items()
     }
     found: dict[str, Figures] = {}
@@ -73,12 +72,13 @@ def forms(
     }
 
 
-def _sentences(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
+def sentences_of(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
+    """The sentences of a split, as `align` was given them."""
     for cells, row in zip(split.sentence_cells(), split.sentence_labels(), strict=True):
         yield Sentence(tuple(cells), tuple(tags[label] for label in row))
 
 
-def _aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
+def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
     """What `read_aligned` would read of what `align` would write."""
     rows = window_rows(sentences, 0, labels, encode)
     return Aligned(

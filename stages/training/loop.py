@@ -18,9 +18,9 @@ from stages.contract.errors import StageError
 from stages.contract.progress import progress
 from stages.params.train import Train
 from stages.training.batches import decay_groups, one_ahead, seed_of
+from stages.training.checkpoint import Standing, Trained
 from stages.training.gradients import Gradients, compile_layers
 from stages.training.ranks import Ranks
-from stages.training.standing import Standing, Trained
 
 LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait
 

@@ -13,9 +13,9 @@ from stages.scoring.spans import predict, score
 from stages.text.labels import IGNORED, Labels
 from stages.text.windows_table import Aligned
 from stages.training.batches import batches_of, plan_steps, summed
+from stages.training.checkpoint import Standing
 from stages.training.loop import Lesson, learn
 from stages.training.ranks import Ranks
-from stages.training.standing import Standing
 
 
 def fit(

@@ -12,7 +12,7 @@ import yaml
 from tests.faults.forked import Forks
 from tests.pipelines import standin
 from tests.pipelines.conftest import (
-    _no_settings_of_the_one_who_runs_the_tests,  # noqa: F401
+    no_settings_of_the_one_who_runs_the_tests,  # noqa: F401
 )
 
 CLEAN = shutil.ignore_patterns(".runs", "tmp", "cache")

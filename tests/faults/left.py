@@ -10,8 +10,10 @@ import psutil
 import yaml
 
 from pipelines.dvc_repo import lockfile
-from pipelines.registry import versions as registry
-from pipelines.tracking import run_log
+from pipelines.names import MODEL
+from pipelines.registry import aliases
+from pipelines.registry.versions import version_of
+from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.logged import runs, versions
 from tests.pipelines.workspaces.test_process_group import wait_for
@@ -40,7 +42,7 @@ def nothing(project: Path, dvc_lock: str) -> None:
 
 def registered(project: Path, results: int) -> list[str]:
     """The versions; fails unless as many runs have one model and one version each, all whole."""
-    client = run_log.connect(project)
+    client = connection.connect(project)
     found = {run.info.run_id: run for run in runs(client)}
     assert len(found) == results
     for run in found.values():
@@ -50,7 +52,7 @@ def registered(project: Path, results: int) -> list[str]:
         ("READY", run_id) for run_id in sorted(found)
     ]
     made = versions(client)
-    assert {client.get_model_version(registry.MODEL, v).run_id for v in made} == found.keys()
+    assert {client.get_model_version(MODEL, v).run_id for v in made} == found.keys()
     assert len(made) == results
     return made
 
@@ -87,9 +89,9 @@ def _hashes(project: Path, path: Path, dvc_lock: str) -> None:
 
 def _registered_once(project: Path, dvc_lock: str) -> None:
     [version] = registered(project, 1)
-    client = run_log.connect(project)
-    assert registry.by_alias(client, "challenger") == version
-    assert registry.version_of(client, dvc_lock) == version
+    client = connection.connect(project)
+    assert aliases.by_alias(client, "challenger") == version
+    assert version_of(client, dvc_lock) == version
 
 
 def _cache(project: Path, md5: str) -> Path:

@@ -12,7 +12,7 @@ from pipelines.workspaces import overlays
 from stages.contract.errors import StageError
 from stages.contract.section import read
 from stages.corpus.formats.read import read_corpus
-from stages.fetching.encoder_parts import check_parts
+from stages.fetching.encoder import check_parts
 from stages.params.params import Params
 from tests.conftest import ROOT
 from tests.stages.corpus.formats.conftest import align_params

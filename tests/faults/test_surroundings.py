@@ -15,7 +15,7 @@ import pytest
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from tests.faults import left
 from tests.faults.rounds import Round
 from tests.pipelines import standin
@@ -44,9 +44,9 @@ def test_a_locked_mlflow_database_is_said_and_free_again_it_is_used(
     other = sqlite3.connect(tmp_path / "mlflow.db")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(PipelineError, match=r"^MLflow at .* cannot be used \(.*database is locked"):
-        run_log.check(tmp_path)
+        connection.check(tmp_path)
     other.rollback()
-    run_log.check(tmp_path)
+    connection.check(tmp_path)
 
 
 def failed(disturbed: Round) -> str:

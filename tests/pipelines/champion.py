@@ -5,8 +5,9 @@ from pathlib import Path
 
 import mlflow
 
+from pipelines.names import MODEL
 from pipelines.registry import versions
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from tests.conftest import ROOT
 
 
@@ -17,7 +18,7 @@ def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     shutil.copytree(onnx, project / "models/onnx")
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")
-    client = run_log.connect(project)
+    client = connection.connect(project)
     experiment = client.create_experiment("registered", (project / "mlartifacts").as_uri())
     tags = {"dvc_lock": "0" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
@@ -25,4 +26,4 @@ def register(project: Path, onnx: Path, reports: list[Path]) -> None:
         for report in reports:
             mlflow.log_artifact(str(report), "reports")
         version = versions.register(client, client.get_run(run.info.run_id))
-    client.set_registered_model_alias(versions.MODEL, "champion", version)
+    client.set_registered_model_alias(MODEL, "champion", version)

@@ -20,7 +20,7 @@ OF_THE_USER = ("GIT_", "MLFLOW_", "DVC_")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_of_the_one_who_runs_the_tests() -> Iterator[None]:
+def no_settings_of_the_one_who_runs_the_tests() -> Iterator[None]:
     """Fixtures of the session come before those of a test, and connect to MLflow too."""
     with pytest.MonkeyPatch.context() as patch:
         _delete(patch)
@@ -59,10 +59,10 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
 def made(logged: "Registered", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Registered]":
     """That project with its registry empty and MLflow's client pointing there."""
     from pipelines.registry import aliases
-    from pipelines.tracking import run_log
+    from pipelines.tracking import connection
 
     monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
-    run_log.connect(logged.project)
+    connection.connect(logged.project)
     yield logged
     logged.forget()
 

@@ -2,8 +2,7 @@
 
 from mlflow import MlflowClient
 
-from pipelines.registry import versions as registry
-from pipelines.tracking import run_log
+from pipelines.names import EXPERIMENT, MODEL
 
 SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
 METRICS = {
@@ -57,15 +56,13 @@ def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
 
 def runs(client: MlflowClient) -> list:
     """The runs that are not deleted."""
-    experiment = client.get_experiment_by_name(run_log.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 
 def versions(client: MlflowClient) -> list[str]:
     """The registered versions."""
-    return sorted(
-        str(v.version) for v in client.search_model_versions(f"name = '{registry.MODEL}'")
-    )
+    return sorted(str(v.version) for v in client.search_model_versions(f"name = '{MODEL}'"))
 
 
 def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:

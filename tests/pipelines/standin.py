@@ -158,6 +158,7 @@ def project(folder: Path) -> Path:
     (folder / "stage.py").write_text(STAGE_PY)
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copy(ROOT / ".gitignore", folder)
+    shutil.copy(ROOT / ".dvcignore", folder)
     shutil.copytree(
         ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__")
     )

@@ -17,7 +17,8 @@ from safetensors.numpy import save_file
 from stages.contract.errors import StageError
 from stages.contract.section import read
 from stages.fetching.file import digests
-from stages.params.params import Download, Params
+from stages.params.download import Download
+from stages.params.params import Params
 from stages.train import train
 from tests.conftest import ROOT
 from tests.mirror import Mirror

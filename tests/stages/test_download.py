@@ -11,7 +11,7 @@ from stages.contract.errors import StageError
 from stages.contract.section import read
 from stages.download import download
 from stages.fetching.file import digests
-from stages.params.params import Download
+from stages.params.download import Download
 from tests.stage_process import until_made
 
 OUTS = [

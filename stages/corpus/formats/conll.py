@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus, Sentence
+from stages.corpus.corpus import Corpus
 from stages.corpus.formats.lines import lines
 from stages.corpus.formats.tagged import TaggedReader
 from stages.params.align import Align
+from stages.text.sentence import Sentence
 
 BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and its kind are tokens
 DOCUMENT = "-DOCSTART-"

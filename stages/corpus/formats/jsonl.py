@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus, Sentence
+from stages.corpus.corpus import Corpus
 from stages.corpus.formats.lines import lines
 from stages.corpus.formats.meta import meta_of
 from stages.params.align import TYPE, Align
 from stages.text.cells import SURROGATE, cells_of, offsets
+from stages.text.sentence import Sentence
 
 Spans = list[tuple[int, int, str]]  # start and end in characters, type
 

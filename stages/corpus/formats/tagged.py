@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Sentence
 from stages.corpus.schemes import break_said, tag_problem, to_iob2
 from stages.params.align import Align
 from stages.text.cells import cells_of
+from stages.text.sentence import Sentence
 
 
 class TaggedReader:

@@ -121,11 +121,12 @@ def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
     code = (
         "import logging, sys\n"
         "from pathlib import Path\n"
-        "from pipelines import dvc, errors\n"
+        "from pipelines import errors\n"
+        "from pipelines.dvc_repo import stages\n"
         "closed, handler = [], logging.StreamHandler()\n"
         "handler.close = lambda: closed.append(handler)\n"
         "try:\n"
-        "    dvc.artifact(Path(sys.argv[1]), 'none')\n"
+        "    stages.artifact(Path(sys.argv[1]), 'none')\n"
         "except errors.PipelineError as error:\n"
         "    print(error, closed)\n"
     )

@@ -40,8 +40,8 @@ def test_a_killed_parent_leaves_no_stage_running(project: Path, way: signal.Sign
     commit(project)
     made = make(project)
     code = (
-        "import sys, pathlib; from pipelines import dvc;"
-        "dvc.repro(pathlib.Path(sys.argv[1]), 'download', print)"
+        "import sys, pathlib; from pipelines.dvc_repo import stages;"
+        "stages.repro(pathlib.Path(sys.argv[1]), 'download', print)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(made)],

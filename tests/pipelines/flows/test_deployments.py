@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pipelines.flows import gpu_slot
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from tests.pipelines.flows.deployed import Deployed, deploy, until
 from tests.pipelines.logged import runs
 from tests.pipelines.standin import commit, git
@@ -116,7 +116,7 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     assert held(client) == 0
     [logged] = [
         found
-        for found in runs(run_log.connect(deployed.project))
+        for found in runs(connection.connect(deployed.project))
         if found.data.tags["prefect_run_id"] == str(run.id)
     ]
     assert logged.data.tags["commit"] == git(deployed.project, "rev-parse", "main").strip()
@@ -167,7 +167,9 @@ def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
     run = client.create_flow_run_from_deployment(on_demand.id, parameters=given)
     state = ended(client, run.id)
     assert (state.type.value, state.name) == ("COMPLETED", "Promoted"), state.message
-    champion = run_log.connect(deployed.project).get_model_version_by_alias("msra-ner", "champion")
+    champion = connection.connect(deployed.project).get_model_version_by_alias(
+        "msra-ner", "champion"
+    )
     said, where = state.message.splitlines()
     assert said == f"msra-ner version {champion.version} is the champion"
     assert where.startswith("Comparison: ")

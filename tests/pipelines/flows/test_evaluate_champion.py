@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from pipelines.flows import gpu_slot
-from pipelines.flows.evaluate_champion import _tags
-from pipelines.tracking import run_log
+from pipelines.flows.evaluate_champion import cell_tags
+from pipelines.tracking import connection
 from tests.pipelines.flows.test_flow import task_runs
 from tests.pipelines.standin import ROOT, commit
 
@@ -62,7 +62,7 @@ def evaluate(watched: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def champion(watched: Path):
-    client = run_log.connect(watched)
+    client = connection.connect(watched)
     client.set_registered_model_alias("msra-ner", "champion", "1")
     yield client
     client.delete_registered_model_alias("msra-ner", "champion")
@@ -115,8 +115,8 @@ def test_no_champion_is_said(evaluate) -> None:
 
 def test_an_entity_covers_the_cells_that_it_touches() -> None:
     entity = (1, 4, "LOC")
-    assert _tags(["a", "bc", "de", "f"], [entity]) == ["O", "B-LOC", "I-LOC", "O"]
-    assert _tags(["a"], []) == ["O"]
+    assert cell_tags(["a", "bc", "de", "f"], [entity]) == ["O", "B-LOC", "I-LOC", "O"]
+    assert cell_tags(["a"], []) == ["O"]
 
 
 def test_a_server_without_the_slot_is_said(evaluate, monkeypatch) -> None:

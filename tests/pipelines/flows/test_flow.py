@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.maintenance import resume_logging
-from pipelines.registry import versions as registry
-from pipelines.tracking import run_log
+from pipelines.names import Logged
+from pipelines.registry.aliases import by_alias
+from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.dvc_repo.test_stages import FIVE
 from tests.pipelines.logged import artifacts, runs, versions
@@ -42,13 +43,13 @@ def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_
     first = run(project).result()
     again = run(project, force=True).result()
     other = run(project, params=[overlay(tmp_path, 0.5)]).result()
-    client = run_log.connect(project)
-    assert again.logged == run_log.Logged(first.logged.run_id, "1", already_logged=True)
+    client = connection.connect(project)
+    assert again.logged == Logged(first.logged.run_id, "1", already_logged=True)
     assert again.workspace != first.workspace
     assert (other.logged.version, other.logged.already_logged) == ("2", False)
     found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
     assert found == {first.logged.run_id: "0.0002", other.logged.run_id: "0.5"}
-    assert registry.by_alias(client, "challenger") == "2"
+    assert by_alias(client, "challenger") == "2"
     assert other.figures["test.PER.recall"] == 1.0
 
 
@@ -77,9 +78,9 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     warning = ended.result().warning
     assert warning.startswith("The outs were not pushed to the DVC remote store (")
     assert "nothing is lost" in warning
-    [logged] = runs(run_log.connect(project))
+    [logged] = runs(connection.connect(project))
     assert logged.data.metrics["compare.gap"] == 0.5
-    assert "reports/compare.json" in artifacts(run_log.connect(project), logged.info.run_id)
+    assert "reports/compare.json" in artifacts(connection.connect(project), logged.info.run_id)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
     assert f"run {logged.info.run_id}" in link["data"]
@@ -94,7 +95,7 @@ def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, cap
     assert "dvc repro --single-item train" in ended.message
     assert set(task_runs(ended.state_details.flow_run_id)) == {"download", "align", "train"}
     assert "Traceback" not in caplog.text
-    assert versions(run_log.connect(project)) == []
+    assert versions(connection.connect(project)) == []
     said = run_state.read(made(project))
     assert (said.state, said.reason) == (
         "failed",
@@ -166,7 +167,7 @@ def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
     logged = resume_logging.log(project, made(project).name)
     assert (logged.version, logged.already_logged) == ("1", False)
     assert run_state.word(made(project)) == "complete"
-    [found] = runs(run_log.connect(project))
+    [found] = runs(connection.connect(project))
     assert found.info.run_id == logged.run_id
     assert found.data.tags["prefect_run_id"] == str(ended.state_details.flow_run_id)
     assert resume_logging.log(project, made(project).name[:16]).already_logged

@@ -13,8 +13,9 @@ from pipelines.cli.app import main
 from pipelines.dvc_repo import fingerprint
 from pipelines.errors import NothingToDo
 from pipelines.flows import gpu_slot, up_to_date
+from pipelines.promotion import decision
 from pipelines.registry import aliases
-from pipelines.tracking import run_log
+from pipelines.tracking import connection, run_log
 from pipelines.workspaces import overlays, workspace
 from tests.pipelines import done, standin
 from tests.pipelines.logged import runs
@@ -69,7 +70,7 @@ def test_a_run_that_finds_nothing_to_do_says_so_and_logs_nothing(
     assert (ended.type.value, ended.name) == ("COMPLETED", "NothingToDo")
     assert ended.message == SAID
     assert len(workspace.all_of(finished)) == 1
-    [logged] = runs(run_log.connect(finished))
+    [logged] = runs(connection.connect(finished))
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
     assert f"run {logged.info.run_id}" in link["data"]
@@ -81,7 +82,7 @@ def test_the_command_says_it_in_a_line(
     monkeypatch.chdir(finished)
     assert main(["run"]) == 0
     assert capsys.readouterr().out == f"{SAID}; --force runs all the same\n"
-    assert len(runs(run_log.connect(finished))) == 1
+    assert len(runs(connection.connect(finished))) == 1
 
 
 def test_a_scheduled_run_does_not_even_wait_for_the_gpu(
@@ -133,7 +134,7 @@ def test_the_fingerprint_is_the_same_before_and_after_a_run(finished: Path) -> N
 
 @pytest.mark.parametrize("lacking", ["version", "whole run", "push", "another remote"])
 def test_a_run_that_did_not_finish_does_not_count(finished: Path, lacking: str) -> None:
-    client = run_log.connect(finished)
+    client = connection.connect(finished)
     [logged] = runs(client)
     if lacking == "version":
         client.delete_registered_model("msra-ner")
@@ -165,7 +166,7 @@ def test_an_unpinned_source_is_asked_and_counts_by_its_hash(
         )
     )
     finish(project)
-    [logged] = runs(run_log.connect(project))
+    [logged] = runs(connection.connect(project))
     profiles = [given.dataset.profile for given in logged.inputs.dataset_inputs]
     [profile] = map(json.loads, filter(None, profiles))
     assert profile["train"]["sha256"] == hashlib.sha256(b"one").hexdigest()
@@ -178,10 +179,10 @@ def test_an_unpinned_source_is_asked_and_counts_by_its_hash(
 
 
 def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) -> None:
-    client = run_log.connect(finished)
+    client = connection.connect(finished)
     assert needed(finished, promote=True)
     gates = overlays.sections(finished).promote
-    up_to_date.decide(client, "1", gates, None)
+    decision.decide(client, "1", gates, None)
     assert not needed(finished, promote=True)
     client.set_registered_model_alias("msra-ner", aliases.CHAMPION, "1")
     assert not needed(finished, promote=True)
@@ -191,8 +192,8 @@ def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) 
 
 @pytest.mark.parametrize("by", ["gates", "champion"])
 def test_other_gates_or_another_champion_open_the_question_again(finished: Path, by: str) -> None:
-    client = run_log.connect(finished)
-    up_to_date.decide(client, "1", overlays.sections(finished).promote, None)
+    client = connection.connect(finished)
+    decision.decide(client, "1", overlays.sections(finished).promote, None)
     params = finished / "params.yaml"
     if by == "gates":
         params.write_text(params.read_text().replace("f1_min: 0.93", "f1_min: 0.5", 1))

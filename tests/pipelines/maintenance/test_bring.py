@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from pipelines.dvc_repo.stages import folder_md5
 from pipelines.errors import PipelineError
 from pipelines.maintenance.bring import bring
 from pipelines.workspaces import run_state, workspace
@@ -67,6 +69,22 @@ def test_other_code_is_named(project: Path) -> None:
     with pytest.raises(PipelineError, match=r"than your tree has: dvc\.yaml; stage\.py\. Change"):
         bring(project, newest(project), with_params=True)
     assert not (project / "dvc.lock").exists()
+
+
+def test_other_code_in_a_folder_is_named_and_bytecode_is_none(project: Path) -> None:
+    made = newest(project)
+    [path] = [path for path in workspace.all_of(project) if path.name == made]
+    code = {"path": "stages/text", "hash": "md5", "md5": folder_md5(project, "stages/text")}
+    lock = yaml.safe_load((path / "dvc.lock").read_text())
+    lock["stages"]["train"]["deps"].append(code)
+    (path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    (project / "stages/text/__pycache__").mkdir()
+    (project / "stages/text/__pycache__/cells.pyc").touch()
+    bring(project, made, with_params=True)
+    (project / "dvc.lock").unlink()
+    (project / "stages/text/more.py").touch()
+    with pytest.raises(PipelineError, match=r"than your tree has: stages/text\. Change"):
+        bring(project, made, with_params=True)
 
 
 def test_a_run_that_failed_or_is_not_there_is_said(project: Path) -> None:

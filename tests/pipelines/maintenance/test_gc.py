@@ -9,8 +9,8 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
 from pipelines.maintenance import gc
-from pipelines.registry import versions as registry
-from pipelines.tracking import retention, run_log
+from pipelines.names import MODEL
+from pipelines.tracking import connection, retention
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import done, standin
 from tests.pipelines.logged import runs, versions
@@ -25,7 +25,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> tuple[
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("keep_workspaces: 5", "keep_workspaces: 1"))
     made = {rate: done.run(project, rate) for rate in (0.125, 0.25, 0.5)}
-    run_log.connect(project).delete_model_version(registry.MODEL, "2")
+    connection.connect(project).delete_model_version(MODEL, "2")
     for name in ("x", "y"):
         made[name] = workspace.create(project, [], dirty=True)
         run_state.mark(made[name].path, "failed", name)
@@ -66,8 +66,8 @@ def test_a_dry_run_says_it_and_changes_nothing(used) -> None:
 
 def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path) -> None:
     said = gc.prune(project, dry_run=True)
-    run = run_log.connect(project).get_run(said.mlflow_runs[0])
-    half = run_log.connect(project).create_logged_model(
+    run = connection.connect(project).get_run(said.mlflow_runs[0])
+    half = connection.connect(project).create_logged_model(
         run.info.experiment_id, source_run_id=run.info.run_id
     )
     files = Path(half.artifact_location.removeprefix("file://"))
@@ -84,7 +84,7 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
     assert len(left) == 2
     assert not left & set(said.workspaces)
 
-    client = run_log.connect(project)
+    client = connection.connect(project)
     assert versions(client) == ["1", "3"]
     kept = {version.run_id for version in client.search_model_versions("name = 'msra-ner'")}
     assert {run.info.run_id for run in runs(client)} == kept
@@ -137,9 +137,9 @@ def test_branches_are_kept(project: Path) -> None:
 
 
 def test_a_version_whose_needs_are_unknown_stops_it(project: Path) -> None:
-    client = run_log.connect(project)
+    client = connection.connect(project)
     run_id = client.create_run(runs(client)[0].info.experiment_id).info.run_id
-    client.create_model_version(registry.MODEL, "models:/msra-ner/1", run_id)
+    client.create_model_version(MODEL, "models:/msra-ner/1", run_id)
     before = workspace.all_of(project), weights(project)
     with pytest.raises(PipelineError, match=r"^The files of msra-ner version 4 cannot be had"):
         gc.prune(project, dry_run=False)

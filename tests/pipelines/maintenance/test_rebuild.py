@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.cli.app import main
 from pipelines.dvc_repo import lockfile
-from pipelines.tracking import run_log
+from pipelines.tracking import connection, run_log
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import done, standin
 from tests.pipelines.logged import runs
@@ -21,7 +21,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     project = standin.project(tmp_path_factory.mktemp("rebuild") / "project")
     shutil.copy(empty_mlflow, project)
     made = done.run(project, 0.25)
-    run_log.connect(project).set_tag(run_log.log_run(project, made).run_id, "dirty", "false")
+    connection.connect(project).set_tag(run_log.log_run(project, made).run_id, "dirty", "false")
     (project / "stage.py").write_text("import sys; sys.exit('another commit')\n")
     standin.commit(project)
     return project
@@ -44,7 +44,7 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
     once: Path, rebuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NER_WITH_IMAGE", "")  # so that it is as it was afterwards
-    client = run_log.connect(once)
+    client = connection.connect(once)
     [logged] = runs(client)
     client.set_tag(logged.info.run_id, "image", "sha256:0ld")
     try:
@@ -61,7 +61,7 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
         assert f"{stage}: at work" in err  # although DVC has it all
     assert yaml.safe_load((path / "params.yaml").read_text())["train"]["learning_rate"] == 0.25
     assert run_state.word(path) == "complete"
-    assert len(runs(run_log.connect(once))) == 1
+    assert len(runs(connection.connect(once))) == 1
     assert standin.git(once, "status", "--porcelain") == ""
 
 
@@ -69,7 +69,7 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
 def test_the_first_difference_is_named_and_what_comes_after_it_is_not_run(
     once: Path, rebuild
 ) -> None:
-    client = run_log.connect(once)
+    client = connection.connect(once)
     [logged] = runs(client)
     lock = Path(client.download_artifacts(logged.info.run_id, "dvc.lock")).read_text()
     [old] = [
@@ -114,7 +114,7 @@ def test_what_there_is_not_is_said(rebuild, version: str, said: str) -> None:
 
 
 def test_uncommitted_changes_cannot_be_made_anew(once: Path, rebuild) -> None:
-    client = run_log.connect(once)
+    client = connection.connect(once)
     [logged] = runs(client)
     client.set_tag(logged.info.run_id, "dirty", "true")
     try:

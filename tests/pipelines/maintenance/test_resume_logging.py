@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipelines.registry import versions
+from pipelines.names import MODEL
+from pipelines.registry import aliases
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import mlflow_server
 from tests.pipelines.logged import ARTIFACTS, METRICS, SYSTEM_CSV, artifacts, not_of_the_machine
@@ -55,7 +56,7 @@ def test_log_completes_a_run_whose_server_went_away(
         done = pipelines(project, "log", made.name, **env)
         assert done.returncode == 0, done.stderr
         client = MlflowClient(url)
-        version = client.get_model_version_by_alias(versions.MODEL, versions.ALIAS)
+        version = client.get_model_version_by_alias(MODEL, aliases.CHALLENGER)
         run = client.get_run(version.run_id)
         logged = f"Run {version.run_id} in MLflow, version 1 of the model"
         assert done.stdout.splitlines()[-1] == logged

@@ -4,8 +4,9 @@ import pytest
 
 from pipelines.cli import status_table
 from pipelines.errors import Exit
+from pipelines.names import MODEL
 from pipelines.promotion.promote import rollback
-from pipelines.registry import aliases, history, versions
+from pipelines.registry import aliases, history
 from tests.pipelines import registered
 from tests.pipelines.promotion.promoting import forced, go, refused
 from tests.pipelines.registered import Registered
@@ -144,7 +145,7 @@ def test_another_precision_brings_its_figures(made: Registered) -> None:
     assert " lacks export.tag_agreement, export.f1_delta among its tags" in str(error)
     figures = {"tag_agreement": "0.9998", "f1_delta": "0.0002", "logit_difference_max": "0.02"}
     for key, value in figures.items():
-        made.client.set_model_version_tag(versions.MODEL, version, f"export.{key}", value)
+        made.client.set_model_version_tag(MODEL, version, f"export.{key}", value)
     go(made)
     assert made.aliases() == {"champion": version}
     assert made.tags(version)["gate.parity"].startswith("passed fp16: 99.980% of the tags")

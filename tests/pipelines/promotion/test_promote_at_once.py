@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Exit, Refused
-from pipelines.registry import aliases, versions
+from pipelines.names import MODEL
+from pipelines.registry import aliases
 from tests.pipelines.registered import Registered
 from tests.pipelines.standin import clean_environment
 from tests.pipelines.workspaces.test_process_group import wait_for
@@ -73,7 +74,7 @@ def test_a_claim_keeps_others_out_until_it_is_stale(made: Registered, monkeypatc
         monkeypatch.setattr(aliases, "STALE_S", 0.0)
         with aliases.one_anywhere(made.client, "the third"):
             pass
-    assert aliases.CLAIM not in made.client.get_registered_model(versions.MODEL).tags
+    assert aliases.CLAIM not in made.client.get_registered_model(MODEL).tags
 
 
 def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
@@ -83,10 +84,10 @@ def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
 
     def overwrite() -> None:
         wait_for(lambda: aliases.CLAIM in model().tags, "the first claim")
-        made.client.set_registered_model_tag(versions.MODEL, aliases.CLAIM, json.dumps(theirs))
+        made.client.set_registered_model_tag(MODEL, aliases.CLAIM, json.dumps(theirs))
 
     def model():
-        return made.client.get_registered_model(versions.MODEL)
+        return made.client.get_registered_model(MODEL)
 
     thread = threading.Thread(target=overwrite)
     thread.start()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Exit
+from pipelines.names import MODEL
 from pipelines.promotion import version_files
-from pipelines.registry import manifest, versions
+from pipelines.registry import manifest
 from stages.contract.hashing import as_text, checksums, difference, from_text
 from tests.pipelines.promotion.promoting import go, refused
 from tests.pipelines.promotion.test_promote_files import model_folder
@@ -27,7 +28,7 @@ def kept(made: Registered, tmp_path: Path):
 
 def test_it_names_each_file_and_sha256sum_reads_it(made: Registered, kept, tmp_path: Path) -> None:
     model, version = kept
-    tagged = made.client.get_model_version(versions.MODEL, version)
+    tagged = made.client.get_model_version(MODEL, version)
     text = Path(made.client.download_artifacts(made.runs["worse"], manifest.FILE)).read_text()
     fetched = version_files.fetch(tagged, tmp_path / "fetched")
     files = {p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file()}
@@ -86,7 +87,7 @@ def test_what_python_compiled_is_not_trusted(made: Registered, kept, tmp_path: P
     cache = model / "code" / "stages" / "__pycache__"
     cache.mkdir(exist_ok=True)
     (cache / "tagger.cpython-311.pyc").write_bytes(b"anything")
-    tagged = made.client.get_model_version(versions.MODEL, version)
+    tagged = made.client.get_model_version(MODEL, version)
     assert list(version_files.fetch(tagged, tmp_path / "fetched").rglob("__pycache__")) == []
 
 

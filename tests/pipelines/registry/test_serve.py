@@ -8,7 +8,7 @@ import mlflow
 import psutil
 import pytest
 
-from pipelines.tracking import run_log
+from pipelines.tracking import connection
 from stages.onnx_export.session import CPU, CUDA, has_cuda
 from stages.serving.tagger import Tagger
 from tests.faults.requests import fuzz
@@ -141,7 +141,7 @@ def test_eight_clients_at_once_get_their_own_answers(server, sentences):
 
 
 def test_the_signature_says_what_comes_out(registered):
-    run_log.connect(registered)
+    connection.connect(registered)
     info = mlflow.models.get_model_info(CHAMPION)
     assert info.signature.outputs.input_names() == ["entities", "error", "provider"]
     assert info.saved_input_example_info["artifact_path"] == "input_example.json"

@@ -12,7 +12,7 @@ import pytest
 from mlflow.server.auth import routes
 
 from pipelines.flows import local_server
-from pipelines.registry import versions
+from pipelines.names import MODEL
 from pipelines.workspaces import process_group
 from tests.pipelines.standin import ROOT, clean_environment, closed_port
 from tests.pipelines.team.team_server import ADMIN
@@ -23,7 +23,7 @@ EDITOR, READER = ("editor", "password-of-editor"), ("reader", "password-of-reade
 OPEN = {"/health", "/ajax-api/3.0/mlflow/server-info", "/api/3.0/mlflow/server-info"}
 OPEN |= {"/static-files/<path:path>"}
 API = "/api/2.0/mlflow"
-ALIAS = {"name": versions.MODEL, "alias": "champion", "version": "1"}
+ALIAS = {"name": MODEL, "alias": "champion", "version": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def prepare(client: httpx.Client) -> None:
     for name, password in (EDITOR, READER):
         given = {"username": name, "password": password}
         assert client.post(f"{API}/users/create", json=given, auth=ADMIN).is_success
-    made = {"name": versions.MODEL}
+    made = {"name": MODEL}
     assert client.post(f"{API}/registered-models/create", json=made, auth=ADMIN).is_success
     run = client.post(f"{API}/runs/create", json={"experiment_id": "0"}, auth=ADMIN).json()["run"]
     source = {"source": run["info"]["artifact_uri"], "run_id": run["info"]["run_id"]}
     version = client.post(f"{API}/model-versions/create", json=made | source, auth=ADMIN)
     assert version.json()["model_version"]["version"] == "1", version.text
-    right = {"resource_type": "registered_model", "resource_id": versions.MODEL}
+    right = {"resource_type": "registered_model", "resource_id": MODEL}
     right |= {"username": EDITOR[0], "permission": "EDIT"}
     assert client.post(routes.GRANT_USER_PERMISSION, json=right, auth=ADMIN).is_success
 
@@ -95,7 +95,7 @@ def test_who_gives_no_name_gets_nothing_at_any_address(asked: httpx.Client) -> N
 def test_only_who_may_edit_moves_an_alias(asked: httpx.Client, who) -> None:
     got = asked.post(f"{API}/registered-models/alias", json=ALIAS, auth=who)
     assert got.status_code == {None: 401, READER: 403, EDITOR: 200}[who]
-    path = f"{API}/registered-models/get?name={versions.MODEL}"
+    path = f"{API}/registered-models/get?name={MODEL}"
     assert asked.get(path, auth=who).is_success == (who is not None)
     if who is EDITOR:
         asked.request("DELETE", f"{API}/registered-models/alias", json=ALIAS, auth=ADMIN)
@@ -107,7 +107,7 @@ def test_only_who_may_edit_moves_an_alias(asked: httpx.Client, who) -> None:
     [
         ("POST", f"{API}/runs/create", {"experiment_id": "0"}),
         ("PUT", f"{API}-artifacts/artifacts/0/1/artifacts/model/MLmodel", None),
-        ("DELETE", f"{API}/registered-models/delete", {"name": versions.MODEL}),
+        ("DELETE", f"{API}/registered-models/delete", {"name": MODEL}),
         ("POST", routes.CREATE_USER, {"username": "x", "password": EDITOR[1]}),
         ("PATCH", routes.UPDATE_USER_ADMIN, {"username": "reader", "is_admin": True}),
         ("POST", routes.GRANT_USER_PERMISSION,
@@ -142,7 +142,7 @@ def test_no_path_leads_out_of_the_artifacts(asked: httpx.Client, who, path: str)
 
 def test_no_version_is_made_of_the_servers_own_files(asked: httpx.Client) -> None:
     for source in ("file:///etc", "/etc", "mlflow-artifacts:/../../etc"):
-        given = {"name": versions.MODEL, "source": source}
+        given = {"name": MODEL, "source": source}
         assert asked.post(f"{API}/model-versions/create", json=given, auth=EDITOR).is_client_error
 
 

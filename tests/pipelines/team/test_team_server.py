@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.registry import aliases, versions
-from pipelines.tracking import connection, mlflow_uri, run_log
+from pipelines.names import EXPERIMENT, MODEL
+from pipelines.registry import aliases
+from pipelines.tracking import connection
 from pipelines.tracking.connection import Need
 from tests.pipelines import registered, standin
 
@@ -73,10 +74,10 @@ def _as_trainer(
     be(monkeypatch, team, "trainer", USERS["trainer"])
     yield monkeypatch
     be(monkeypatch, team, "trainer", USERS["trainer"])
-    client = run_log.connect(tmp_path)
-    if client.search_registered_models(f"name = '{versions.MODEL}'"):
-        client.delete_registered_model(versions.MODEL)
-    if experiment := client.get_experiment_by_name(run_log.EXPERIMENT):
+    client = connection.connect(tmp_path)
+    if client.search_registered_models(f"name = '{MODEL}'"):
+        client.delete_registered_model(MODEL)
+    if experiment := client.get_experiment_by_name(EXPERIMENT):
         for run in runs(client):
             client.delete_run(run.info.run_id)
         for model in client.search_logged_models([experiment.experiment_id]):
@@ -108,7 +109,7 @@ def test_a_run_by_who_may_not_ends_before_the_first_stage(
     monkeypatch.delenv(connection.USER)
     monkeypatch.delenv(connection.PASSWORD)
     unknown = run(made.project, dirty=True)
-    at = f"MLflow at {mlflow_uri.uri(made.project)}"
+    at = f"MLflow at {connection.uri(made.project)}"
     may = "EDIT on the experiment and the registered model msra-ner, or MANAGE to promote"
     assert refused.message == (
         f"{at} does not let user 'reader' do that: ask its administrator for {may}"
@@ -138,15 +139,15 @@ def test_who_may_edit_trains_but_does_not_promote(
     made: Registered, team: Team, as_user, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.version("good")
-    experiment = made.client.get_experiment_by_name(run_log.EXPERIMENT).experiment_id
-    for kind, name in (("experiment", experiment), ("registered_model", versions.MODEL)):
+    experiment = made.client.get_experiment_by_name(EXPERIMENT).experiment_id
+    for kind, name in (("experiment", experiment), ("registered_model", MODEL)):
         users(team.url).grant_user_permission("editor", kind, name, "EDIT")
     as_user("editor")
-    run_log.check(made.project, Need.LOG)
+    connection.check(made.project, Need.LOG)
     made.log("another", 97)
     assert made.version("another") == "2"
     with pytest.raises(PipelineError, match="does not let user 'editor' do that"):
-        run_log.check(made.project, Need.PROMOTE)
+        connection.check(made.project, Need.PROMOTE)
     assert made.aliases() == {"challenger": "2"}
 
 
@@ -181,7 +182,7 @@ def test_a_backup_restored_into_an_empty_server_has_it_all(
         documented("Restore", new, database)
         with team_server.mlflow(new, database, new / "artifacts") as url:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-            run_log.connect(made.project)
+            connection.connect(made.project)
             assert "│ champion   │ 2 " in command("status")[1]
             who = {connection.USER: "trainer", connection.PASSWORD: USERS["trainer"]}
             found = standin.pipelines(
@@ -190,4 +191,4 @@ def test_a_backup_restored_into_an_empty_server_has_it_all(
             assert '"start": 2, "end": 4' in found.stdout, found.stderr
             assert command("rollback")[0] == 0
             assert '"action": "rollback"' in command("history", "--json")[1]
-    run_log.connect(made.project)
+    connection.connect(made.project)

@@ -11,9 +11,10 @@ import yaml
 from mlflow import MlflowClient
 
 from pipelines.dvc_repo import lockfile
+from pipelines.names import Logged
 from pipelines.promotion.version_files import exported
 from pipelines.registry import versions
-from pipelines.tracking import report_values, run_log
+from pipelines.tracking import connection, report_values, run_log
 from tests.pipelines.logged import (
     ARTIFACTS,
     METRICS,
@@ -27,7 +28,7 @@ from tests.pipelines.standin import git
 
 @pytest.fixture
 def client(ran) -> MlflowClient:
-    return run_log.connect(ran[0])
+    return connection.connect(ran[0])
 
 
 def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
@@ -65,7 +66,7 @@ def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowC
 
 def test_its_report_is_a_file_that_a_browser_opens(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    logged = run_log.Logged(run.info.run_id, "1", already_logged=False)
+    logged = Logged(run.info.run_id, "1", already_logged=False)
     address = run_log.report(ran[0], logged)
     assert address == f"{run.info.artifact_uri}/reports/index.html"
     with urlopen(address) as file:
@@ -128,7 +129,7 @@ def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClie
     names = {line.split("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
     assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
     assert len(names) == 5
-    assert (folder / "code" / "stages" / "ner" / "tagger.py").is_file()
+    assert (folder / "code" / "stages" / "serving" / "tagger.py").is_file()
     assert (exported(folder) / "README.md").read_text() == "# The card"
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
         "dataframe_split": {"columns": ["text"], "data": [[versions.EXAMPLE]]}

@@ -12,9 +12,10 @@ from mlflow import MlflowClient
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.promotion.tracking_comparison import log_comparison
-from pipelines.registry import versions as registry
-from pipelines.tracking import report_values, run_log
+from pipelines.names import MODEL, Logged
+from pipelines.promotion.comparison import log_comparison
+from pipelines.registry import aliases
+from pipelines.tracking import connection, report_values, run_log
 from pipelines.workspaces import workspace
 from tests.pipelines import mlflow_server, standin
 from tests.pipelines.logged import ARTIFACTS, METRICS, artifacts, runs, versions
@@ -34,7 +35,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
 
 def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     project, made = done
-    client = run_log.connect(project)
+    client = connection.connect(project)
     model, away = made.path / "models" / "onnx", made.path / "away"
     model.rename(away)
     with pytest.raises(PipelineError, match="models/onnx is not there"):
@@ -45,7 +46,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
 
     logged = run_log.log_run(project, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
-    assert logged == run_log.Logged(run.info.run_id, "1", already_logged=False)
+    assert logged == Logged(run.info.run_id, "1", already_logged=False)
     assert run.info.run_id != interrupted.info.run_id
     assert run.data.tags["dirty"] == "true"
     assert run.data.tags["prefect_run_id"] == "prefect-id"
@@ -53,7 +54,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert diff.read_text() == made.dirty_diff == "# untracked: notes.txt\n"
 
     again = run_log.log_run(project, made)
-    assert again == run_log.Logged(run.info.run_id, "1", already_logged=True)
+    assert again == Logged(run.info.run_id, "1", already_logged=True)
     assert versions(client) == ["1"]
 
     # Killed after it had registered, before it said that it was done, and in another model's files.
@@ -65,10 +66,10 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert model.source_run_id == last.run_id
     assert [r.info.run_id for r in runs(client)] == [last.run_id]
     assert versions(client) == [last.version]
-    assert registry.by_alias(client, "challenger") == last.version
+    assert aliases.by_alias(client, "challenger") == last.version
 
     # A version that someone deleted comes back, without a second run.
-    client.delete_model_version(registry.MODEL, last.version)
+    client.delete_model_version(MODEL, last.version)
     back = run_log.log_run(project, made)
     assert (back.run_id, back.already_logged) == (last.run_id, True)
     assert versions(client) == [back.version]
@@ -101,7 +102,7 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
     monkeypatch.setenv("NER_IMAGE", "sha256:0123")
     with mlflow_server.serving(tmp_path, url):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        run_log.check(project)
+        connection.check(project)
         logged = run_log.log_run(project, made)
         client = MlflowClient(url)
         run = client.get_run(logged.run_id)
@@ -109,11 +110,11 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         assert run.data.tags["image"] == "sha256:0123"
         assert artifacts(client, logged.run_id) == ARTIFACTS | {"dirty.diff"}
         assert (tmp_path / "artifacts").is_dir()
-        assert registry.by_alias(client, "challenger") == logged.version == "1"
+        assert aliases.by_alias(client, "challenger") == logged.version == "1"
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
         assert run_log.page(project, logged) == page
         assert run_log.report(project, logged) == f"{page}/artifacts/reports/index.html"
-        version = client.get_model_version(registry.MODEL, logged.version)
+        version = client.get_model_version(MODEL, logged.version)
         for html in ("<p>of before", "<p>比较"):
             place = log_comparison(project, version, html)
         assert place == f"{page}/artifacts/comparison.html"
@@ -129,5 +130,5 @@ def test_a_server_that_does_not_answer_is_named(
     url = f"http://127.0.0.1:{closed_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     with pytest.raises(PipelineError, match=f"^MLflow at {url} cannot be used"):
-        run_log.check(tmp_path)
+        connection.check(tmp_path)
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ

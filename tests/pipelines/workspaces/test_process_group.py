@@ -115,9 +115,9 @@ def test_a_parent_that_is_killed_takes_the_grandchild_with_it(tmp_path: Path) ->
         [
             sys.executable,
             "-c",
-            "import os, sys, pathlib; from pipelines import supervise;"
-            f"supervise.start(['sh', '-c', {GRANDCHILD!r}], pathlib.Path('.'), dict(os.environ))"
-            ".wait()",
+            "import os, sys, pathlib; from pipelines.workspaces import process_group;"
+            f"command = ['sh', '-c', {GRANDCHILD!r}];"
+            "process_group.start(command, pathlib.Path('.'), dict(os.environ)).wait()",
         ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

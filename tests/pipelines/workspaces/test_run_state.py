@@ -75,9 +75,10 @@ def test_what_had_done_its_stages_can_be_logged(path: Path, error: BaseException
 @pytest.mark.parametrize(("said", "word"), [("", "failed"), (run_state.STAGES_DONE, "unlogged")])
 def test_a_killed_run_is_marked_by_the_next(path: Path, said: str, word: str) -> None:
     code = (
-        "import sys, pathlib, time; from pipelines import state; p = pathlib.Path(sys.argv[1])\n"
-        "with state.running(p):\n"
-        "    state.mark(p, 'running', sys.argv[2]); (p / 'at work').touch(); time.sleep(600)\n"
+        "import sys, pathlib, time; from pipelines.workspaces import run_state\n"
+        "p = pathlib.Path(sys.argv[1])\n"
+        "with run_state.running(p):\n"
+        "    run_state.mark(p, 'running', sys.argv[2]); (p / 'at work').touch(); time.sleep(600)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(path), said],

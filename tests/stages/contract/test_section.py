@@ -5,7 +5,8 @@ import pytest
 from stages.contract.errors import StageError
 from stages.contract.section import expanded, read
 from stages.params.align import Align
-from stages.params.params import Download, Params
+from stages.params.download import Download
+from stages.params.params import Params
 from stages.params.train import Train
 from tests.stages.conftest import REAL
 

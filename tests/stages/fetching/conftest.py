@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from stages.fetching.file import fetch
-from stages.params.params import Source
+from stages.params.download import Source
 
 BODY = bytes(range(256)) * 40
 

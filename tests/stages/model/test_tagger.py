@@ -6,14 +6,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from stages.contract.errors import StageError
-from stages.model.tagger import (
-    choose_bf16,
-    choose_device,
-    forward_of,
-    load_tagger,
-    make_repeatable,
-    new_tagger,
-)
+from stages.model.device import choose_bf16, choose_device, make_repeatable
+from stages.model.tagger import forward_of, load_tagger, new_tagger
 from stages.text.labels import Labels
 from tests.invented import write_encoder
 

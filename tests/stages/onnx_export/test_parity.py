@@ -6,7 +6,7 @@ import pytest
 from stages.contract.errors import StageError
 from stages.contract.section import read
 from stages.onnx_export.parity import Compared, checked
-from stages.params.params import Export
+from stages.params.export import Export
 from tests.conftest import ROOT
 
 PARAMS = read(Export, ROOT / "params.yaml")

@@ -4,7 +4,10 @@ from pydantic import ValidationError
 
 from stages.contract.section import read
 from stages.params.align import TYPE, Align
-from stages.params.params import Download, Evaluate, Export, Params
+from stages.params.download import Download
+from stages.params.evaluate import Evaluate
+from stages.params.export import Export
+from stages.params.params import Params
 from stages.params.train import Train
 from tests.conftest import ROOT
 from tests.stages.conftest import REAL

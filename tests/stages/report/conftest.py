@@ -5,8 +5,8 @@ import json
 import pytest
 
 from stages.report.report import report
+from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibration import reliability
-from stages.scoring.intervals import with_intervals
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stages.params.params import Bootstrap
-from stages.scoring.intervals import with_intervals
+from stages.params.evaluate import Bootstrap
+from stages.scoring.bootstrap import with_intervals
 from tests.stages.scoring.test_mistakes import judged
 
 BOOTSTRAP = Bootstrap(samples=4000, confidence=0.9, seed=1)

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from stages.corpus.corpus import Sentence
 from stages.model.decode import spans
 from stages.scoring import robustness
 from stages.scoring.robustness import forms
 from stages.text.labels import Labels
+from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
 from stages.text.windows_table import read_aligned
 
@@ -86,8 +86,8 @@ def test_the_split_comes_out_of_it_as_align_wrote_it(tiny):
     labels = Labels.read(tiny.aligned)
     split = read_aligned(tiny.aligned / "test.parquet")
     tokenizer = Tokenizer.from_file(str(tiny.ner / "tokenizer.json"))
-    sentences = list(robustness._sentences(split, labels.tags))
-    again = robustness._aligned(sentences, labels, CellEncoder(tokenizer, labels.unknown_id))
+    sentences = list(robustness.sentences_of(split, labels.tags))
+    again = robustness.as_aligned(sentences, labels, CellEncoder(tokenizer, labels.unknown_id))
     assert (again.sentence, again.cells) == (split.sentence, split.cells)
     for name in ("input_ids", "labels"):
         for ours, theirs in zip(getattr(again, name), getattr(split, name), strict=True):

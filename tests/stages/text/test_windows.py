@@ -9,7 +9,7 @@ from stages.text.windows import Window, windows
 
 @st.composite
 def asked(draw):
-    """Tokens, size and overlap, as `stages.params.params.Align` allows them."""
+    """Tokens, size and overlap, as `stages.params.align.Align` allows them."""
     size = draw(st.integers(6, 200))
     overlap = draw(st.integers(0, size // 2))
     return draw(st.integers(1, 4 * size) | st.integers(1, 3000)), size, overlap

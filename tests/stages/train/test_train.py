@@ -10,7 +10,8 @@ from transformers.models.bert.modeling_bert import BertAttention
 
 import stages.contract.progress
 import stages.training.loop
-from stages.model.tagger import choose_device, forward_of, load_tagger, new_tagger
+from stages.model.device import choose_device
+from stages.model.tagger import forward_of, load_tagger, new_tagger
 from stages.scoring.spans import predict, score
 from stages.text.labels import Labels
 from stages.text.windows_table import read_aligned

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.text.windows_table import Aligned
-from stages.training.packing import plan_rows
+from stages.training.batches import plan_rows
 
 
 @pytest.fixture

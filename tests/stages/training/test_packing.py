@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.training.packing import pack, plan_rows
+from stages.training.batches import pack, plan_rows
 
 
 @given(st.lists(st.integers(2, 16), min_size=1, max_size=200), st.integers(0, 5))

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Sentence
 from stages.corpus.formats.read import read_corpus
 from stages.params.align import Align
+from stages.text.sentence import Sentence
 from tests.stages.tiny import PARAMS
 
 BIO = Align.model_validate(PARAMS | {"types": ["PER", "LOC"]})

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.corpus.corpus import Sentence
 from stages.text.cells import cells_of
+from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import read
 from tests.stages.corpus.spans import SCHEMES, spans_of, tags_of
 

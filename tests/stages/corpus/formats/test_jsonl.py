@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.corpus.corpus import Sentence
 from stages.text.cells import offsets
+from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import read
 from tests.stages.corpus.spans import TYPES, spans_in
 

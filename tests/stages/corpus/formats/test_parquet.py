@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Sentence
 from stages.corpus.formats.read import read_corpus
+from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import align_params
 from tests.stages.corpus.spans import SCHEMES, TYPES, spans_of, tags_of
 
