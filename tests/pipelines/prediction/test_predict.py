@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -72,3 +73,16 @@ def test_required_cuda_is_not_replaced_by_the_cpu(registered):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[1].startswith("NER_REQUIRE_CUDA is set and ONNX Runtime")
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_version_runs_by_its_own_code_not_by_that_of_the_project(registered: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipelines.prediction.predict import load\n"
+        "load(Path(), None)\n"
+        "print(sys.modules['stages.serving.tagger'].__file__)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=registered, env=clean_environment(), capture_output=True, text=True
+    )
+    assert Path(done.stdout.strip()).is_relative_to(registered), done.stderr
