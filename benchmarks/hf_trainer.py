@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks.tutorial import Windows, collate
-from stages.ner.aligned import Aligned
+from stages.text.windows_table import Aligned
 
 
 def trainer_loop(

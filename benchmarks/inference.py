@@ -23,7 +23,7 @@ from transformers import AutoModelForTokenClassification, BertConfig, BertForTok
 
 from benchmarks import inference_bars, inference_report
 from benchmarks.inference_engines import ENGINES, Engine, kernels
-from stages.ner.batches import batches_by_length
+from stages.model.batches import batches_by_length
 
 HERE = Path(__file__).parent
 FIXED = {  # batch, tokens

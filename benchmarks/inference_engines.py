@@ -12,11 +12,11 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
-from stages.ner.emissions import Forward
-from stages.ner.graph import write_onnx
-from stages.ner.model import forward_of as torch_forward_of
-from stages.ner.session import CPU, CUDA
-from stages.ner.session import forward_of as onnx_forward_of
+from stages.model.emissions import Forward
+from stages.model.tagger import forward_of as torch_forward_of
+from stages.onnx_export.graph import write_onnx
+from stages.onnx_export.session import CPU, CUDA
+from stages.onnx_export.session import forward_of as onnx_forward_of
 
 
 @dataclass(frozen=True)

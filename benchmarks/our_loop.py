@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
-from stages.ner.aligned import Aligned
-from stages.ner.gradients import Gradients, compile_layers
-from stages.ner.labels import IGNORED
-from stages.ner.model import make_repeatable
-from stages.ner.ranks import ALONE, Ranks
-from stages.ner.steps import batches_of, decay_groups, one_ahead, plan_steps
+from stages.model.device import make_repeatable
+from stages.text.labels import IGNORED
+from stages.text.windows_table import Aligned
+from stages.training.batches import batches_of, decay_groups, one_ahead, plan_steps
+from stages.training.gradients import Gradients, compile_layers
+from stages.training.ranks import ALONE, Ranks
 
 ROW_TOKENS = 128
 WARM_UP_STEPS = 5

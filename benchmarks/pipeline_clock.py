@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipelines import __main__ as command_line
-from pipelines import server
+from pipelines.cli import app as command_line
+from pipelines.flows import local_server
 
 # By tool; of its own process, and of those that it has started and seen end.
 SECONDS: Counter[str] = Counter()
@@ -26,7 +26,7 @@ CPU_SECONDS: Counter[str] = Counter()
 def main() -> None:
     """Runs the command line; the file gets {tool: {seconds, cpu_seconds}}."""
     file, *arguments = sys.argv[1:]
-    server.start = _then_watch(server.start)
+    local_server.start = _then_watch(local_server.start)
     code = command_line.main(arguments)
     figures = {
         tool: {"seconds": SECONDS[tool], "cpu_seconds": CPU_SECONDS[tool]} for tool in SECONDS
@@ -41,11 +41,12 @@ def _then_watch(start: Callable[[Path], Any]) -> Callable[[Path], Any]:
     def started(project: Path) -> Any:
         wait = start(project)
         with _spent_by("dvc"):
-            from pipelines import dvc
+            from pipelines.dvc_repo import stages as dvc_stages
         with _spent_by("mlflow"):
-            from pipelines import tracking
-        _watch(dvc, "dvc", "stages", "repro", "reports", "artifact")
-        _watch(tracking, "mlflow", "check", "log_run")
+            from pipelines.tracking import connection, run_log
+        _watch(dvc_stages, "dvc", "stages", "repro", "reports", "artifact")
+        _watch(connection, "mlflow", "check")
+        _watch(run_log, "mlflow", "log_run")
         return wait
 
     return started

@@ -18,12 +18,13 @@ import torch
 import yaml
 
 from benchmarks.machine import machine
-from pipelines.overlays import sections
-from stages.ner.aligned import read_aligned
-from stages.ner.labels import Labels
-from stages.ner.metrics import predict, score
-from stages.ner.model import device_figures, forward_of, load_tagger
-from stages.params_train import Train
+from pipelines.workspaces.overlays import sections
+from stages.model.device import device_figures
+from stages.model.tagger import forward_of, load_tagger
+from stages.params.train import Train
+from stages.scoring.spans import predict, score
+from stages.text.labels import Labels
+from stages.text.windows_table import read_aligned
 from stages.train import train
 
 

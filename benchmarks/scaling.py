@@ -18,8 +18,8 @@ import torch
 from torch import distributed
 
 from benchmarks.our_loop import WARM_UP_STEPS, new_model, our_loop, timed
-from stages.ner.aligned import read_aligned
-from stages.ner.ranks import joined
+from stages.text.windows_table import read_aligned
+from stages.training.ranks import joined
 
 RESULTS = Path(__file__).parent / "results"
 

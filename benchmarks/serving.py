@@ -21,7 +21,9 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from benchmarks.machine import machine
-from pipelines import mlflow_uri, predict, registry, tracking
+from pipelines.prediction import predict
+from pipelines.registry import versions
+from pipelines.tracking import connection
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
 SENTENCES = [
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rows", type=int, default=20_000)
     asked = parser.parse_args()
-    model = asked.model or predict.registered(tracking.connect(Path.cwd()))
+    model = asked.model or predict.registered(connection.connect(Path.cwd()))
     result = {
         **machine(),
         "onnxruntime": _onnxruntime(),
@@ -118,7 +120,7 @@ def served(model: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     bin_folder = Path(sys.executable).parent
-    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri.uri(Path.cwd())}
+    env = {**os.environ, "MLFLOW_TRACKING_URI": connection.uri(Path.cwd())}
     env["PATH"] = f"{bin_folder}{os.pathsep}{env['PATH']}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", model, "--port", str(port)]
@@ -155,14 +157,14 @@ def post(url: str, texts: list[str]) -> list[dict[str, str]]:
 
 
 def _onnxruntime() -> str:
-    pins = [pin for pin in registry.requirements() if pin.startswith("onnxruntime")]
+    pins = [pin for pin in versions.requirements() if pin.startswith("onnxruntime")]
     return " ".join(pins)
 
 
 def _model_bytes(model: str) -> int:
     import mlflow
 
-    tracking.connect(Path.cwd())
+    connection.connect(Path.cwd())
     [path] = Path(mlflow.artifacts.download_artifacts(model)).rglob("model.onnx")
     return path.stat().st_size
 

@@ -22,7 +22,8 @@ import psutil
 
 from benchmarks.machine import machine
 from benchmarks.serving import SENTENCES, served
-from pipelines import predict, tracking
+from pipelines.prediction import predict
+from pipelines.tracking import connection
 
 RESULT = Path(__file__).parent / "results" / "serving-load.json"
 TEXTS = 64  # a request
@@ -40,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    model = asked.model or predict.registered(tracking.connect(Path.cwd()))
+    model = asked.model or predict.registered(connection.connect(Path.cwd()))
     result: dict[str, Any] = {
         **machine(),
         "texts_a_request": TEXTS,

@@ -24,7 +24,7 @@ from benchmarks import training_report
 from benchmarks.hf_trainer import trainer_loop
 from benchmarks.our_loop import WARM_UP_STEPS, new_model, our_loop, timed
 from benchmarks.tutorial import tutorial_loop
-from stages.ner.aligned import Aligned, read_aligned
+from stages.text.windows_table import Aligned, read_aligned
 
 RESULTS = Path(__file__).parent / "results"
 Loop = Callable[[PreTrainedModel, Aligned], Iterator[Any]]

@@ -17,18 +17,13 @@ from scipy.stats import t as student
 
 from benchmarks.machine import machine
 from benchmarks.tutorial import tutorial_loop
-from stages.ner.aligned import read_aligned
-from stages.ner.labels import Labels
-from stages.ner.metrics import predict, score
-from stages.ner.model import (
-    choose_device,
-    device_figures,
-    forward_of,
-    make_repeatable,
-    new_tagger,
-)
-from stages.params_train import Train
-from stages.section import read
+from stages.contract.section import read
+from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.model.tagger import forward_of, new_tagger
+from stages.params.train import Train
+from stages.scoring.spans import predict, score
+from stages.text.labels import Labels
+from stages.text.windows_table import read_aligned
 
 RESULTS = Path(__file__).parent / "results"
 TUTORIAL_RATE = 5e-5  # what tutorials take for 16 sentences a step

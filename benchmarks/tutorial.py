@@ -7,8 +7,8 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from stages.ner.aligned import Aligned
-from stages.ner.labels import IGNORED
+from stages.text.labels import IGNORED
+from stages.text.windows_table import Aligned
 
 Example = dict[str, list[int]]
 

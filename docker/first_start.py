@@ -14,7 +14,8 @@ import boto3
 from mlflow.exceptions import MlflowException
 from mlflow.server.auth.client import AuthServiceClient
 
-from pipelines import registry, tracking
+from pipelines.names import MODEL
+from pipelines.tracking import connection
 
 
 def main() -> None:
@@ -34,12 +35,12 @@ def make_bucket(name: str) -> None:
 
 def let_in(user: str, password: str) -> None:
     """Gives MLflow that user, with the rights to train and to promote."""
-    client = tracking.connect(Path.cwd())
-    experiment = tracking.experiment(client, Path.cwd())
-    users = AuthServiceClient(tracking.uri(Path.cwd()))
+    client = connection.connect(Path.cwd())
+    experiment = connection.experiment(client, Path.cwd())
+    users = AuthServiceClient(connection.uri(Path.cwd()))
     with unless_there():
         users.create_user(user, password)
-    for kind, name in (("experiment", experiment), ("registered_model", registry.MODEL)):
+    for kind, name in (("experiment", experiment), ("registered_model", MODEL)):
         with unless_there():
             users.grant_user_permission(user, kind, name, "MANAGE")
 

@@ -2,10 +2,9 @@
 
 import re
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipelines.tracking import Logged
+from pipelines.names import Logged
 
 
 class PipelineError(Exception):
@@ -84,7 +83,7 @@ class NothingToDo(PipelineError):  # noqa: N818 - as StageFailed, an event
         logged: Where MLflow has that one.
     """
 
-    def __init__(self, sentence: str, logged: "Logged") -> None:
+    def __init__(self, sentence: str, logged: Logged) -> None:
         self.logged = logged
         super().__init__(sentence)
 

@@ -1,6 +1,6 @@
 """The sections of params.yaml that are no stage's: the gates, and how the stages are run.
 
-They are here and not in stages/params.py, on which every stage depends: a change re-runs nothing.
+They are here and not in stages/params/, on which the stages depend: a change re-runs nothing.
 """
 
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from pipelines.errors import PipelineError
-from stages.errors import StageError
-from stages.section import Fraction, Positive, Section, Seed, read
+from stages.contract.errors import StageError
+from stages.contract.section import Fraction, Positive, Section, Seed, read
 
 OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]

@@ -9,27 +9,28 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from stages.command import command
-from stages.errors import StageError
-from stages.ner.corpus import Corpus, Sentence
-from stages.ner.formats.read import read_corpus
-from stages.ner.labels import Labels, iob2_tags
-from stages.ner.rows import write_rows
-from stages.ner.tokens import CellEncoder
-from stages.outs import whole
-from stages.params_align import TYPES_MAX, Align
-from stages.progress import progress
+from stages.contract.command import command
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.contract.progress import progress
+from stages.corpus.corpus import Corpus
+from stages.corpus.formats.read import read_corpus
+from stages.params.align import TYPES_MAX, Align
+from stages.text.labels import Labels, iob2_tags
+from stages.text.sentence import Sentence
+from stages.text.tokens import CellEncoder
+from stages.text.windows_table import write_rows
 
 
 def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> dict[str, Any]:
     """Aligns `raw`/train.txt, test.txt, and dev.txt if it is there, with `encoder`'s tokenizer.
 
-    Writes `out`: train, dev and test as Parquet (see `stages.ner.aligned`), labels.json; and
+    Writes `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json; and
     `report`: the repairs of each kind and their first places, then for each split its sentences,
     cells (`characters` or `words`), entities in and kept, unknown rate (of cells), windows. No cell
     and no entity is dropped or cut.
 
-    What is repaired and what refused: `stages.ner.formats`. Wrong tags and spans of test are
+    What is repaired and what refused: `stages.corpus.formats`. Wrong tags and spans of test are
     repaired only with `repair_test_tags`.
 
     Raises:

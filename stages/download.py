@@ -5,12 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from stages.command import command
-from stages.errors import StageError
-from stages.ner.encoder import fetch_encoder
-from stages.ner.fetch import digests, fetch
-from stages.outs import whole
-from stages.params import Download
+from stages.contract.command import command
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.fetching.encoder import fetch_encoder
+from stages.fetching.file import digests, fetch
+from stages.params.download import Download
 
 
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:

@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.command import command
-from stages.ner.aligned import read_aligned
-from stages.ner.decode import Span, confidence, spans
-from stages.ner.labels import Labels
-from stages.ner.metrics import predict, score
-from stages.ner.model import choose_device, device_figures, forward_of, load_tagger, make_repeatable
-from stages.ner.robustness import robustness
-from stages.ner.slices import members, sliced, write_members
-from stages.outs import whole
-from stages.params import Evaluate
-from stages.progress import progress
-from stages.report.calibration import expected_calibration_error, reliability
-from stages.report.groups import Row, by_bin, confusion, length
-from stages.report.intervals import with_intervals
-from stages.report.judged import Judged, Mistake
+from stages.contract.command import command
+from stages.contract.outs import whole
+from stages.contract.progress import progress
+from stages.model.decode import Span, confidence, spans
+from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.model.tagger import forward_of, load_tagger
+from stages.params.evaluate import Evaluate
 from stages.report.report import NONE, report
+from stages.scoring.bootstrap import with_intervals
+from stages.scoring.calibration import expected_calibration_error, reliability
+from stages.scoring.groups import Row, by_bin, confusion, length
+from stages.scoring.mistakes import Judged, Mistake
+from stages.scoring.robustness import robustness
+from stages.scoring.slices import members, sliced, write_members
+from stages.scoring.spans import predict, score
+from stages.text.labels import Labels
+from stages.text.windows_table import read_aligned
 
 
 def evaluate(

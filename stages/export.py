@@ -11,24 +11,25 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from stages.command import command
-from stages.errors import StageError
-from stages.ner import model as torch_model
-from stages.ner.aligned import Aligned, read_aligned
-from stages.ner.batches import batches_by_length, padded
-from stages.ner.card import model_card
-from stages.ner.cuda import cuda_problem
-from stages.ner.graph import write_onnx
-from stages.ner.labels import Labels
-from stages.ner.metrics import predict, strict_scores
-from stages.ner.onnx_files import MODEL, files_sha256
-from stages.ner.parity import Compared, checked
-from stages.ner.placement import RECORD, per_provider, placed, profiled, require_cuda
-from stages.ner.sentences import sha256, write_predictions
-from stages.ner.session import CPU, CUDA, forward_of, open_session
-from stages.outs import whole
-from stages.params import Export
-from stages.progress import progress
+from stages.contract.command import command
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.contract.progress import progress
+from stages.model import tagger as torch_model
+from stages.model.batches import batches_by_length, padded
+from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.onnx_export.cuda import cuda_problem
+from stages.onnx_export.graph import write_onnx
+from stages.onnx_export.model_card import model_card
+from stages.onnx_export.onnx_files import MODEL, files_sha256
+from stages.onnx_export.parity import Compared, checked
+from stages.onnx_export.placement import RECORD, per_provider, placed, profiled, require_cuda
+from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
+from stages.params.export import Export
+from stages.scoring.predictions import sha256, write_predictions
+from stages.scoring.spans import predict, strict_scores
+from stages.text.labels import Labels
+from stages.text.windows_table import Aligned, read_aligned
 
 PROFILED_RUNS = 10  # of which the first is slower
 
@@ -45,8 +46,8 @@ def export(
 ) -> dict[str, Any]:
     """Exports `model` (dynamic batch and length) and runs the whole test split through it.
 
-    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.ner.tagger` needs; and
-    README.md, the model card, which takes from `source` and `metrics` what is said there),
+    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.serving.tagger` needs;
+    and README.md, the model card, which takes from `source` and `metrics` what is said there),
     `report`: providers asked for and got and how many nodes each of them runs, the largest
     difference of a logit from torch's, the share of equal tags, precision, recall and F1 of the
     ONNX file, how far that F1 is from torch's; and `predictions`, JSON lines of what it finds in
@@ -54,17 +55,17 @@ def export(
 
     Raises:
         StageError: `require_cuda` without the CUDA provider, or with a node elsewhere; too far
-            from torch for its precision (`stages.ner.parity.checked`); no model or data.
+            from torch for its precision (`stages.onnx_export.parity.checked`); no model or data.
     """
     if params.require_cuda and (problem := cuda_problem()):
         raise StageError(
             f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
             f" {problem}, or set export.require_cuda: false"
         )
-    device = torch_model.choose_device(
+    device = choose_device(
         "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
     )
-    torch_model.make_repeatable(0, params.cpu_threads, deterministic=True)
+    make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
     tagger = torch_model.load_tagger(model, torch.device("cpu"))
@@ -113,7 +114,7 @@ def export(
         (folder / "README.md").write_text(card, encoding="utf-8")
         report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         measured = _measured(params, onnx, split)
-    return {**measured, **torch_model.device_figures(device)}
+    return {**measured, **device_figures(device)}
 
 
 def main() -> None:

@@ -12,24 +12,19 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from stages.command import command
-from stages.errors import StageError
-from stages.ner import checkpoint, memory
-from stages.ner.aligned import read_aligned
-from stages.ner.fit import fit
-from stages.ner.labels import Labels
-from stages.ner.model import (
-    choose_bf16,
-    choose_device,
-    device_figures,
-    make_repeatable,
-    new_tagger,
-)
-from stages.ner.pretrain import pretrain
-from stages.ner.ranks import Ranks, joined, processes, run
-from stages.ner.standing import Standing
-from stages.outs import whole
-from stages.params_train import Train
+from stages.contract.command import command
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.model.device import choose_bf16, choose_device, device_figures, make_repeatable
+from stages.model.tagger import new_tagger
+from stages.params.train import Train
+from stages.text.labels import Labels
+from stages.text.windows_table import read_aligned
+from stages.training import checkpoint, memory
+from stages.training.checkpoint import Standing
+from stages.training.masked_lm import pretrain
+from stages.training.ranks import Ranks, joined, processes, run
+from stages.training.tagging import fit
 
 
 def train(
@@ -73,7 +68,7 @@ def train(
         inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
         inputs += sorted(path for path in encoder.iterdir() if path.is_file())
         with checkpoint.held(checkpoints if ranks.first else None, params, inputs) as held:
-            with _memory_explained(params, labels):
+            with memory_explained(params, labels):
                 folder = ranks.from_first(held)
                 learnt: dict[str, Any] = {}
                 if params.pretrain.epochs:
@@ -149,7 +144,8 @@ def _memory_needed(
 
 
 @contextmanager
-def _memory_explained(params: Train, labels: Labels) -> Iterator[None]:
+def memory_explained(params: Train, labels: Labels) -> Iterator[None]:
+    """Turns an out-of-memory error of the GPU into a StageError that names what to lower."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:

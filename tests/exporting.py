@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.errors import StageError
+from stages.contract.errors import StageError
 from tests.stage_process import files
 
 

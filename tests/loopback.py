@@ -26,21 +26,21 @@ def project(committed: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def prefect_url() -> str:
     """One Prefect server for all tests, started as a run starts its own."""
-    from pipelines import server
+    from pipelines.flows import local_server
 
     folder = Path(tempfile.mkdtemp(prefix="prefect-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server.start(folder)()
+    local_server.start(folder)()
     return os.environ["PREFECT_API_URL"]
 
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables and nothing in them, which take seconds to make."""
-    from pipelines import tracking
+    from pipelines.tracking import connection
 
     folder = tmp_path_factory.mktemp("mlflow")
-    tracking.connect(folder).search_experiments()
+    connection.connect(folder).search_experiments()
     return folder / "mlflow.db"
 
 

@@ -1,11 +1,24 @@
+import ast
+
 import pytest
 
+from tests.conftest import ROOT
 from tests.imports import graph_of, loaded_at_import
+
+OURS = ("stages", "pipelines", "tests", "benchmarks", "docker", "samples")
+MODULES_IN_A_FOLDER = 15
 
 
 @pytest.mark.parametrize("heavy", ["torch", "transformers"])
 def test_pipelines_load_no_tensors(heavy):
     assert loaded_at_import(graph_of("stages", "pipelines"), "pipelines", heavy) == set()
+
+
+@pytest.mark.parametrize("module", ["prediction", "promotion.isolated_model"])
+def test_who_loads_a_model_loads_none_of_our_stages(module):
+    """They would stand in for the code that the model brings."""
+    chains = loaded_at_import(graph_of("stages", "pipelines"), f"pipelines.{module}", "stages")
+    assert chains == set()
 
 
 @pytest.mark.parametrize(
@@ -31,3 +44,60 @@ def test_the_check_finds_what_it_looks_for(tmp_path, monkeypatch, code, found):
     monkeypatch.syspath_prepend(tmp_path)
     chains = loaded_at_import(graph_of(package), f"{package}.one", "torch")
     assert bool(chains) == found
+
+
+@pytest.mark.parametrize("package", ["stages", "pipelines"])
+def test_no_folder_is_fuller_than_a_reader_can_take_in(package):
+    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+    modules = {folder: [*folder.glob("[!_]*.py")] for folder in folders}
+    assert {
+        str(folder): len(found)
+        for folder, found in modules.items()
+        if len(found) > MODULES_IN_A_FOLDER
+    } == {}
+
+
+def test_no_module_takes_a_private_name_of_another():
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in OURS
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for name in private_names(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("from stages.text.labels import _x", ["stages.text.labels._x"]),
+        ("from pipelines.flows import _x", ["pipelines.flows._x"]),
+        ("from stages.text import labels\nlabels._x()", ["labels._x"]),
+        ("import stages.text.labels\nstages.text.labels._x()", ["stages.text.labels._x"]),
+        ("def f():\n    from stages.text import labels as other\n    other._x", ["other._x"]),
+        ("from stages.text import labels\nlabels.x(_y)\nself._x", []),
+        ("import os\nos._exit(1)\nfrom sys import _getframe", []),
+        ("from pipelines import __main__", []),
+    ],
+)
+def test_a_private_name_is_seen_however_it_is_taken(code, found):
+    assert private_names(code) == found
+
+
+def private_names(code: str) -> list[str]:
+    """Names of our own modules with one underscore before them that `code` imports or uses."""
+    nodes = list(ast.walk(ast.parse(code)))
+    found, ours = [], set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+            found += [f"{node.module}.{a.name}" for a in node.names if is_private(a.name)]
+            ours |= {a.asname or a.name for a in node.names if a.name.islower()}
+        if isinstance(node, ast.Import):
+            named = [a for a in node.names if a.name.split(".")[0] in OURS]
+            ours |= {a.asname or a.name for a in named}
+    attributes = (n for n in nodes if isinstance(n, ast.Attribute) and is_private(n.attr))
+    return found + [ast.unparse(n) for n in attributes if ast.unparse(n.value) in ours]
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from pipelines import tracking
+from pipelines.tracking import connection
 from tests.clone import clone, commit
 
 STAGES = ["download", "align", "train", "evaluate", "export"]
@@ -138,7 +138,9 @@ def test_the_flow_gives_the_lock_that_repro_gave(flow):
 
 def test_the_registered_model_finds_entities_in_the_callers_own_text(flow, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking.connect(flow)  # set_tracking_uri alone would set the variable for later tests as well
+    connection.connect(
+        flow
+    )  # set_tracking_uri alone would set the variable for later tests as well
     model = mlflow.pyfunc.load_model("models:/msra-ner@challenger")
     plain = "李明在北京市会见了王芳。"
     texts = [

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.pipelines.serving import Server
 from tests.pipelines.standin import clean_environment
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 PAGE = (ROOT / "docs/your-own-corpus.md").read_text(encoding="utf-8")
 *COMMANDS, SERVE, ASK = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)

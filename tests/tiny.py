@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from stages.align import align
+from stages.contract.section import read
 from stages.download import describe
-from stages.params import Params
-from stages.section import read
+from stages.params.params import Params
 from tests.conftest import ROOT
 from tests.invented import Tagged, a_sentence, write_encoder
 from tests.stage_process import run

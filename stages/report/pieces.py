@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from stages.ner.decode import Span
+from stages.model.decode import Span
 
 WHOLE_CELLS = 200  # a longer sentence is cut
 CONTEXT_CELLS = 30

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.report.groups import Row
+from stages.scoring.groups import Row
 
 WIDTH, HEIGHT = 340, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 40  # margins, for the numbers at the axes

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.params import Evaluate
-from stages.report.calibration import at_thresholds
-from stages.report.groups import Row, by_bin, by_kind, confusion, frequency, length, totals
-from stages.report.judged import KINDS, Judged
+from stages.params.evaluate import Evaluate
 from stages.report.page import page
 from stages.report.plots import learning_curves, reliability_plot
 from stages.report.worst import worst
+from stages.scoring.calibration import at_thresholds
+from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, totals
+from stages.scoring.mistakes import KINDS, Judged
 
 NONE = "none"  # no entity at that span
 
@@ -35,7 +35,7 @@ def report(
         judged: The test split.
         types: All types that the model knows, in the order of its labels.
         metrics: What metrics.json has: `test`, and `slices` and `robustness` where there are any.
-        reliability: `stages.report.calibration.reliability` of `judged`.
+        reliability: `stages.scoring.calibration.reliability` of `judged`.
         in_train: How often an entity of that text and type is in train.
         source: What `download` says of the corpus.
         align: What `align` counted.

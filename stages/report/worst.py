@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.report.judged import Judged
 from stages.report.pieces import Piece, pieces, shown
+from stages.scoring.mistakes import Judged
 
 
 @dataclass(frozen=True)

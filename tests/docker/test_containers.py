@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import supervise
+from pipelines.workspaces import process_group
 from tests.conftest import ROOT
 from tests.docker.conftest import IN_IMAGE, call
 
@@ -130,7 +130,7 @@ def test_no_container_outlives_docker_run(sleeping, engine, way):
 
 
 def test_no_container_outlives_its_killed_group(sleeping, engine):
-    """As pipelines/supervise.py ends a stage that does not heed SIGTERM."""
+    """As pipelines/workspaces/process_group.py ends a stage that does not heed SIGTERM."""
     os.killpg(sleeping.pid, signal.SIGKILL)
     within_deadline(lambda: not is_there(engine, sleeping.pid))
 
@@ -138,7 +138,7 @@ def test_no_container_outlives_its_killed_group(sleeping, engine):
 def test_no_container_outlives_the_flow_that_wanted_it(checkout, engine):
     """The pipe to the supervisor closes, however the flow ended."""
     script = "echo $$; exec docker/run sleep 600"
-    process = supervise.start(["sh", "-c", script], checkout, IN_IMAGE)
+    process = process_group.start(["sh", "-c", script], checkout, IN_IMAGE)
     pid = int(process.stdout.readline())
     within_deadline(lambda: is_there(engine, pid))
     process.stdin.close()

@@ -12,7 +12,7 @@ import yaml
 from tests.faults.forked import Forks
 from tests.pipelines import standin
 from tests.pipelines.conftest import (
-    _no_settings_of_the_one_who_runs_the_tests,  # noqa: F401
+    no_settings_of_the_one_who_runs_the_tests,  # noqa: F401
 )
 
 CLEAN = shutil.ignore_patterns(".runs", "tmp", "cache")
@@ -62,7 +62,7 @@ def two(empty_mlflow, tmp_path_factory) -> Origin:
 @pytest.fixture(scope="session")
 def sample(empty_mlflow, tmp_path_factory) -> Origin:
     """The project itself with its real stages, its params.yaml that of the sample made small."""
-    from pipelines import git, overlays
+    from pipelines.workspaces import git, overlays
 
     project = tmp_path_factory.mktemp("sample") / "project"
     for file in git.files(standin.ROOT):
@@ -77,9 +77,10 @@ def sample(empty_mlflow, tmp_path_factory) -> Origin:
 
 
 def origin(project: Path, mlflow: Path, folder: Path) -> Origin:
-    from pipelines import dvc, locks
+    from pipelines.dvc_repo import lockfile
+    from pipelines.dvc_repo import stages as dvc_stages
 
     path = Path(shutil.copytree(project, folder / "project", symlinks=True, ignore=CLEAN))
     command = [sys.executable, "-m", "dvc", "repro", "--quiet"]
-    subprocess.run(command, cwd=path, env=dvc.environment(), check=True)
-    return Origin(project, mlflow, locks.sha256(path / "dvc.lock"))
+    subprocess.run(command, cwd=path, env=dvc_stages.environment(), check=True)
+    return Origin(project, mlflow, lockfile.sha256(path / "dvc.lock"))

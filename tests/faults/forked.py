@@ -46,9 +46,8 @@ def serve() -> None:
     """Forks as asked on standard input: prints a fork's process id, then its exit code."""
     import mlflow.pyfunc  # noqa: F401
 
-    import pipelines.flow
-    import pipelines.summary  # noqa: F401
-    from pipelines.__main__ import main
+    import pipelines.cli.run_summary  # noqa: F401
+    from pipelines.cli.app import main
 
     for line in sys.stdin:
         asked = json.loads(line)

@@ -9,7 +9,7 @@ from random import Random
 
 import psutil
 
-from tests.pipelines.test_supervise import gone
+from tests.pipelines.workspaces.test_process_group import gone
 
 # What is killed.
 FLOW, SUPERVISOR, DVC, STAGE, MLFLOW = "flow", "supervisor", "DVC", "stage", "MLflow"
@@ -68,7 +68,7 @@ def _find(victim: str, flow: int, server: int | None) -> list[int]:
 
 def _is(victim: str, command: list[str]) -> bool:
     if victim == SUPERVISOR:
-        return command[1:2] == ["-I"] and command[2].endswith("supervise.py")
+        return command[1:2] == ["-I"] and command[2].endswith("process_group.py")
     if victim == DVC:
         return command[1:4] == ["-m", "dvc", "repro"]
     return victim == STAGE and (

@@ -9,9 +9,14 @@ from pathlib import Path
 import psutil
 import yaml
 
-from pipelines import locks, registry, state, tracking, workspace
+from pipelines.dvc_repo import lockfile
+from pipelines.names import MODEL
+from pipelines.registry import aliases
+from pipelines.registry.versions import version_of
+from pipelines.tracking import connection
+from pipelines.workspaces import run_state, workspace
 from tests.pipelines.logged import runs, versions
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 MARK = "NER_FAULTS_PROJECT"  # in the environment of each process that a test started
 
@@ -24,12 +29,12 @@ def nothing(project: Path, dvc_lock: str) -> None:
     wait_for(lambda: not processes(project), lambda: processes(project))
     assert not [path.name for path in (project / ".runs").glob(".*.partial*")]
     for path in workspace.all_of(project):
-        assert state.word(path) not in ("running", None), path
+        assert run_state.word(path) not in ("running", None), path
         assert not list((path / ".dvc" / "tmp").glob("*lock*"))
     for lock in (project / ".runs").glob("*.lock"):
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    complete = [path for path in workspace.all_of(project) if state.word(path) == "complete"]
+    complete = [path for path in workspace.all_of(project) if run_state.word(path) == "complete"]
     assert complete
     _hashes(project, complete[0], dvc_lock)
     _registered_once(project, dvc_lock)
@@ -37,7 +42,7 @@ def nothing(project: Path, dvc_lock: str) -> None:
 
 def registered(project: Path, results: int) -> list[str]:
     """The versions; fails unless as many runs have one model and one version each, all whole."""
-    client = tracking.connect(project)
+    client = connection.connect(project)
     found = {run.info.run_id: run for run in runs(client)}
     assert len(found) == results
     for run in found.values():
@@ -47,7 +52,7 @@ def registered(project: Path, results: int) -> list[str]:
         ("READY", run_id) for run_id in sorted(found)
     ]
     made = versions(client)
-    assert {client.get_model_version(registry.MODEL, v).run_id for v in made} == found.keys()
+    assert {client.get_model_version(MODEL, v).run_id for v in made} == found.keys()
     assert len(made) == results
     return made
 
@@ -64,7 +69,7 @@ def processes(project: Path) -> list[str]:
 
 def _hashes(project: Path, path: Path, dvc_lock: str) -> None:
     """The outs are those of dvc.lock, and every object of the cache is what its name says."""
-    assert locks.sha256(path / "dvc.lock") == dvc_lock
+    assert lockfile.sha256(path / "dvc.lock") == dvc_lock
     stages = yaml.safe_load((path / "dvc.lock").read_text())["stages"].values()
     for out in (out for stage in stages for out in stage.get("outs", ())):
         found = path / out["path"]
@@ -84,9 +89,9 @@ def _hashes(project: Path, path: Path, dvc_lock: str) -> None:
 
 def _registered_once(project: Path, dvc_lock: str) -> None:
     [version] = registered(project, 1)
-    client = tracking.connect(project)
-    assert registry.by_alias(client, "challenger") == version
-    assert registry.version_of(client, dvc_lock) == version
+    client = connection.connect(project)
+    assert aliases.by_alias(client, "challenger") == version
+    assert version_of(client, dvc_lock) == version
 
 
 def _cache(project: Path, md5: str) -> Path:

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import overlays
 from pipelines.errors import PipelineError
-from stages.errors import StageError
-from stages.ner.encoder_parts import check_parts
-from stages.ner.formats.read import read_corpus
-from stages.params import Params
-from stages.section import read
+from pipelines.workspaces import overlays
+from stages.contract.errors import StageError
+from stages.contract.section import read
+from stages.corpus.formats.read import read_corpus
+from stages.fetching.encoder import check_parts
+from stages.params.params import Params
 from tests.conftest import ROOT
-from tests.stages.ner.formats.conftest import align_params
+from tests.stages.corpus.formats.conftest import align_params
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 ODD_YAML = {

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.requests import fuzz
 from tests.pipelines.serving import Server
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 
 @pytest.mark.faults

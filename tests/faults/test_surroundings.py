@@ -12,12 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines import dvc, locks, tracking
+from pipelines.dvc_repo import lockfile
+from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
+from pipelines.tracking import connection
 from tests.faults import left
 from tests.faults.rounds import Round
 from tests.pipelines import standin
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 LIBFAKETIME = os.environ.get(
     "NER_LIBFAKETIME", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
@@ -42,9 +44,9 @@ def test_a_locked_mlflow_database_is_said_and_free_again_it_is_used(
     other = sqlite3.connect(tmp_path / "mlflow.db")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(PipelineError, match=r"^MLflow at .* cannot be used \(.*database is locked"):
-        tracking.check(tmp_path)
+        connection.check(tmp_path)
     other.rollback()
-    tracking.check(tmp_path)
+    connection.check(tmp_path)
 
 
 def failed(disturbed: Round) -> str:
@@ -102,10 +104,10 @@ def test_a_clock_that_is_set(two, tmp_path, step) -> None:
     for now in ("+0", step):
         clock.write_text(now)
         command = [sys.executable, "-m", "dvc", "repro", "--quiet", *(["train"] * (now == "+0"))]
-        subprocess.run(command, cwd=project, env=dvc.environment() | fake, check=True)
-    assert locks.sha256(project / "dvc.lock") == two.dvc_lock
+        subprocess.run(command, cwd=project, env=dvc_stages.environment() | fake, check=True)
+    assert lockfile.sha256(project / "dvc.lock") == two.dvc_lock
     again = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=project, env=dvc.environment(),
+        [sys.executable, "-m", "dvc", "repro"], cwd=project, env=dvc_stages.environment(),
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert "Running stage" not in again.stdout
@@ -149,5 +151,5 @@ def test_shared_memory_of_64_mb(sample, tmp_path) -> None:
     project = sample.copy(tmp_path)
     small = 'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", small, "-", sys.executable, "-m", "dvc", "repro"]
-    subprocess.run(command, cwd=project, env=dvc.environment(), check=True)
-    assert locks.sha256(project / "dvc.lock") == sample.dvc_lock
+    subprocess.run(command, cwd=project, env=dvc_stages.environment(), check=True)
+    assert lockfile.sha256(project / "dvc.lock") == sample.dvc_lock

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from tests.faults import left
-from tests.pipelines.deployed import deploy, until
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.flows.deployed import deploy, until
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 RUN_S = 20.0  # of a run by a worker
 DEPLOYMENT = "train-on-demand/train-on-demand"

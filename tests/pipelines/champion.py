@@ -5,7 +5,9 @@ from pathlib import Path
 
 import mlflow
 
-from pipelines import registry, tracking
+from pipelines.names import MODEL
+from pipelines.registry import versions
+from pipelines.tracking import connection
 from tests.conftest import ROOT
 
 
@@ -16,12 +18,12 @@ def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     shutil.copytree(onnx, project / "models/onnx")
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")
-    client = tracking.connect(project)
+    client = connection.connect(project)
     experiment = client.create_experiment("registered", (project / "mlartifacts").as_uri())
     tags = {"dvc_lock": "0" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
-        registry.log_model(project)
+        versions.log_model(project)
         for report in reports:
             mlflow.log_artifact(str(report), "reports")
-        version = registry.register(client, client.get_run(run.info.run_id))
-    client.set_registered_model_alias(registry.MODEL, "champion", version)
+        version = versions.register(client, client.get_run(run.info.run_id))
+    client.set_registered_model_alias(MODEL, "champion", version)

@@ -20,7 +20,7 @@ OF_THE_USER = ("GIT_", "MLFLOW_", "DVC_")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_of_the_one_who_runs_the_tests() -> Iterator[None]:
+def no_settings_of_the_one_who_runs_the_tests() -> Iterator[None]:
     """Fixtures of the session come before those of a test, and connect to MLflow too."""
     with pytest.MonkeyPatch.context() as patch:
         _delete(patch)
@@ -58,10 +58,11 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
 @pytest.fixture
 def made(logged: "Registered", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Registered]":
     """That project with its registry empty and MLflow's client pointing there."""
-    from pipelines import aliases, tracking
+    from pipelines.registry import aliases
+    from pipelines.tracking import connection
 
     monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
-    tracking.connect(logged.project)
+    connection.connect(logged.project)
     yield logged
     logged.forget()
 
@@ -79,7 +80,7 @@ def run(prefect_url: str, empty_mlflow: Path):
     """`run(project, **parameters)` gives the flow run's final state."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from pipelines.flow import msra_ner
+    from pipelines.flows.train import msra_ner
 
     def run(project: Path, **parameters):
         if not (project / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
@@ -93,7 +94,7 @@ def run(prefect_url: str, empty_mlflow: Path):
 @pytest.fixture(scope="session")
 def expected(tiny: Tiny) -> dict[str, list[tuple[str, int, int]]]:
     """Seven texts and what the tagger finds in them."""
-    from stages.ner.tagger import Tagger
+    from stages.serving.tagger import Tagger
     from tests.invented import text_of
 
     texts = [text_of(sentence) for sentence in tiny.test[2:40]]
@@ -107,7 +108,7 @@ def expected(tiny: Tiny) -> dict[str, list[tuple[str, int, int]]]:
 @pytest.fixture
 def answer(registered: Path):
     """Predicts in this process, three rows a batch: the last batch is then not a full one."""
-    from pipelines.predict import predict
+    from pipelines.prediction.predict import predict
 
     def answer(texts=(), source=None, output=None, column="text", batch_size=3, restart=False):
         predict(registered, list(texts), source, column, output, batch_size, None, restart)

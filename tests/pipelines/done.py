@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines import dvc, state, tracking, workspace
-from pipelines.workspace import Workspace
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.tracking import run_log
+from pipelines.workspaces import run_state, workspace
+from pipelines.workspaces.workspace import Workspace
 
 
 def run(project: Path, rate: float | None = None, log: bool = True) -> Workspace:
@@ -13,10 +15,10 @@ def run(project: Path, rate: float | None = None, log: bool = True) -> Workspace
     overlay = project.parent / f"{rate}.yaml"
     overlay.write_text(f"train: {{learning_rate: {rate}}}")
     made = workspace.create(project, [overlay] if rate else [], dirty=True)
-    with state.running(made.path):
+    with run_state.running(made.path):
         repro(made.path)
         if log:
-            tracking.log_run(project, made)
+            run_log.log_run(project, made)
     return made
 
 
@@ -28,7 +30,7 @@ def repro(folder: Path, *arguments: str) -> str:
 def call(folder: Path, *arguments: str) -> str:
     """What `dvc` printed there."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=dvc.environment(),
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=dvc_stages.environment(),
         check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

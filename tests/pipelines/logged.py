@@ -2,7 +2,7 @@
 
 from mlflow import MlflowClient
 
-from pipelines import registry, tracking
+from pipelines.names import EXPERIMENT, MODEL
 
 SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
 METRICS = {
@@ -56,15 +56,13 @@ def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
 
 def runs(client: MlflowClient) -> list:
     """The runs that are not deleted."""
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 
 def versions(client: MlflowClient) -> list[str]:
     """The registered versions."""
-    return sorted(
-        str(v.version) for v in client.search_model_versions(f"name = '{registry.MODEL}'")
-    )
+    return sorted(str(v.version) for v in client.search_model_versions(f"name = '{MODEL}'"))
 
 
 def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines import server, supervise
+from pipelines.flows import local_server
+from pipelines.workspaces import process_group
 from tests.pipelines.standin import clean_environment, closed_port
-from tests.pipelines.test_supervise import wait_for
+from tests.pipelines.workspaces.test_process_group import wait_for
 
 
 def prepare(folder: Path, empty: Path) -> str:
@@ -26,9 +27,9 @@ def serving(folder: Path, url: str) -> Iterator[int]:
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("a") as log:
-        process = supervise.start(command, folder, clean_environment(), output=log)
+        process = process_group.start(command, folder, clean_environment(), output=log)
     try:
-        wait_for(lambda: server.answers(f"{url}/health"), "MLflow's server answers", 90)
+        wait_for(lambda: local_server.answers(f"{url}/health"), "MLflow's server answers", 90)
         yield process.pid
     finally:
         process.communicate()

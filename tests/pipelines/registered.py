@@ -12,8 +12,13 @@ import pyarrow.parquet as pq
 import yaml
 from mlflow import MlflowClient
 
-from pipelines import overlays, registry, settings, tracking
-from stages.ner.sentences import sha256
+from pipelines import settings
+from pipelines.names import MODEL
+from pipelines.registry import versions
+from pipelines.registry.aliases import by_alias
+from pipelines.tracking import connection
+from pipelines.workspaces import overlays
+from stages.scoring.predictions import sha256
 from tests.pipelines import standin
 
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
@@ -51,48 +56,46 @@ class Registered:
             "export.onnx_sha256": hashlib.sha256(b"onnx").hexdigest(),
         }
         with mlflow.start_run(
-            experiment_id=tracking.experiment(self.client, self.project), tags=tags | figures
+            experiment_id=connection.experiment(self.client, self.project), tags=tags | figures
         ) as run:
             f1 = {f"export.{t}f1": right / SENTENCES for t in ("", "PER.", "ORG.", "LOC.")}
             parity = {"export.logit_difference_max": 2e-5}
             mlflow.log_metrics(f1 | parity | {"export.test_sentences": SENTENCES})
             mlflow.log_text(predictions(right), "reports/predictions.jsonl")
             mlflow.log_text(SLICES, "reports/slices.jsonl")
-            registry.log_model(self.project)
+            versions.log_model(self.project)
         self.runs[name] = run.info.run_id
 
     def version(self, run: str, **tags: str | None) -> str:
         """Registers the run as a new version, the challenger; `tags` replace its own."""
-        number = registry.register(self.client, self.client.get_run(self.runs[run]))
+        number = versions.register(self.client, self.client.get_run(self.runs[run]))
         for key, value in tags.items():
             key = key.replace("__", ".")
             if value is None:
-                self.client.delete_model_version_tag(registry.MODEL, number, key)
+                self.client.delete_model_version_tag(MODEL, number, key)
             else:
-                self.client.set_model_version_tag(registry.MODEL, number, key, value)
+                self.client.set_model_version_tag(MODEL, number, key, value)
         return number
 
     def aliases(self) -> dict[str, str]:
         """Alias → version."""
-        found = {
-            a: registry.by_alias(self.client, a) for a in ("champion", "previous", "challenger")
-        }
+        found = {a: by_alias(self.client, a) for a in ("champion", "previous", "challenger")}
         return {alias: version for alias, version in found.items() if version}
 
     def tags(self, version: str) -> dict[str, str]:
-        return dict(self.client.get_model_version(registry.MODEL, version).tags)
+        return dict(self.client.get_model_version(MODEL, version).tags)
 
     def forget(self) -> None:
         """Deletes all versions; the runs stay."""
-        if self.client.search_registered_models(f"name = '{registry.MODEL}'"):
-            self.client.delete_registered_model(registry.MODEL)
+        if self.client.search_registered_models(f"name = '{MODEL}'"):
+            self.client.delete_registered_model(MODEL)
 
 
 def project(folder: Path, database: Path) -> Registered:
     """A stand-in project with the runs `good`, `better` and `worse`, quick to promote."""
     standin.project(folder)
     shutil.copy(database, folder)
-    client = tracking.connect(folder)
+    client = connection.connect(folder)
     found = overlays.sections(folder).promote
     quick = found.latency.model_copy(update={"characters": [16], "texts": 20})
     made = Registered(folder, client, found.model_copy(update={"latency": quick}))

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from pipelines import registry
+from pipelines.names import MODEL
 from tests.pipelines.standin import clean_environment, closed_port
 
-CHAMPION = f"models:/{registry.MODEL}@champion"
+CHAMPION = f"models:/{MODEL}@champion"
 
 
 class Server:

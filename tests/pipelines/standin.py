@@ -158,10 +158,11 @@ def project(folder: Path) -> Path:
     (folder / "stage.py").write_text(STAGE_PY)
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copy(ROOT / ".gitignore", folder)
+    shutil.copy(ROOT / ".dvcignore", folder)
     shutil.copytree(
         ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (folder / "stages" / "ner" / "tagger.py").write_text(TAGGER_PY)
+    (folder / "stages" / "serving" / "tagger.py").write_text(TAGGER_PY)
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import mlflow_uri, workspace
 from pipelines.errors import PipelineError
-from pipelines.git import run as git
+from pipelines.tracking import connection
+from pipelines.workspaces import workspace
+from pipelines.workspaces.git import run as git
 from tests.conftest import ROOT
 from tests.mirror import Mirror
 from tests.pipelines import standin
@@ -93,13 +94,13 @@ def test_a_login_in_mlflows_address_goes_where_mlflow_looks_for_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     login = "me:p%40ss"
-    monkeypatch.setenv(mlflow_uri.USER, "")
-    monkeypatch.setenv(mlflow_uri.PASSWORD, "")
-    monkeypatch.setenv(mlflow_uri.URI, f"https://{login}@ml.example.org:5000/x")
-    assert mlflow_uri.uri(tmp_path) == "https://ml.example.org:5000/x" == os.environ[mlflow_uri.URI]
-    assert (os.environ[mlflow_uri.USER], os.environ[mlflow_uri.PASSWORD]) == ("me", "p@ss")
-    monkeypatch.setenv(mlflow_uri.URI, f"postgresql://{login}@db.example.org/mlflow")
-    assert mlflow_uri.uri(tmp_path) == f"postgresql://{login}@db.example.org/mlflow"
+    monkeypatch.setenv(connection.USER, "")
+    monkeypatch.setenv(connection.PASSWORD, "")
+    monkeypatch.setenv(connection.URI, f"https://{login}@ml.example.org:5000/x")
+    assert connection.uri(tmp_path) == "https://ml.example.org:5000/x" == os.environ[connection.URI]
+    assert (os.environ[connection.USER], os.environ[connection.PASSWORD]) == ("me", "p@ss")
+    monkeypatch.setenv(connection.URI, f"postgresql://{login}@db.example.org/mlflow")
+    assert connection.uri(tmp_path) == f"postgresql://{login}@db.example.org/mlflow"
 
 
 @pytest.mark.parametrize(

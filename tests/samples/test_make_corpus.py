@@ -10,8 +10,8 @@ import yaml
 from dvc.config import merge
 from transformers import AutoTokenizer
 
-from stages.params import Params
-from stages.section import read
+from stages.contract.section import read
+from stages.params.params import Params
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"

@@ -14,14 +14,15 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from stages.errors import StageError
-from stages.ner.fetch import digests
-from stages.params import Download, Params
-from stages.section import read
+from stages.contract.errors import StageError
+from stages.contract.section import read
+from stages.fetching.file import digests
+from stages.params.download import Download
+from stages.params.params import Params
 from stages.train import train
 from tests.conftest import ROOT
 from tests.mirror import Mirror
-from tests.stages.training import curve
+from tests.stages.curve import curve
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.contract.errors import StageError
+from stages.contract.section import read
 from stages.download import download
-from stages.errors import StageError
-from stages.ner.fetch import digests
-from stages.params import Download
-from stages.section import read
+from stages.fetching.file import digests
+from stages.params.download import Download
 from tests.stage_process import until_made
 
 OUTS = [

@@ -26,10 +26,10 @@ from transformers import AutoTokenizer, BertConfig, BertForPreTraining
 
 from stages.align import align
 from stages.download import download
-from stages.ner.fetch import digests
-from stages.ner.labels import Labels
-from stages.ner.model import new_masked_lm, new_tagger
-from stages.params_align import Align
+from stages.fetching.file import digests
+from stages.model.tagger import new_masked_lm, new_tagger
+from stages.params.align import Align
+from stages.text.labels import Labels
 from stages.train import train
 from tests.conftest import ROOT
 from tests.invented import a_sentence

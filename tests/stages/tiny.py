@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.align import align
-from stages.ner.aligned import Aligned, read_aligned
-from stages.ner.labels import Labels
-from stages.params_align import Align
+from stages.params.align import Align
+from stages.text.labels import Labels
+from stages.text.windows_table import Aligned, read_aligned
 
 PARAMS = {
     "format": "conll",

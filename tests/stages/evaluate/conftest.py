@@ -6,7 +6,7 @@ import json
 import pytest
 
 from stages.evaluate import evaluate
-from stages.ner.tagger import Tagger
+from stages.serving.tagger import Tagger
 from tests.invented import entities_of, text_of
 
 REPORTS = [

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from stages.errors import StageError
+from stages.contract.errors import StageError
 from tests.stage_process import files
 from tests.stages.evaluate.conftest import REPORTS, counts, figures, rows
 

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from stages.errors import StageError
-from stages.params_evaluate import Slice
+from stages.contract.errors import StageError
+from stages.params.evaluate import Slice
 from tests.invented import text_of
 from tests.stages.evaluate.conftest import counts, figures, jsonl
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from stages.report.calibration import reliability
-from stages.report.intervals import with_intervals
 from stages.report.report import report
+from stages.scoring.bootstrap import with_intervals
+from stages.scoring.calibration import reliability
 
 
 @pytest.fixture

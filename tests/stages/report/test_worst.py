@@ -1,7 +1,7 @@
-from stages.ner.decode import Span
-from stages.report.judged import Judged
+from stages.model.decode import Span
 from stages.report.pieces import CONTEXT_CELLS, SHOWN_ENTITIES, WHOLE_CELLS, Piece
 from stages.report.worst import worst
+from stages.scoring.mistakes import Judged
 
 
 def judged(cells, gold, found, sure=0.5):

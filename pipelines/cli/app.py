@@ -1,0 +1,50 @@
+"""The command line: `python -m pipelines`.
+
+What a subcommand needs is imported in its function, for a quick --help.
+"""
+
+import argparse
+import os
+import signal
+import sys
+
+from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
+from pipelines.errors import PipelineError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand in the present folder; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    # Neither MLflow nor Prefect reports home, also where the network is there.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Unwinds like Ctrl-C; Prefect hands the signal on to this when the flow has seen it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return int(arguments.command(arguments))
+    except (PipelineError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; no process of the run is left", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines",
+        description="Chinese named-entity recognition, from raw text to a registered model.",
+        epilog="Run it in the folder that holds dvc.yaml and params.yaml.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run.add(commands)
+    log.add(commands)
+    bring.add(commands)
+    gc.add(commands)
+    predict.add(commands)
+    promote.add(commands)
+    rebuild.add(commands)
+    doctor.add(commands)
+    setup.add(commands)
+    return parser

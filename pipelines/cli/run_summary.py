@@ -1,0 +1,76 @@
+"""What a run prints at its end."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.errors import without_password
+from pipelines.names import MODEL, python_command
+from pipelines.registry import aliases
+from pipelines.tracking import connection, run_log
+
+if TYPE_CHECKING:
+    from pipelines.flows.train import Outcome
+
+
+def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None:
+    """Prints the scores, what was registered, the seconds and the next commands."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(_scores(outcome))
+    version, model = outcome.logged.version, MODEL
+    console.print(
+        f"{model} was already registered as version {version}: the same result (dvc.lock) as before"
+        if outcome.logged.already_logged
+        else f"Registered {model} version {version}, alias {aliases.CHALLENGER}"
+    )
+    console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
+    if outcome.warning:
+        console.print(f"{outcome.warning}\n", markup=False)
+    report = outcome.workspace / run_log.REPORT
+    if report.is_file():
+        console.print(f"The report, for a browser:\n  {report}", markup=False)
+    for about, command in _next(project, params):
+        console.print(f"{about}:\n  {command}", markup=False)
+
+
+def _scores(outcome: "Outcome") -> Table:
+    table = Table(title="Test scores (strict IOB2 entities)")
+    table.add_column("")
+    columns = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
+    for name in columns:
+        table.add_column(name, justify="right")
+    scored = [key.removesuffix(".f1") for key in outcome.figures if key.endswith(".f1")]
+    for row in (key for key in scored if key == "test" or key.startswith("test.")):
+        values = [outcome.figures.get(f"{row}.{key}") for key in columns.values()]
+        name = row.removeprefix("test").removeprefix(".") or "all"
+        table.add_row(name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values))
+    return table
+
+
+def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
+    if server.startswith("http"):
+        ui = server
+    else:
+        ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
+    return [
+        ("See it in MLflow (http://127.0.0.1:5000)" if ui != server else "See it in MLflow", ui),
+        (
+            "Find the names in your own sentence",
+            f'{python_command()} -m pipelines predict "李明在北京。"',
+        ),
+        (
+            f"Make it the {aliases.CHAMPION} if it passes the gates",
+            " ".join(
+                [f"{python_command()} -m pipelines promote"]
+                + [f"--params {shlex.quote(str(path))}" for path in params]
+            ),
+        ),
+        ("Run the real job: MSRA, on a GPU", f"{python_command()} -m pipelines run"),
+    ]

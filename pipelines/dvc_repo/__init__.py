@@ -1,0 +1,1 @@
+"""DVC: its stages, cache, remote and lock files."""

@@ -1,0 +1,44 @@
+"""The DVC remote of a project, where one is set."""
+
+import sys
+from pathlib import Path
+
+from dvc.config import Config
+
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.workspaces import process_group
+
+LAST_LINES = 3
+
+
+def name(path: Path) -> str | None:
+    """The default DVC remote of the workspace `path`."""
+    found: str | None = Config(str(path / ".dvc")).read().get("core", {}).get("remote")
+    return found
+
+
+def push(path: Path) -> str | None:
+    """Pushes the outs and the run cache of the workspace `path` to the default DVC remote.
+
+    Returns:
+        A sentence if that failed; None if it is done, or no default remote is set.
+    """
+    default = name(path)
+    if default is None:
+        return None
+    command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--quiet"]
+    process = process_group.start(command, path, dvc_stages.environment())
+    try:
+        said = [line.strip() for line in process.stdout or ()]
+        process.wait()
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.wait()
+    if process.returncode == 0:
+        return None
+    words = " ".join(filter(None, said[-LAST_LINES:])) or f"exit code {process.returncode}"
+    return (
+        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they"
+        f" are in the cache: mend that and `cd {path} && dvc push --run-cache`"
+    )

@@ -1,0 +1,115 @@
+"""The flow `evaluate-champion`: the champion on the test data as it is now, without training."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlflow import MlflowClient
+from prefect import flow
+from prefect.client.schemas import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.errors import PipelineError
+from pipelines.flows import artifacts, gpu_slot
+from pipelines.flows.deployments import Ref, WaitMinutes
+from pipelines.flows.stage_tasks import run_stages
+from pipelines.flows.train import ended, in_workspace
+from pipelines.names import MODEL
+from pipelines.promotion import isolated_model, version_files
+from pipelines.registry import aliases
+from pipelines.registry.aliases import CHAMPION
+from pipelines.tracking import connection
+from pipelines.tracking.champion_scores import log_champion
+from pipelines.workspaces import overlays
+from stages.scoring.spans import strict_scores
+from stages.text.labels import Labels
+from stages.text.windows_table import Aligned, read_aligned
+
+ALIGNED = Path("data", "aligned")  # as dvc.yaml has it; `align` writes it
+
+
+@flow(name="evaluate-champion", persist_result=False)
+def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
+    """Scores the champion on the test data of a branch, every night.
+
+    Below the gate `promote.f1_min` of the branch's params.yaml the run fails, which alerts.
+
+    Args:
+        ref: Branch, tag or commit of the test data; fetched at the start where there is a remote.
+        wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
+    """
+    project = Path.cwd()
+    try:
+        with gpu_slot.gpu(wait_minutes):
+            version, scores, f1_min = _score(project, ref)
+    except PipelineError as error:
+        artifacts.failed(str(error))
+        return ended(error)
+    f1 = scores["test.f1"]
+    low = f1 < f1_min
+    said = f"{MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
+    said += f" {'below the floor of' if low else 'the floor is'} {f1_min:g}"
+    artifacts.evaluated(said, scores)
+    if low:
+        return Failed(message=f"{said}: look at what changed in the data, or promote another")
+    return Completed(message=said)
+
+
+def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
+    """The champion's version, its scores as `test.PER.f1`, which are logged, and the gate."""
+    connection.check(project)
+    client = connection.connect(project)
+    version = aliases.by_alias(client, CHAMPION)
+    if version is None:
+        raise PipelineError(f"{MODEL} has no champion yet: promote a version")
+    with in_workspace(project, [], ref=ref) as made:
+        run_stages(made.path, _up_to(dvc_stages.stages(made.path), "align"))
+        tags = Labels.read(made.path / ALIGNED).tags
+        split = read_aligned(made.path / ALIGNED / "test.parquet")
+        gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
+        found = strict_scores(gold, _predicted(client, version, split))
+        scores = {f"test.{key}": float(value) for key, value in _flat(found)}
+        log_champion(project, version, scores, made, flow_run.get_id())
+    return version, scores, overlays.sections(made.path).promote.f1_min
+
+
+def _up_to(stages: Sequence[dvc_stages.Stage], last: str) -> list[dvc_stages.Stage]:
+    """`last` and all that it depends on, in order."""
+    wanted = {last}
+    for stage in reversed(stages):
+        if stage.name in wanted:
+            wanted |= set(stage.upstream)
+    return [stage for stage in stages if stage.name in wanted]
+
+
+def _predicted(client: MlflowClient, version: str, split: Aligned) -> list[list[str]]:
+    """The tags of each sentence's cells."""
+    sentences = split.sentence_cells()
+    with TemporaryDirectory() as folder:
+        registered = client.get_model_version(MODEL, version)
+        model = version_files.fetch(registered, Path(folder, "champion"))
+        found = isolated_model.entities(model, ["".join(cells) for cells in sentences])
+    return [cell_tags(cells, entities) for cells, entities in zip(sentences, found, strict=True)]
+
+
+def cell_tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) -> list[str]:
+    """IOB2 tags of the cells; an entity that begins or ends inside one covers it whole."""
+    starts = list(accumulate(map(len, cells), initial=0))
+    tags = ["O"] * len(cells)
+    for start, end, type_ in entities:
+        first, stop = bisect_right(starts, start) - 1, bisect_left(starts, end)
+        tags[first:stop] = [f"B-{type_}", *[f"I-{type_}"] * (stop - first - 1)]
+    return tags
+
+
+def _flat(scores: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", figure) for inner, figure in value.items())
+        else:
+            yield key, value

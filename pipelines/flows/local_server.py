@@ -1,0 +1,138 @@
+"""Prefect's API for a run on one's own machine, ended with the run however that ends."""
+
+import atexit
+import base64
+import os
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pipelines.errors import PipelineError
+from pipelines.workspaces import process_group
+
+START_S = 120.0
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Else each event that a server does not take is an error of a thousand characters.
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+}
+
+
+def start(project: Path) -> Callable[[], None]:
+    """Sets PREFECT_API_URL, for Prefect to read when it is imported after this.
+
+    If the environment or the Prefect profile names a server, that one stands. Else a server is
+    started with its database in `.runs/prefect`. Prefect's own temporary server would outlive a
+    killed run and be hit by a Ctrl-C before the run has reported its end.
+
+    Returns:
+        What waits until the server answers, which takes seconds: enough to import Prefect.
+
+    Raises:
+        PipelineError: if the named server does not answer; while waiting, if one does not start.
+    """
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    if theirs := configured():
+        ask(theirs, ", or unset PREFECT_API_URL to run without one")
+        return lambda: None
+    for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
+        os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
+    home = (project / ".runs" / "prefect").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    # As Prefect starts its temporary server: without scheduler and UI, with what records runs.
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+    with (home / "server.log").open("w", encoding="utf-8") as log:
+        env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+        process = process_group.start(command, home, env, output=log)
+    # Registered before Prefect is imported, so that it runs after Prefect has sent its last events.
+    atexit.register(process.communicate)
+    os.environ["PREFECT_API_URL"] = url
+    os.environ["PREFECT_UI_URL"] = ""  # or each run would print a link that leads nowhere
+    return partial(_wait, process, f"{url}/health", home / "server.log")
+
+
+def require() -> None:
+    """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
+    theirs = configured()
+    if not theirs:
+        raise PipelineError(
+            "Deployments need a Prefect server that stays: start one with `prefect server start`"
+            " and set PREFECT_API_URL (docs/operations.md)"
+        )
+    ask(theirs, "")
+
+
+def configured() -> str | None:
+    """The server that the environment or the Prefect profile names; None: neither does."""
+    return _setting("PREFECT_API_URL")
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers there, be it that it wants to know who asks."""
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def ask(url: str, otherwise: str) -> None:
+    """Raises a PipelineError, `otherwise` at its end, unless the server answers and lets us in."""
+    if not answers(f"{url}/health"):  # which needs no password
+        raise PipelineError(f"Prefect's server at {url} does not answer: start it{otherwise}")
+    password = _setting("PREFECT_API_AUTH_STRING") or ""
+    given = {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    request = urllib.request.Request(f"{url}/admin/version", headers=given if password else {})  # noqa: S310
+    try:
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            wrong = "not the one in PREFECT_API_AUTH_STRING" if password else "and has got none"
+            raise PipelineError(
+                f"Prefect's server at {url} wants a password, {wrong}: set PREFECT_API_AUTH_STRING"
+                " to the server's PREFECT_SERVER_API_AUTH_STRING"
+            ) from None
+    except OSError:
+        return  # it did answer
+
+
+def _setting(name: str) -> str | None:
+    """A setting of Prefect's, without importing it."""
+    if value := os.environ.get(name):
+        return value
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
+    return profiles.get("profiles", {}).get(active, {}).get(name) or None
+
+
+def _wait(process: "subprocess.Popen[str]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise PipelineError(
+                f"Prefect's server did not start; its log is {log}: mend that, or"
+                " set PREFECT_API_URL to a server that runs"
+            )
+        time.sleep(0.1)

@@ -1,0 +1,124 @@
+"""What the deployments need on a Prefect server; made, or brought up to date, by one command."""
+
+from datetime import timedelta
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+from prefect.workers.process import ProcessWorker
+
+from pipelines.errors import PipelineError
+from pipelines.flows.gpu_slot import POOL, SLOT
+from pipelines.flows.local_server import QUIET
+
+AUTOMATION = "msra-ner: crash zombie runs"
+MINIMUM_HEARTBEAT_S = 30  # Prefect's own
+TAG = "msra-ner"  # of every deployment in prefect.yaml
+MISSED = 3  # heartbeats in a row, then a run counts as dead
+# Every name under which a run ends: one that is missing here would be taken for a silence.
+ENDS = (
+    *("Completed", "Promoted", "NotPromoted", "NothingToDo"),
+    *("Failed", "TimedOut", "Cancelled", "Crashed"),
+)
+
+
+def setup(heartbeat_s: int) -> list[str]:
+    """Makes the work pool, the GPU slot and the automation that crashes runs of dead workers.
+
+    Running it again changes nothing but what differs.
+
+    Args:
+        heartbeat_s: Seconds between the signs of life of a run; Prefect takes no less than 30.
+
+    Returns:
+        A line each, for the user.
+
+    Raises:
+        PipelineError: if `heartbeat_s` is too small.
+    """
+    if heartbeat_s < MINIMUM_HEARTBEAT_S:
+        raise PipelineError(
+            f"--heartbeat-s is {heartbeat_s}; Prefect sends one every {MINIMUM_HEARTBEAT_S} s at"
+            " most, so take that or more"
+        )
+    with get_client(sync_client=True) as client:
+        kind, pool = _pool(client, heartbeat_s)
+        client.upsert_global_concurrency_limit_by_name(SLOT, 1)
+        automation = _automation(client, heartbeat_s)
+    return [
+        f"Work pool {POOL} (type {kind}, a heartbeat every {heartbeat_s} s): {pool}",
+        f"Global concurrency limit {SLOT}: 1",
+        f"Automation '{AUTOMATION}' (after {MISSED * heartbeat_s} s of silence): {automation}",
+    ]
+
+
+def _pool(client: SyncPrefectClient, heartbeat_s: int) -> tuple[str, str]:
+    """Its type, which whoever made it chose, and what was done."""
+    env = {**QUIET, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_s)}
+    try:
+        found = client.read_work_pool(POOL)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        _default(template, "env", env)
+        _default(template, "working_dir", ".")  # where the worker was started: the project
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
+        )
+        return ProcessWorker.type, "made"
+    template = found.base_job_template
+    theirs = template["variables"]["properties"]["env"].get("default") or {}
+    if env.items() <= theirs.items():
+        return found.type, "as it was"
+    _default(template, "env", {**theirs, **env})
+    client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
+    return found.type, "changed"
+
+
+def _default(template: dict[str, Any], variable: str, value: object) -> None:
+    template["variables"]["properties"][variable]["default"] = value
+
+
+def _automation(client: SyncPrefectClient, heartbeat_s: int) -> str:
+    wanted = AutomationCore(
+        name=AUTOMATION,
+        description="Marks a run as crashed whose worker died, so that the next one can start",
+        # As docs.prefect.io/v3/advanced/detect-zombie-flows has it, for the runs of this project
+        # alone: those of another may send a heartbeat more seldom, and are not dead.
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={f"prefect.flow-run.{name}" for name in ("heartbeat", *ENDS)},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            match_related=ResourceSpecification(
+                {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+            ),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=MISSED * heartbeat_s),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name=None,
+                force=False,
+                message=f"No heartbeat for {MISSED * heartbeat_s} s: the worker or its host died",
+            )
+        ],
+    )
+    found = client.read_automations_by_name(AUTOMATION)
+    for spare in found[1:]:
+        client.delete_automation(spare.id)
+    if not found:
+        client.create_automation(wanted)
+        return "made"
+    kept = {"trigger", "actions"}
+    theirs = found[0].model_dump(include=kept, exclude={"trigger": {"id"}})
+    if theirs == wanted.model_dump(include=kept, exclude={"trigger": {"id"}}):
+        return "as it was"
+    client.update_automation(found[0].id, wanted)
+    return "changed"

@@ -1,0 +1,73 @@
+"""DVC's stages as Prefect tasks, one at a time."""
+
+import logging
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.states import Cancelled, Completed, Failed
+
+from pipelines import settings
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
+from pipelines.flows import cancellation
+from pipelines.tracking import system_metrics
+
+RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
+RETRY_AFTER_S = 10.0
+logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(record))
+
+
+def run_stages(path: Path, stages: list[dvc_stages.Stage], again: Collection[str] = ()) -> None:
+    """One at a time, as DVC is made for; each knows those that it reads from.
+
+    Those in `again` run although DVC has their outs.
+
+    Raises:
+        PipelineError: by the first that fails, lasts too long or is cancelled.
+    """
+    timeout_s = settings.read_run(path / "params.yaml").timeout_s
+    states: dict[str, State] = {}
+    with cancellation.watched() as cancelled, system_metrics.into(path):
+        for stage in stages:
+            if cancelled.is_set():
+                raise RunCancelledError(f"Cancelled before stage {stage.name}")
+            run = task(
+                name=stage.name,
+                task_run_name=stage.name,
+                retries=RETRIES.get(stage.name, 0),
+                retry_delay_seconds=RETRY_AFTER_S,
+                retry_condition_fn=lambda _task, _run, state: state.name == "Failed",
+                cache_policy=NO_CACHE,  # DVC is the cache
+                persist_result=False,
+            )(_repro)
+            upstream = [states[name] for name in stage.upstream]
+            how = (stage.name in again, timeout_s(stage.name), cancelled)
+            states[stage.name] = run(path, stage.name, *how, return_state=True, wait_for=upstream)
+            states[stage.name].result()
+
+
+def _repro(
+    path: Path, stage: str, force: bool, timeout_s: float | None, cancelled: threading.Event
+) -> State[PipelineError | None]:
+    log = get_run_logger()
+    try:
+        ran = dvc_stages.repro(path, stage, log.info, force, timeout_s, cancelled)
+    except StageFailed as error:
+        return Failed(message=f"exit code {error.exit_code}", data=error)
+    except StageTimeoutError as error:
+        return Failed(name="TimedOut", message=str(error), data=error)
+    except RunCancelledError as error:
+        return Cancelled(message=str(error), data=error)
+    # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
+    return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
+
+
+def _without_none(record: logging.LogRecord) -> bool:
+    """Prefect asks for a traceback where a task returned its failure, which has none."""
+    if record.exc_info and record.exc_info[0] is None:
+        record.exc_info = None
+    return True

@@ -1,0 +1,1 @@
+"""Commands that tidy up, or that repeat what was done."""

@@ -1,0 +1,29 @@
+"""Logs a run after it, where MLflow was away at its end."""
+
+from pathlib import Path
+
+from pipelines.errors import PipelineError
+from pipelines.names import Logged
+from pipelines.tracking import connection, run_log
+from pipelines.tracking.connection import Need
+from pipelines.workspaces import run_state, workspace
+
+
+def log(project: Path, run_id: str) -> Logged:
+    """Logs the run that `workspace.find` gives for `run_id`, and marks it as complete.
+
+    Raises:
+        PipelineError: if there is no such run, its stages are not all done, or MLflow refuses.
+    """
+    run_state.sweep(project)
+    made = workspace.find(project, run_id)
+    run_state.require_done(made.path)
+    connection.check(project, Need.LOG)
+    try:
+        logged = run_log.log_run(project, made)
+    except connection.FAILURES as error:
+        raise PipelineError(
+            f"MLflow did not take {made.run_id} ({connection.said(error)}): mend that"
+        ) from None
+    run_state.mark(made.path, "complete")
+    return logged

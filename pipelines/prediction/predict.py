@@ -1,0 +1,179 @@
+"""Entities of texts by the registered model."""
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from pipelines.errors import PipelineError
+from pipelines.names import MODEL, python_command
+from pipelines.prediction.readers import Input, Row, open_input
+from pipelines.prediction.resumable_output import answers, check_output
+from pipelines.registry import aliases
+from pipelines.tracking import connection
+
+ALIASES = (aliases.CHAMPION, aliases.CHALLENGER)
+BATCH_CHARACTERS = 2**22
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: MLflow's id of it, and rows in, one dict a row out."""
+
+    id: str
+    predict: Callable[[pd.DataFrame], list[dict[str, Any]]]
+
+
+def predict(
+    project: Path,
+    texts: list[str],
+    source: Path | None,
+    column: str,
+    output: Path | None,
+    batch_size: int,
+    model: str | None,
+    restart: bool,
+) -> None:
+    """Prints or writes a row a text, in order: `{"text", "entities", "error", "provider"}`.
+
+    `model` is an MLflow URI; without one, the champion, or the challenger while there is none.
+    What the other arguments mean: `open_input` and `answers`.
+
+    Raises:
+        PipelineError: if there is no such model, or input or output cannot be used.
+    """
+    if batch_size < 1:
+        raise PipelineError(f"--batch-size is {batch_size}, at least 1 row is needed")
+    if output is not None:
+        check_output(output, source)
+    given = open_input(texts, source, column)
+    loaded = load(project, model)
+    if output is None:
+        for lines, _ in _answered(loaded, given.rows, batch_size):
+            print(*lines, sep="\n", flush=True)
+    else:
+        _write(loaded, given, output, batch_size, restart)
+
+
+def load(project: Path, model: str | None) -> Model:
+    """Loads `model`, an MLflow URI, or the champion, or the challenger while there is none.
+
+    Raises:
+        PipelineError: if there is none, or it does not load.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
+        raise PipelineError(_nothing())  # connecting would make an empty mlflow.db
+    try:
+        client = connection.connect(project)
+        uri = model or registered(client)
+        with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses
+            loaded = mlflow.pyfunc.load_model(uri)
+    except PipelineError:
+        raise
+    except Exception as error:  # a model brings code of its own
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise PipelineError(
+            connection.refusal(error) or f"{model or MODEL} cannot be loaded ({words})"
+        ) from None
+    return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
+
+
+def _write(loaded: Model, given: Input, output: Path, batch_size: int, restart: bool) -> None:
+    failed = 0
+    with answers(output, loaded.id, restart) as partial:
+        done = partial.done(json.dumps(_shown(row.value)) for row in given.rows)
+        if done:
+            print(f"Going on after row {done}", file=sys.stderr)
+        total = done
+        with _progress()(given.total, "predict", "row") as bar:
+            bar.update(done)
+            for lines, errors in _answered(loaded, given.rows, batch_size):
+                partial.add(lines)
+                total += len(lines)
+                failed += errors
+                bar.update(len(lines))
+        partial.finish()
+    print(f"{total} rows in {output}, new ones with an error: {failed}", file=sys.stderr)
+
+
+def _progress() -> Any:
+    """This project's own, where `import stages` gives that of the loaded model."""
+    path = Path(__file__).parents[2] / "stages" / "contract" / "progress.py"
+    spec: Any = importlib.util.spec_from_file_location("pipelines_progress", path)
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.progress
+
+
+def _answered(
+    loaded: Model, rows: Iterator[Row], batch_size: int
+) -> Iterator[tuple[list[str], int]]:
+    """Lines of JSON, batch by batch, and how many of them have an error."""
+    for batch in _batches(rows, batch_size):
+        good = [row.value for row in batch if row.error is None]
+        # pandas' own strings refuse half a surrogate pair, which the model answers in that row.
+        frame = pd.DataFrame({"text": pd.Series(good, dtype=object)})
+        with pd.option_context("future.infer_string", False), redirect_stdout(sys.stderr):
+            found = iter(loaded.predict(frame) if good else [])
+        lines, failed = [], 0
+        for row in batch:
+            refused: dict[str, Any] = {"entities": [], "error": row.error, "provider": None}
+            answer = next(found) if row.error is None else refused
+            failed += answer["error"] is not None
+            line = json.dumps({"text": _shown(row.value), **answer}, ensure_ascii=False)
+            lines.append(line.encode("utf-8", "backslashreplace").decode())
+        yield lines, failed
+
+
+def _batches(rows: Iterator[Row], batch_size: int) -> Iterator[list[Row]]:
+    """At most `batch_size` rows, and fewer where they are long."""
+    batch: list[Row] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += len(row.value) if isinstance(row.value, str) else 0
+        if len(batch) == batch_size or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _shown(value: Any) -> Any:
+    """`value` as JSON has it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return None if isinstance(value, float) else str(value)
+    except RecursionError:
+        return None
+    return value
+
+
+def registered(client: mlflow.MlflowClient) -> str:
+    """The URI of the champion, or of the challenger while there is none; says which on stderr.
+
+    Raises:
+        PipelineError: if there is neither.
+    """
+    for alias in ALIASES:
+        version = aliases.by_alias(client, alias)
+        if version:
+            print(f"{MODEL} version {version}, the {alias}", file=sys.stderr)
+            return f"models:/{MODEL}@{alias}"
+    raise PipelineError(_nothing())
+
+
+def _nothing() -> str:
+    return (
+        f"No version of {MODEL} is registered yet: `make run` trains one on the sample,"
+        f" `{python_command()} -m pipelines run` does the real job"
+    )

@@ -1,0 +1,107 @@
+"""Writes comparison.html: what two versions find in the same sentences."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+
+from pipelines.names import MODEL, Logged
+from pipelines.promotion import bootstrap
+from pipelines.promotion.gate_evaluation import Examined, counted
+from pipelines.promotion.prediction_diff import KINDS, changed
+from pipelines.settings import Promote
+from pipelines.tracking import connection, run_log
+from stages.report.page import page as fill_in
+
+TEMPLATE = Path(__file__).with_name("comparison.html")
+LISTED_CHANGES = 12  # of a sentence: a list of names may have a hundred, which the text shows
+
+
+def page(examined: Examined, settings: Promote) -> str:
+    """The page, one file that asks for nothing outside itself."""
+    mine, theirs = examined.challenger, examined.champion
+    items = changed(mine.sentences, theirs.sentences) if theirs else []
+    types = sorted({span.type for each in mine.sentences for span in each.gold | each.predicted})
+    return fill_in(
+        TEMPLATE,
+        model=MODEL,
+        challenger=_version(mine.version),
+        champion=_version(theirs.version) if theirs else None,
+        gates=examined.gates,
+        failed=[gate.name for gate in examined.gates if not gate.passed],
+        rescored=theirs is not None
+        and theirs.version.tags.get("test_sha256") != mine.version.tags.get("test_sha256"),
+        confidence=settings.confidence,
+        samples=settings.bootstrap_samples,
+        sentences=len(mine.sentences),
+        types=types,
+        headline=_row("all", examined, settings),
+        by_type=[_row(type_, examined, settings, type_) for type_ in types],
+        by_slice=[
+            _row(name, examined, settings, each.type, each.sentences)
+            for name, each in examined.slices.items()
+        ],
+        kinds=[
+            (kind, meaning, sum(item.count(kind) for item in items))
+            for kind, meaning in KINDS.items()
+        ],
+        items=items[: settings.comparison_sentences],
+        differing=len(items),
+        listed=LISTED_CHANGES,
+    )
+
+
+def _version(version: ModelVersion) -> dict[str, str]:
+    tags = version.tags
+    made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "number": str(version.version),
+        "commit": tags.get("commit", "unknown"),
+        "run": str(version.run_id),
+        "made": f"{made:%Y-%m-%d %H:%M} UTC",
+        "promoted": tags.get("promoted.when", "")[:16].replace("T", " "),
+        "who": tags.get("promoted.who", ""),
+        "precision": tags.get("onnx_precision", "fp32"),
+        "test": tags.get("test_sha256", "unknown"),
+        "dvc_lock": tags.get("dvc_lock", "unknown"),
+    }
+
+
+def _row(
+    name: str,
+    examined: Examined,
+    settings: Promote,
+    type_: str | None = None,
+    numbers: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """Both F1s on some of the entities, and the interval of their difference."""
+    mine = counted(examined.challenger, type_, numbers)
+    row: dict[str, Any] = {
+        "name": name,
+        "sentences": len(mine),
+        "support": int(mine[:, 0].sum()),
+        "challenger": bootstrap.f1_of(mine),
+        "champion": None,
+        "difference": None,
+    }
+    if examined.champion:
+        theirs = counted(examined.champion, type_, numbers)
+        row["champion"] = bootstrap.f1_of(theirs)
+        if len(mine):
+            row["difference"] = bootstrap.difference(
+                mine, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
+            )
+    return row
+
+
+FILE = "comparison.html"
+
+
+def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
+    """Keeps the page, in place of one of before; returns where to look at it."""
+    run_id = str(version.run_id)
+    connection.connect(project).log_text(run_id, html, FILE)
+    logged = Logged(run_id, str(version.version), already_logged=True)
+    return run_log.address(project, logged, FILE).removeprefix("file://")

@@ -1,0 +1,1 @@
+"""MLflow versions of the registered model."""

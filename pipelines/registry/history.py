@@ -1,0 +1,86 @@
+"""What became champion when, by whom and why: one tag of the registered model each, never changed.
+
+A tag of its own for each event needs no read before the write, so nothing is lost when two write.
+"""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mlflow import MlflowClient
+
+from pipelines.names import MODEL
+from pipelines.registry import aliases
+
+PREFIX = "history."
+
+
+@dataclass(frozen=True)
+class Event:
+    """One move of the alias champion.
+
+    Attributes:
+        action: promote or rollback.
+        when: UTC, ISO 8601.
+        who: user@host.
+        before: The champion until then; None if there was none.
+        version: The champion since then.
+        why: The reason given, or `gates passed`.
+        forced: Whether the gates were skipped.
+        f1_before: `export.f1` of `before`; None where unknown.
+        f1: That of `version`.
+    """
+
+    action: str
+    when: str
+    who: str
+    before: str | None
+    version: str
+    why: str
+    forced: bool
+    f1_before: float | None
+    f1: float | None
+
+
+def event(
+    client: MlflowClient, action: str, before: str | None, version: str, why: str, forced: bool
+) -> Event:
+    """That event, as of now and by the present user."""
+    return Event(
+        action=action,
+        when=datetime.now(UTC).isoformat(timespec="microseconds"),
+        who=aliases.who(),
+        before=before,
+        version=version,
+        why=why,
+        forced=forced,
+        f1_before=_f1(client, before),
+        f1=_f1(client, version),
+    )
+
+
+def append(client: MlflowClient, made: Event) -> None:
+    """Keeps it, on the registered model, and on the version as `promoted.who` and so on."""
+    key = f"{PREFIX}{made.when}.{secrets.token_hex(3)}".replace("+00:00", "Z").replace(":", "")
+    client.set_registered_model_tag(MODEL, key, json.dumps(asdict(made), ensure_ascii=False))
+    for name, value in asdict(made).items():
+        if value is not None and name != "version":
+            client.set_model_version_tag(MODEL, made.version, f"promoted.{name}", str(value))
+
+
+def events(client: MlflowClient) -> list[Event]:
+    """All of them, the oldest first."""
+    tags: dict[str, Any] = client.get_registered_model(MODEL).tags
+    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
+
+
+def _f1(client: MlflowClient, version: str | None) -> float | None:
+    if version is None:
+        return None
+    text = client.get_model_version(MODEL, version).tags.get("export.f1")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,55 @@
+"""The SHA-256 of each file of a registered model: logged with it, and checked before it is used."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+
+from stages.contract.hashing import as_text, checksums, difference, from_text
+
+FILE = "checksums.sha256"  # artifact of the run, for `sha256sum --check` in the model's folder
+TAG = "checksums_sha256"  # of the run and its version: the SHA-256 of that file
+# What MLflow adds where it fetches a version.
+ADDED = "registered_model_meta"
+
+
+def log(model_uri: str) -> None:
+    """Logs it for the model just logged to the active run, from what MLflow gives back of it."""
+    with TemporaryDirectory() as folder:
+        mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
+        text = as_text(_found(Path(folder)))
+    mlflow.log_text(text, FILE)
+    mlflow.set_tag(TAG, _sha256(text.encode()))
+
+
+def wrong(version: ModelVersion, model: Path) -> str | None:
+    """What in the folder `model` is not as it was logged, in words; None if nothing.
+
+    What Python compiled in there is deleted: it would be run instead of the code that is checked.
+    Versions that were registered before there was a manifest have none.
+
+    Raises:
+        MlflowException, OSError, ValueError: the manifest is gone or no text.
+    """
+    expected = version.tags.get(TAG)
+    if expected is None:
+        return None
+    with TemporaryDirectory() as folder:
+        run = {"run_id": str(version.run_id), "artifact_path": FILE}
+        content = Path(mlflow.artifacts.download_artifacts(**run, dst_path=folder)).read_bytes()
+    if _sha256(content) != expected:
+        return f"{FILE} has SHA-256 {_sha256(content)}, not {expected}"
+    return difference(_found(model), from_text(content.decode()))
+
+
+def _found(model: Path) -> dict[str, str]:
+    for compiled in list(model.rglob("__pycache__")):
+        shutil.rmtree(compiled)
+    return {name: digest for name, digest in checksums(model).items() if name != ADDED}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,127 @@
+"""The versions of the registered model `msra-ner`, one a distinct result."""
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, Array, Object, Property
+
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.names import MODEL
+from pipelines.registry import aliases, manifest
+from stages.contract.hashing import checksums
+
+FORGOTTEN = "forgotten_models"  # a tag of a run
+# The figures that gates hold a version to; each becomes a tag of it.
+GATED = re.compile(
+    r"test\.f1|export\.(.+\.)?f1"
+    r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
+)
+# What pyfunc_model.py and stages/serving/tagger.py import; no torch.
+SERVING = ("mlflow", "numpy", "onnxruntime-gpu", "onnxruntime", "pandas", "tokenizers")
+EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"
+# A column of any type and no name: so a list, a Series and a row that is no string get to
+# `predict`, which answers them; with a declared string MLflow would answer with a stack trace.
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(AnyType())]),  # type: ignore[no-untyped-call]
+    outputs=Schema(
+        [
+            ColSpec(
+                Array(
+                    Object(
+                        [
+                            Property("text", DataType.string),
+                            Property("type", DataType.string),
+                            Property("start", DataType.long),
+                            Property("end", DataType.long),
+                            Property("score", DataType.double),
+                        ]
+                    )
+                ),
+                "entities",
+            ),
+            ColSpec(DataType.string, "error", required=False),
+            ColSpec(DataType.string, "provider"),
+        ]
+    ),
+)
+
+
+def log_model(workspace: Path) -> None:
+    """Logs dvc.yaml's artifact `msra-ner` to the active run, as pyfunc_model.py serves it."""
+    folder = dvc_stages.artifact(workspace, MODEL)
+    logged = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+        artifacts={"model": str(folder)},
+        model_config={"files_sha256": checksums(folder)},
+        signature=SIGNATURE,
+        input_example=pd.DataFrame({"text": [EXAMPLE]}),
+        code_paths=[str(workspace / "stages")],
+        pip_requirements=list(requirements()),
+    )
+    manifest.log(logged.model_uri)
+
+
+def register(client: MlflowClient, run: Run) -> str:
+    """Registers the model of `run` with the figures that gates use; returns the new version.
+
+    The version becomes the challenger.
+    """
+    tags, metrics = run.data.tags, run.data.metrics
+    [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
+    kept: dict[str, str] = {key: tags[key] for key in ("dvc_lock", "commit")}
+    kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
+    for key in ("test_sha256", "onnx_sha256", "onnx_precision"):
+        if f"export.{key}" in tags:
+            kept[key] = tags[f"export.{key}"]
+    if manifest.TAG in tags:
+        kept[manifest.TAG] = tags[manifest.TAG]
+    kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
+    made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
+    client.set_registered_model_alias(MODEL, aliases.CHALLENGER, made.version)
+    return str(made.version)
+
+
+def version_of(client: MlflowClient, dvc_lock: str) -> str | None:
+    """The version that the result with this hash is registered as."""
+    found = client.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{dvc_lock}'")
+    return str(found[0].version) if found else None
+
+
+def forget(client: MlflowClient, run: Run) -> None:
+    """Deletes the versions and the models that `run` left; `gc` finds the models' files by a tag.
+
+    Also a model that was being logged when its process was killed: it is no output of the run yet.
+    """
+    run_id = run.info.run_id
+    for made in client.search_model_versions(f"run_id = '{run_id}'"):
+        client.delete_model_version(made.name, made.version)
+    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    models = {model.model_id for model in found}
+    if models:
+        client.set_tag(run_id, FORGOTTEN, ",".join(sorted(models | forgotten(run))))
+    for model in models:
+        client.delete_logged_model(model)
+
+
+def forgotten(run: Run) -> set[str]:
+    """The models that `forget` deleted."""
+    return set(filter(None, run.data.tags.get(FORGOTTEN, "").split(",")))
+
+
+def requirements() -> list[str]:
+    """What serving needs, in the versions that run here."""
+    pinned = []
+    for name in SERVING:
+        try:
+            pinned.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            continue  # of the two builds of ONNX Runtime one is installed
+    return pinned

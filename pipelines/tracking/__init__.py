@@ -1,0 +1,1 @@
+"""MLflow runs: the one place that writes to them."""

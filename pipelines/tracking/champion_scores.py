@@ -1,0 +1,40 @@
+"""The champion's score night by night in MLflow: one run a version, a point a night."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from pipelines.tracking import connection
+from pipelines.workspaces.workspace import Workspace
+
+EXPERIMENT = "msra-ner-champion"
+
+
+def log_champion(
+    project: Path,
+    version: str,
+    scores: dict[str, float],
+    made: Workspace,
+    prefect_run_id: str | None,
+) -> None:
+    """Adds the scores to the run of `version`, as the next step of each metric's curve.
+
+    The tags say what the last night's were measured on.
+    """
+    client = connection.connect(project)
+    run_id = _run(client, project, version)
+    step = len(client.get_metric_history(run_id, "test.f1"))
+    for key, value in scores.items():
+        client.log_metric(run_id, key, value, step=step)
+    client.set_tag(run_id, "commit", made.commit or "none")
+    client.set_tag(run_id, "prefect_run_id", prefect_run_id or "none")
+
+
+def _run(client: MlflowClient, project: Path, version: str) -> str:
+    experiment = connection.experiment(client, project, EXPERIMENT)
+    found = client.search_runs([experiment], f"tags.version = '{version}'")
+    if found:
+        return str(found[0].info.run_id)
+    made = client.create_run(experiment, run_name=f"version {version}", tags={"version": version})
+    client.set_terminated(made.info.run_id)
+    return str(made.info.run_id)

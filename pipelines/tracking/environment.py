@@ -1,0 +1,92 @@
+"""What a run had around it that no stage writes: packages, image, GPU, and the data by its hash."""
+
+import json
+import os
+import platform
+from contextlib import suppress
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pynvml
+import yaml
+from mlflow.entities import Dataset, DatasetInput, InputTag
+
+from pipelines.workspaces.workspace import Workspace
+
+
+def packages() -> str:
+    """Every installed package with its version, one a line, as `pip freeze` gives them."""
+    found = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}
+    return "".join(f"{line}\n" for line in sorted(found, key=str.lower))
+
+
+def tags(made: Workspace) -> dict[str, str]:
+    """Where a run came from; the `image` of its stages, `gpu` and `gpu_driver` if there is one."""
+    found = {
+        "commit": made.commit or "none",
+        "mlflow.source.git.commit": made.commit or "none",
+        "dirty": str(bool(made.dirty_diff)).lower(),
+        "params_sha256": made.params_sha256,
+        "prefect_run_id": made.prefect_run_id or "none",
+        "prefect_url": made.prefect_url,
+        "host": platform.node(),
+        "workspace": made.run_id,
+        "image": image(made.path),
+        **gpu(),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
+    """The outs of the stages that read no other's: what came from outside, with DVC's hash.
+
+    A `source.json` in one of them, which names its files' hashes, counts and licence, goes along.
+    """
+    lock = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))
+    stages = list(lock["stages"].values())
+    made = {out["path"] for stage in stages for out in stage.get("outs", ())}
+    first = (s for s in stages if not any(_below(d["path"], made) for d in s.get("deps", ())))
+    return [
+        DatasetInput(
+            Dataset(
+                name=out["path"],
+                digest=out["md5"],
+                source_type="dvc",
+                source=json.dumps({"commit": commit, "path": out["path"], "md5": out["md5"]}),
+                profile=_source(workspace / out["path"]),
+            ),
+            [InputTag("mlflow.data.context", "source")],
+        )
+        for stage in first
+        for out in stage.get("outs", ())
+        if "md5" in out
+    ]
+
+
+def image(workspace: Path) -> str | None:
+    """The image's id that docker/run told the stages that ran; this process may run elsewhere."""
+    files = sorted((workspace / ".measured").glob("*.json"))
+    found = {json.loads(file.read_text(encoding="utf-8")).get("image") for file in files}
+    return ", ".join(sorted(filter(None, found))) or os.environ.get("NER_IMAGE")
+
+
+def gpu() -> dict[str, str]:
+    """`gpu` and `gpu_driver`; empty where there is none."""
+    found = {}
+    with suppress(pynvml.NVMLError):  # no driver: no GPU
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        found["gpu"] = ", ".join(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
+        found["gpu_driver"] = str(pynvml.nvmlSystemGetDriverVersion())
+        pynvml.nvmlShutdown()
+    return found
+
+
+def _below(path: str, folders: set[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _source(out: Path) -> str | None:
+    file = out / "source.json"
+    return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -1,0 +1,137 @@
+"""MLflow: the one place that writes to it, from the files that the stages wrote."""
+
+import fcntl
+import json
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunStatus
+
+from pipelines.dvc_repo import lockfile
+from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.names import Logged
+from pipelines.registry import versions
+from pipelines.tracking import connection, environment, report_values, system_metrics
+from pipelines.tracking.connection import uri
+from pipelines.tracking.report_values import Leaf
+from pipelines.workspaces.workspace import Workspace
+
+BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's own limits of one request
+REPORT = "reports/index.html"  # where a run has it
+
+
+def page(project: Path, logged: Logged) -> str | None:
+    """The address of the run's page; None where no server shows it."""
+    server = uri(project)
+    if not server.startswith("http"):
+        return None
+    run = connection.connect(project).get_run(logged.run_id)
+    return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
+
+
+def address(project: Path, logged: Logged, artifact: str) -> str:
+    """Where the run's artifact is: on its page, or as a file."""
+    if run_page := page(project, logged):
+        return f"{run_page}/artifacts/{artifact}"
+    return f"{connection.connect(project).get_run(logged.run_id).info.artifact_uri}/{artifact}"
+
+
+def report(project: Path, logged: Logged) -> str | None:
+    """The address of the run's report; None where it has none."""
+    found = connection.connect(project).list_artifacts(logged.run_id, str(Path(REPORT).parent))
+    if all(file.path != REPORT for file in found):
+        return None
+    return address(project, logged, REPORT)
+
+
+def log_run(project: Path, made: Workspace) -> Logged:
+    """Logs what a workspace's stages wrote as one run, and registers the model as one version.
+
+    A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
+    an interrupted call left of it is replaced.
+
+    Raises:
+        PipelineError: if the workspace has no dvc.lock or no model.
+        MlflowException: if MLflow refuses; calling again completes it.
+    """
+    client = connection.connect(project)
+    dvc_lock = lockfile.sha256(made.path / "dvc.lock")
+    with one_at_a_time(project):
+        experiment_id = connection.experiment(client, project)
+        runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
+        for run in (run for run in runs if "log_complete" in run.data.tags):
+            version = versions.version_of(client, dvc_lock) or versions.register(client, run)
+            return Logged(run.info.run_id, version, already_logged=True)
+        for run in filter(abandoned, runs):
+            versions.forget(client, run)
+            client.delete_run(run.info.run_id)
+        tags = {"dvc_lock": dvc_lock, **environment.tags(made)}
+        with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
+            run_id = run.info.run_id
+            _log_files(client, run_id, made)
+            versions.log_model(made.path)
+            version = versions.register(client, client.get_run(run_id))
+            client.set_tag(run_id, "log_complete", "true")
+    return Logged(run_id, version, already_logged=False)
+
+
+def abandoned(run: Run) -> bool:
+    """Whether nobody logs to it any more: another host might, while it is running."""
+    running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
+    return not running or run.data.tags.get("host") == platform.node()
+
+
+def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
+    reports = dvc_stages.reports(made.path)
+    found: dict[str, Leaf] = report_values.leaves(reports) | report_values.measured(
+        made.path / ".measured"
+    )
+    system = made.path / system_metrics.FILE
+    curves = {**reports, **({system_metrics.FILE.name: system} if system.is_file() else {})}
+    now_ms = int(time.time() * 1000)
+    metrics = [
+        Metric(_name(key), value, now_ms, 0)
+        for key, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ] + [
+        Metric(_name(key), value, now_ms, step) for key, value, step in report_values.curves(curves)
+    ]
+    params = [Param(k, v) for k, v in report_values.params(made.path / "params.yaml").items()]
+    for start in range(0, len(params), BATCH_PARAMS):
+        client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
+    for start in range(0, len(metrics), BATCH_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
+    for key, value in found.items():
+        if isinstance(value, str | bool):
+            client.set_tag(
+                run_id, _name(key), value if isinstance(value, str) else json.dumps(value)
+            )
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml"):
+        client.log_artifact(run_id, str(made.path / name))
+    for name, path in reports.items():
+        client.log_artifact(run_id, str(path), str(Path(name).parent))
+    if (made.path / ".measured").is_dir():
+        client.log_artifacts(run_id, str(made.path / ".measured"), "measured")
+    if made.dirty_diff:
+        client.log_text(run_id, made.dirty_diff, "dirty.diff")
+    client.log_text(run_id, environment.packages(), "packages.txt")
+    client.log_inputs(run_id, datasets=environment.datasets(made.path, made.commit))
+
+
+def _name(key: str) -> str:
+    return re.sub(r"[^\w\-. /:]", "_", key)
+
+
+@contextmanager
+def one_at_a_time(project: Path) -> Iterator[None]:
+    """Two runs with the same result would else both find nothing and both log it."""
+    (project / ".runs").mkdir(exist_ok=True)
+    with (project / ".runs" / "log.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

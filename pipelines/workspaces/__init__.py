@@ -1,0 +1,1 @@
+"""A run's own copy of the project."""

@@ -1,0 +1,50 @@
+"""The command line that every stage has: `python -m stages.NAME`."""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stages.contract.errors import StageError
+from stages.contract.outs import whole
+from stages.contract.section import Section, read
+
+S = TypeVar("S", bound=Section)
+
+
+def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about: str) -> None:
+    """Runs `stage` with its section of ./params.yaml, below the present folder.
+
+    What it returns is measured, not determined by the inputs, so it goes to `.measured/NAME.json`
+    and into no out; None is not written. A `StageError` ends the process with 1 and its sentence.
+    """
+    name = section.__name__.lower()
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)
+    parser.parse_args()
+    # SIGTERM unwinds like Ctrl-C, so that half-written outs are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    started = time.monotonic()
+    try:
+        measured = stage(read(section))
+    except StageError as error:
+        sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    if measured is None:
+        return
+    measured = {
+        "seconds": round(time.monotonic() - started, 3),
+        "host": platform.node(),
+        "python": platform.python_version(),
+        **measured,
+    }
+    if image := os.environ.get("NER_IMAGE"):  # by docker/run
+        measured["image"] = image
+    with whole(Path(".measured", f"{name}.json")) as [path]:
+        path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""What a section of params.yaml is, and how one is read."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from stages.contract.errors import StageError
+
+SECRET = re.compile(r"token|secret|passw|signature|credential|api_?key|^sig$", re.IGNORECASE)
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Device = Literal["auto", "cpu", "cuda"]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _without_secret(address: str) -> str:
+    """Neither a login nor a token may stand in it, other than as a $VARIABLE."""
+    parts = urlsplit(address)
+    login = parts.netloc.rpartition("@")[0]
+    asked = [value for key, value in parse_qsl(parts.query) if SECRET.search(key)]
+    if any(value and "$" not in value for value in [login, *asked]):
+        raise ValueError(  # without the address: logs keep what is said
+            "is an address with a password or token, which MLflow and logs would show: put it in"
+            " an environment variable and write $VARIABLE"
+        )
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_secret)]
+
+
+class Section(BaseModel):
+    """A frozen section: strict types, and a key that is not listed is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read(
+    section: type[S],
+    path: Path = Path("params.yaml"),
+    whole: bool = False,
+    layers: Mapping[str, str] | None = None,
+) -> S:
+    """Reads the section that is called as the class, or with `whole` the file.
+
+    Args:
+        section: What it must be.
+        path: The file.
+        whole: Whether the section is all of it.
+        layers: Name → text of the files that `path` was merged from, in turn.
+
+    Raises:
+        StageError: every error at once, each with its line, key and value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise StageError(f"{path} is not here: run from the folder that holds it") from None
+    except OSError as error:
+        raise StageError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month is a ValueError
+        raise StageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    name = "" if whole else section.__name__.lower()
+    if not isinstance(values, dict) or (name and name not in values):
+        raise StageError(f"{path} has no section {name or 'at all'}")
+    try:
+        # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
+        given = json.dumps(values[name] if name else values, default=str)
+        return section.model_validate_json(given)
+    except ValidationError as error:
+        said = [_where(name, e, layers or {"": text}) + _said(name, e) for e in error.errors()]
+        raise StageError(f"{path}: " + "; ".join(said)) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StageError(f"{path}: a key or value is of no kind that JSON has: {error}") from None
+
+
+def expanded(path: str) -> str:
+    """`path` with $VARIABLES filled in.
+
+    Raises:
+        StageError: if one is not set.
+    """
+    if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
+        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
+    return os.path.expandvars(path)
+
+
+def _where(section: str, error: Any, layers: Mapping[str, str]) -> str:
+    """`FILE line N: ` of the key, or of the nearest around it that is there."""
+    keys = [*([section] if section else []), *error["loc"]]
+    found = (-1, "")
+    for name, text in layers.items():
+        depth, line = _line(yaml.compose(text, Loader=yaml.SafeLoader), keys)
+        # The last file counts; a key that is missing was to stand in the first.
+        if depth > found[0] or (depth == found[0] and error["type"] != "missing"):
+            found = (depth, f"{name} line {line}: ".lstrip())
+    return found[1]
+
+
+def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
+    """How many of `keys` are there, one below the other, and the line of the last of them."""
+    line = 1
+    for depth, key in enumerate(keys):
+        inner = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [(k.start_mark, v) for k, v in node.value if k.value == str(key)]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            inner = [(v.start_mark, v) for v in node.value[key : key + 1]]
+        if not inner:
+            return depth, line
+        mark, node = inner[-1]
+        line = mark.line + 1
+    return len(keys), line
+
+
+def _said(section: str, error: Any) -> str:
+    key = ".".join(filter(None, [section, *map(str, error["loc"])]))
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("missing", "value_error"):
+        return f"{key}: {said}"
+    value = repr(error["input"])
+    if error["type"] == "float_type" and re.fullmatch(r"'[+-]?\d+e[+-]?\d+'", value, re.I):
+        value += ", to YAML a text: write 5.0e-5 for 5e-5"
+    return f"{key}: {said} (it is {value})"

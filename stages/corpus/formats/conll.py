@@ -1,0 +1,71 @@
+"""Columns, as at CoNLL: a token and its tag a line, a blank line between sentences."""
+
+import re
+from pathlib import Path
+
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Corpus
+from stages.corpus.formats.lines import lines
+from stages.corpus.formats.tagged import TaggedReader
+from stages.params.align import Align
+from stages.text.sentence import Sentence
+
+BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and its kind are tokens
+DOCUMENT = "-DOCSTART-"
+
+
+def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
+    """Reads the columns that `align.conll` says.
+
+    A line that begins with `align.conll.comment` is skipped, one with -DOCSTART- ends a sentence.
+    Repaired and counted beside what `lines` and `TaggedReader` repair: a line of spaces or tabs is
+    read as a blank one (`blank`).
+
+    Raises:
+        StageError: with file and line: not UTF-8, more or fewer columns, a token or a tag that
+            `TaggedReader` refuses.
+    """
+    names, separator, comment = params.conll.columns, params.conll.separator, params.conll.comment
+    token_column, tag_column = names.index("token"), names.index("tag")
+    sentence_of = TaggedReader(params, repair_tags)
+    sentences: list[Sentence] = []
+    tokens: list[str] = []
+    tags: list[str] = []
+    numbers: list[int] = []
+
+    def where(index: int) -> str:
+        return f"{path}:{numbers[index]}"
+
+    def end() -> None:
+        if tokens:
+            sentence = sentence_of(tokens, tags, where)
+            if sentence is not None:
+                sentences.append(sentence)
+            for column in (tokens, tags, numbers):
+                column.clear()
+
+    for number, line in lines(path, sentence_of.repairs):
+        # Not strip(): U+3000 or U+2028 alone is a character that lacks its tag.
+        if not line.strip(" \t"):
+            if line:
+                sentence_of.repairs.add("blank", f"{path}:{number}")
+            end()
+            continue
+        if comment is not None and line.startswith(comment):
+            continue
+        if line.startswith(DOCUMENT):
+            end()
+            continue
+        columns = BLANKS.split(line.strip(" \t")) if separator is None else line.split(separator)
+        if len(columns) != len(names):
+            between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
+            raise StageError(
+                f"{path}:{number}: {len(columns)} columns in {line[:40]!r}, align.conll says"
+                f" {', '.join(names)} with {between or repr(separator)} between;"
+                " correct one of the two"
+            )
+        tokens.append(columns[token_column])
+        tags.append(columns[tag_column])
+        numbers.append(number)
+    end()
+    return Corpus(sentences, sentence_of.repairs)

@@ -1,0 +1,137 @@
+"""Spans: a JSON object a line, a text and where its entities are, as doccano exports them."""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Corpus, Repairs
+from stages.corpus.formats.lines import lines
+from stages.corpus.formats.meta import meta_of
+from stages.params.align import TYPE, Align
+from stages.text.cells import SURROGATE, cells_of, offsets
+from stages.text.sentence import Sentence
+
+Spans = list[tuple[int, int, str]]  # start and end in characters, type
+
+
+def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
+    """Reads the text and the spans that `align.jsonl` names; the other keys are `Sentence.meta`.
+
+    Repaired and counted beside what `lines` repairs: a text without a cell is skipped (`empty`).
+    With `repair`, and where cells are words: an entity that begins or ends with space (`space`) or
+    inside a word, which is cut there (`cut_word`).
+
+    Raises:
+        StageError: with file and line: not UTF-8, not JSON, no such key; a span that is not
+            [start, end, type], outside of its text, of no type of `align.types`, overlaps another
+            or is not repaired.
+    """
+    repairs = Repairs()
+    sentences: list[Sentence] = []
+    for number, line in lines(path, repairs):
+        if not line.strip():
+            if line:
+                repairs.add("blank", f"{path}:{number}")
+            continue
+        try:
+            sentence, kinds = _sentence(line, params, repair)
+        except ValueError as error:
+            raise StageError(f"{path}:{number}: {error}") from None
+        if sentence.cells:
+            sentences.append(sentence)
+        else:
+            kinds = ["empty"]
+        for kind in kinds:
+            repairs.add(kind, f"{path}:{number}")
+    return Corpus(sentences, repairs)
+
+
+def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
+    """The sentence, and the kind of each repair in it."""
+    keys = params.jsonl
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error}); write one object a line") from None
+    if "\\u" in line and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
+        raise ValueError("half of a surrogate pair, which is no character; correct it")
+    if not isinstance(record, dict) or not isinstance(record.get(keys.text), str):
+        raise ValueError(f"no text called {keys.text!r}; correct it or align.jsonl.text")
+    text = record.pop(keys.text)
+    spans = _checked(record.pop(keys.spans, None), text, params)
+    if params.cells == "characters":
+        return Sentence(text, _tags(text, spans), meta_of(record)), []
+    trimmed = [_trimmed(text, span) for span in spans]
+    spaced = [span for span in spans if span not in trimmed]
+    starts, stops = map(set, offsets(cells_of(text, "words")))
+    inside = [span for span in trimmed if span[0] not in starts or span[1] not in stops]
+    if (spaced or inside) and not repair:
+        start, end, _ = [*spaced, *inside][0]
+        raise ValueError(
+            f"the entity {text[start:end]!r} at {start} begins or ends"
+            f" {'with space' if spaced else 'inside of a word'}; correct it, or set"
+            " align.repair_test_tags: true"
+        )
+    edges = {edge for start, end, _ in inside for edge in (start, end)}
+    cuts = sorted(stops | (edges - starts))
+    cells = tuple(text[start:end] for start, end in pairwise([0, *cuts]))
+    kinds = ["space"] * len(spaced) + ["cut_word"] * len(inside)
+    return Sentence(cells, _tags(cells, trimmed), meta_of(record)), kinds
+
+
+def _checked(given: Any, text: str, params: Align) -> Spans:
+    """The spans in the text's order."""
+    if not isinstance(given, list):
+        raise ValueError(f"no list called {params.jsonl.spans!r}; correct it or align.jsonl.spans")
+    spans: Spans = []
+    for span in given:
+        match span:
+            case [int(start), int(end), str(type_)] if 0 <= start < end <= len(text):
+                spans.append((start, end, type_))
+            case _:
+                raise ValueError(
+                    f"span {json.dumps(span, ensure_ascii=False)[:80]} is not [start, end, type]"
+                    f" with 0 <= start < end <= {len(text)}, the characters of the text; correct it"
+                )
+        if params.types is not None and type_ not in params.types:
+            raise ValueError(
+                f"unknown type {type_!r}; align.types in params.yaml allows"
+                f" {', '.join(params.types)}"
+            )
+        if not re.fullmatch(TYPE, type_):
+            raise ValueError(
+                f"the type {type_!r} has other characters than letters, digits, _ . / : and -;"
+                " rename it"
+            )
+    spans.sort()
+    for one, two in pairwise(spans):
+        if two[0] < one[1]:
+            raise ValueError(
+                f"the spans {list(one)} and {list(two)} overlap, and a cell has one tag;"
+                " take one of them away"
+            )
+    return spans
+
+
+def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
+    start, end, type_ = span
+    inner = text[start:end].strip()
+    if not inner:
+        raise ValueError(f"the span {list(span)} is of space alone; take it away")
+    start += text[start:end].index(inner)
+    return start, start + len(inner), type_
+
+
+def _tags(cells: Sequence[str], spans: Spans) -> tuple[str, ...]:
+    """IOB2, of spans that begin and end where cells do."""
+    starts, stops = offsets(cells)
+    tags = ["O"] * len(cells)
+    for start, end, type_ in spans:
+        first, last = bisect_left(starts, start), bisect_left(stops, end)
+        tags[first : last + 1] = [f"B-{type_}", *[f"I-{type_}"] * (last - first)]
+    return tuple(tags)

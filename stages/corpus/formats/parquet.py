@@ -1,0 +1,77 @@
+"""Parquet of Hugging Face `datasets`: a row a sentence, tokens and as many tags."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Corpus
+from stages.corpus.formats.meta import meta_of
+from stages.corpus.formats.tagged import TaggedReader
+from stages.params.align import Align
+
+TEXT = ("string", "large_string")
+
+
+def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
+    """Reads the columns that `align.parquet` names; the other plain ones are `Sentence.meta`.
+
+    Tags are texts, or the numbers of a `ClassLabel`, whose names `datasets` writes into the file.
+    A row without a token is skipped and counted (`empty`), beside what `TaggedReader` repairs.
+
+    Raises:
+        StageError: with the file: it is not Parquet, or without those columns or those names; with
+            the row, from 0 on as `datasets` counts: not a tag for each token, a token or a tag that
+            `TaggedReader` refuses.
+    """
+    sentence_of = TaggedReader(params, repair_tags)
+    sentences = []
+    for number, (tokens, tags, others) in enumerate(_rows(path, params)):
+        if None in (tokens, tags) or len(tokens) != len(tags) or None in [*tokens, *tags]:
+            raise StageError(f"{path}: row {number} has not a tag for each token; correct it")
+        where = partial("{}: row {}, token {}".format, path, number)
+        sentence = sentence_of(tokens, tags, where, meta_of(others))
+        if sentence is not None:
+            sentences.append(sentence)
+        else:
+            sentence_of.repairs.add("empty", f"{path}: row {number}")
+    return Corpus(sentences, sentence_of.repairs)
+
+
+def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    """Tokens, tags by name, and the other columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import ClassLabel, Features, Value  # 1 s
+
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        said = " ".join(str(error).split())
+        raise StageError(f"{path} is not Parquet ({said}); set align.format") from None
+    features = Features.from_arrow_schema(table.schema)
+    tokens, tags = params.parquet.tokens, params.parquet.tags
+    for key, name in (("tokens", tokens), ("tags", tags)):
+        if not hasattr(features.get(name), "feature"):
+            raise StageError(
+                f"{path} has no list called {name!r}, but {', '.join(features)};"
+                f" set align.parquet.{key}"
+            )
+    kind = features[tags].feature
+    if not isinstance(kind, ClassLabel) and getattr(kind, "dtype", "") not in TEXT:
+        raise StageError(
+            f"{path}: the numbers in {tags!r} have no names; write the file by to_parquet() of a"
+            " dataset whose feature there is a ClassLabel, or write texts"
+        )
+    plain = {k: f for k, f in features.items() if isinstance(f, Value | ClassLabel)}
+    named = {key: _naming(feature) for key, feature in {**plain, tags: kind}.items()}
+    for row in table.select([tokens, tags, *plain]).to_pylist():
+        found = None if row[tags] is None else [*map(named[tags], row[tags])]
+        yield row[tokens], found, {key: named[key](row[key]) for key in plain}
+
+
+def _naming(feature: Any) -> Callable[[Any], Any]:
+    """What makes names of a ClassLabel's numbers, None of one that has no name."""
+    names = dict(enumerate(getattr(feature, "names", ())))
+    return names.get if names else lambda value: value

@@ -1,0 +1,27 @@
+"""A labelled corpus of any format."""
+
+from pathlib import Path
+
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Corpus
+from stages.corpus.formats.conll import read_conll
+from stages.corpus.formats.jsonl import read_jsonl
+from stages.corpus.formats.parquet import read_parquet
+from stages.params.align import Align
+
+READERS = {"conll": read_conll, "jsonl": read_jsonl, "parquet": read_parquet}
+
+
+def read_corpus(path: Path, params: Align, repair: bool) -> Corpus:
+    """Reads `path` as `params.format` says; with `repair`, tags and spans that are wrong too.
+
+    Raises:
+        StageError: with the file: it is not there, it has no sentence; with file and line or row:
+            what the format's own reader refuses.
+    """
+    if not path.is_file():
+        raise StageError(f"{path} is not here: run `dvc repro download` first")
+    corpus = READERS[params.format](path, params, repair)
+    if not corpus.sentences:
+        raise StageError(f"{path}: no sentence in it; is it the right file?")
+    return corpus

@@ -1,0 +1,154 @@
+"""A sentence of tokens with a tag each, as CoNLL files and `datasets` have it."""
+
+from collections.abc import Callable, Sequence
+
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Repairs
+from stages.corpus.schemes import break_said, tag_problem, to_iob2
+from stages.params.align import Align
+from stages.text.cells import cells_of
+from stages.text.sentence import Sentence
+
+
+class TaggedReader:
+    """Makes sentences of tagged tokens, and counts in `repairs` what it repaired."""
+
+    def __init__(self, params: Align, repair_tags: bool) -> None:
+        """Tags that break the scheme are repaired with `repair_tags` only."""
+        self.repairs = Repairs()
+        self._params = params
+        self._repair_tags = repair_tags
+        self._known = {"O"}
+
+    def __call__(
+        self,
+        tokens: Sequence[str],
+        tags: Sequence[str],
+        where: Callable[[int], str],
+        meta: str | None = None,
+    ) -> Sentence | None:
+        """One sentence with its tags in IOB2; None if it has no token.
+
+        By `align.cells` a token is a character; or a word, with a space before each but the first.
+        One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
+
+        Where tags are repaired, a token without a tag is read as O and counted (`empty_tag`).
+        An empty token with the tag O is dropped and counted (`empty_token`). Among characters only
+        "" is empty: a blank, U+3000 or a zero-width character is a character of the text. Among
+        words a token of white space alone is empty as well.
+
+        Args:
+            tokens: of the corpus, in order.
+            tags: as many, in `align.scheme`.
+            where: of a token's index, what an error names: file and line.
+            meta: as `Sentence` has it.
+
+        Raises:
+            StageError: a token of several characters where cells are characters; an empty token
+                with another tag than O; an empty token or tag inside an entity; a tag that is not
+                one of scheme and types; one that is missing or breaks the scheme, and is not
+                repaired.
+        """
+        if "" in tags:
+            tags = self._without_empty(tags, where)
+        for tag in sorted(set(tags) - self._known, key=tags.index):
+            if problem := tag_problem(tag, self._params.scheme, self._params.types):
+                raise StageError(f"{where(tags.index(tag))}: {problem}")
+            self._known.add(tag)
+        kept = self._not_empty(tokens)
+        iob2, breaks = to_iob2([tags[index] for index in kept], self._params.scheme)
+        if len(kept) < len(tokens):
+            self._drop_empty(kept, tags, iob2, where)
+        for index, kind in breaks:
+            at = kept[index]
+            if not self._repair_tags:
+                said = break_said(tags[at], kind, self._params.scheme)
+                raise StageError(f"{where(at)}: {said}")
+            self.repairs.add(kind, where(at))
+        if not kept:
+            return None
+        if self._params.cells == "words":
+            return _of_words([tokens[index] for index in kept], iob2, meta)
+        for index in kept:
+            if len(tokens[index]) != 1:
+                raise StageError(
+                    f"{where(index)}: {len(tokens[index])} characters in the token"
+                    f" {tokens[index][:40]!r};"
+                    " write one character a token, or set align.cells: words"
+                )
+        return Sentence("".join(tokens), tuple(iob2), meta)
+
+    def _without_empty(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
+        """With O in place of "", as the script of MSRA on the Hugging Face hub reads it."""
+        kept = [index for index, tag in enumerate(tags) if tag]
+        iob2, _ = to_iob2([tags[index] for index in kept], self._params.scheme)
+        for index, entity in _gaps(kept, iob2, len(tags)):
+            if entity:
+                raise StageError(
+                    f"{where(index)}: a token without a tag inside an entity of type {entity};"
+                    " write its tag"
+                )
+            if not self._repair_tags:
+                raise StageError(
+                    f"{where(index)}: a token without a tag; write its tag, or set"
+                    " align.repair_test_tags: true to read it as O"
+                )
+            self.repairs.add("empty_tag", where(index))
+        return [tag or "O" for tag in tags]
+
+    def _not_empty(self, tokens: Sequence[str]) -> Sequence[int]:
+        if self._params.cells == "words":
+            return [index for index, token in enumerate(tokens) if token.strip()]
+        if "" not in tokens:  # nearly always
+            return range(len(tokens))
+        return [index for index, token in enumerate(tokens) if token]
+
+    def _drop_empty(
+        self,
+        kept: Sequence[int],
+        tags: Sequence[str],
+        iob2: Sequence[str],
+        where: Callable[[int], str],
+    ) -> None:
+        """Counts the tokens that are not `kept`, or refuses the first that an entity needs."""
+        for index, entity in _gaps(kept, iob2, len(tags)):
+            if tags[index] != "O":
+                raise StageError(
+                    f"{where(index)}: an empty token with the tag {tags[index]};"
+                    " delete the line, or correct it"
+                )
+            if entity:
+                raise StageError(
+                    f"{where(index)}: an empty token with the tag O inside an entity of type"
+                    f" {entity}; delete the line, or correct the tags around it"
+                )
+            self.repairs.add("empty_token", where(index))
+
+
+def _gaps(kept: Sequence[int], iob2: Sequence[str], count: int) -> list[tuple[int, str]]:
+    """Each index below `count` that is not `kept`, and the type of the entity around it or "".
+
+    Args:
+        kept: indices, ascending.
+        iob2: the tags of these alone: where the next one is an I-, an entity spans the gap.
+        count: of all tokens.
+    """
+    tag_of = dict(zip(kept, iob2, strict=True))
+    gaps = []
+    following = "O"
+    for index in reversed(range(count)):
+        if index in tag_of:
+            following = tag_of[index]
+        else:
+            gaps.append((index, following[2:] if following.startswith("I-") else ""))
+    return gaps[::-1]
+
+
+def _of_words(tokens: Sequence[str], tags: Sequence[str], meta: str | None) -> Sentence:
+    cells: list[str] = []
+    of_cell: list[str] = []
+    for index, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
+        words = cells_of(f" {token}" if index else token, "words")
+        cells += words
+        of_cell += [tag, *["I" + tag[1:] if tag != "O" else "O"] * (len(words) - 1)]
+    return Sentence(tuple(cells), tuple(of_cell), meta)

@@ -1,0 +1,1 @@
+"""Downloads of files that are known by their hash."""

@@ -1,0 +1,198 @@
+"""Fetches the pre-trained encoder, from the hub or a folder, and checks that its parts fit."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+
+from stages.contract.errors import StageError
+from stages.contract.section import expanded
+from stages.fetching.file import digests, fetch
+from stages.fetching.hub import REMEDY, on_the_hub
+from stages.params.download import Download, Encoder
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+TOKENIZER, VOCABULARY, ADDED_TOKENS = "tokenizer.json", "vocab.txt", "added_tokens.json"
+SENTENCEPIECE = "*.model"
+TAKEN = (
+    *(CONFIG, WEIGHTS, TOKENIZER, VOCABULARY, ADDED_TOKENS, SENTENCEPIECE),
+    *("tokenizer_config.json", "special_tokens_map.json"),
+)
+Measured = dict[str, dict[str, Any]]
+
+
+def fetch_encoder(params: Download, out: Path) -> Measured:
+    """Makes the folder `out` with the encoder's files, and no other ones of its source.
+
+    Returns:
+        What was measured, by file name: `mirror`, `bytes_fetched`, `seconds`.
+
+    Raises:
+        StageError: the source cannot be read, lacks a file, has its weights as a pickle only, has
+            weights although `from_scratch` (or the reverse), a file is not the one that was
+            expected, or the parts do not fit each other.
+    """
+    encoder = params.encoder
+    out.mkdir()
+    if encoder.hub_id is not None:
+        where, measured = _from_hub(encoder.hub_id, params, out)
+    else:
+        where, measured = _from_folder(encoder, out)
+    for name, expected in encoder.sha256.items():
+        found = digests(out / name)["sha256"]
+        if found != expected:
+            raise StageError(
+                f"{where}: {name} has sha256 {found}, download.encoder.sha256 expects {expected}"
+            )
+    check_parts(out, where)
+    return measured
+
+
+def _from_hub(hub_id: str, params: Download, out: Path) -> tuple[str, Measured]:
+    model = on_the_hub(hub_id, params.encoder, params.timeout_s, params.attempts)
+    measured = {}
+    for name in _taken(model.files, params.encoder, model.where):
+        source = model.files[name]
+        if source is None:
+            raise StageError(
+                f"{model.where} has no hash of {name}: give one in download.encoder.sha256"
+            )
+        measured[name] = fetch(
+            source,
+            out / name,
+            timeout_s=params.timeout_s,
+            attempts=params.attempts,
+            remedy=f"it belongs to {model.where}: {REMEDY}",
+            headers=model.headers,
+        )
+    return model.where, measured
+
+
+def _from_folder(encoder: Encoder, out: Path) -> tuple[str, Measured]:
+    written = encoder.folder or ""
+    where = f"download.encoder.folder {written}"
+    folder = Path(expanded(written))
+    if not folder.is_dir():
+        raise StageError(f"{where}: {folder.absolute()} is not a folder")
+    measured = {}
+    for name in _taken([path.name for path in folder.iterdir() if path.is_file()], encoder, where):
+        started = time.monotonic()
+        # The content also where it is a link, as in the hub's own cache.
+        shutil.copyfile(folder / name, out / name)
+        measured[name] = {
+            "mirror": written,
+            "bytes_fetched": (out / name).stat().st_size,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    return where, measured
+
+
+def _taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
+    """Those of `names` to take, once it is sure that they suffice."""
+    names = set(names)
+    taken = {n for n in names if "/" not in n and any(fnmatchcase(n, p) for p in TAKEN)}
+    pickles = {n for n in names if fnmatchcase(n, "pytorch_model*.bin")}
+    if CONFIG not in taken:
+        raise StageError(f"{where} has no {CONFIG}: it is no transformers model")
+    if not any(fnmatchcase(n, p) for n in taken for p in (VOCABULARY, TOKENIZER, SENTENCEPIECE)):
+        raise StageError(
+            f"{where} has no tokenizer: none of {VOCABULARY}, {TOKENIZER} and {SENTENCEPIECE}"
+        )
+    if encoder.from_scratch and (WEIGHTS in taken or pickles):
+        raise StageError(
+            f"{where} has weights, but download.encoder.from_scratch is true: set it to false, or "
+            "name a folder without weights"
+        )
+    if not encoder.from_scratch and WEIGHTS not in taken:
+        raise StageError(
+            f"{where} has its weights only as a pickle, which can run any code when it is loaded: "
+            f"take a revision or a copy that has {WEIGHTS}"
+            if pickles
+            else f"{where} has no {WEIGHTS}: take another one, or set download.encoder.from_scratch"
+        )
+    if unknown := encoder.sha256.keys() - taken:
+        raise StageError(
+            f"download.encoder.sha256 names {', '.join(sorted(unknown))}, which {where} lacks; "
+            f"taken from it: {', '.join(sorted(taken))}"
+        )
+    return sorted(taken)
+
+
+def check_parts(folder: Path, where: str) -> None:
+    """Checks that config, weights and tokenizer can be read and belong together.
+
+    Neither torch nor transformers is needed; of SentencePiece models the size is not checked.
+
+    Raises:
+        StageError: a file is empty or broken, the tokenizer knows more tokens than the config, or
+            its two files differ.
+    """
+    for path in sorted(folder.iterdir()):
+        if not path.stat().st_size:
+            raise StageError(f"{where}: {path.name} is empty: copy it anew")
+    try:
+        vocab_size = int(json.loads((folder / CONFIG).read_bytes())["vocab_size"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise StageError(f"{where}: {CONFIG} is not JSON with a number vocab_size") from None
+    if (folder / WEIGHTS).exists():
+        _check_weights(folder / WEIGHTS, where)
+    tokens = _tokens(folder, where)
+    if tokens > vocab_size:
+        raise StageError(
+            f"{where}: its tokenizer has {tokens} tokens, more than vocab_size {vocab_size} in "
+            f"{CONFIG}: take both from one model"
+        )
+
+
+def _check_weights(path: Path, where: str) -> None:
+    try:
+        # Reads the header, which says how long the file has to be.
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise StageError(
+            f"{where}: {path.name} is no whole safetensors file ({error}): copy it anew, with "
+            "git-lfs if by git"
+        ) from None
+
+
+def _tokens(folder: Path, where: str) -> int:
+    """Rows that the embedding needs; 0 where that cannot be told."""
+    try:
+        vocabulary = folder / VOCABULARY
+        lines = vocabulary.read_bytes().splitlines() if vocabulary.exists() else []
+        if (folder / TOKENIZER).exists():
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            if lines and isinstance(tokenizer.model, WordPiece):
+                _check_same(tokenizer.get_vocab(with_added_tokens=False), lines, where)
+            ids = list(tokenizer.get_vocab().values())
+        elif lines:
+            ids = list(range(len(lines)))
+            if (folder / ADDED_TOKENS).exists():
+                ids += json.loads((folder / ADDED_TOKENS).read_bytes()).values()
+        else:
+            return 0
+        return max(ids) + 1
+    except StageError:
+        raise
+    except Exception as error:  # tokenizers raises just that
+        raise StageError(f"{where}: its tokenizer cannot be read ({error})") from None
+
+
+def _check_same(ids: dict[str, int], lines: list[bytes], where: str) -> None:
+    """Of the two transformers reads tokenizer.json: a change of vocab.txt alone would be lost."""
+    listed = {line.decode(): number for number, line in enumerate(lines)}
+    if different := listed.items() ^ ids.items():
+        token, _ = min(different, key=lambda item: (item[1], item[0]))
+        raise StageError(
+            f"{where}: {TOKENIZER} and {VOCABULARY} differ: {token!r} is {ids.get(token, 'not')} in"
+            f" the first and {listed.get(token, 'not')} in the second; take both from one model, or"
+            " name in download.encoder.folder a copy with the right one alone"
+        )

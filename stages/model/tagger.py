@@ -1,0 +1,107 @@
+"""The tagger as a torch model: transformers' own classes, nothing forked."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
+from transformers.utils import logging
+
+from stages.contract.errors import StageError
+from stages.model.emissions import Forward
+from stages.text.labels import Labels
+
+# A fresh head is meant to be missing from the checkpoint; the bars are shorter than a second.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
+    """A token classifier on the encoder of that folder, in fp32; its head is fresh.
+
+    An encoder without weights (`from_scratch`) starts from random ones; a pickle is never read.
+
+    Raises:
+        StageError: no encoder there; fewer positions than a window has tokens; weights that are
+            of another model or a pickle only.
+    """
+    if not (encoder / "config.json").is_file():
+        raise StageError(f"{encoder} holds no config.json: run `dvc repro download` first")
+    config = AutoConfig.from_pretrained(
+        encoder,
+        num_labels=len(labels.tags),
+        id2label=dict(enumerate(labels.tags)),
+        label2id={tag: label for label, tag in enumerate(labels.tags)},
+        dtype="float32",
+    )
+    if labels.window_tokens > config.max_position_embeddings:
+        raise StageError(
+            f"align.window_tokens is {labels.window_tokens}, but the encoder {encoder} has"
+            f" {config.max_position_embeddings} positions: lower it"
+        )
+    if not (encoder / "model.safetensors").is_file():
+        if any(encoder.glob("*.bin")):
+            raise StageError(f"{encoder} has its weights as a pickle only: take model.safetensors")
+        return AutoModelForTokenClassification.from_config(config)
+    model, found = AutoModelForTokenClassification.from_pretrained(
+        encoder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+    )
+    missing = [k for k in found["missing_keys"] if k.startswith(model.base_model_prefix + ".")]
+    if missing:
+        raise StageError(
+            f"{encoder}/model.safetensors lacks {len(missing)} weights that its config.json asks"
+            f" for, {min(missing)} among them: take both from one model"
+        )
+    return model
+
+
+def new_masked_lm(encoder: Path) -> PreTrainedModel:
+    """The encoder with a head for masked language modelling: its own where it came with one."""
+    config = AutoConfig.from_pretrained(encoder, dtype="float32")
+    if not (encoder / "model.safetensors").is_file():
+        return AutoModelForMaskedLM.from_config(config)
+    return AutoModelForMaskedLM.from_pretrained(
+        encoder, config=config, dtype=torch.float32, use_safetensors=True
+    )
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """The position id of a first token: 0, but for RoBERTa's kin, which count on from padding."""
+    padding = getattr(model.base_model.embeddings, "padding_idx", None)
+    return 0 if padding is None else int(padding) + 1
+
+
+def load_tagger(folder: Path, device: torch.device) -> PreTrainedModel:
+    """The fine-tuned model of that folder, in fp32, ready to predict.
+
+    Raises:
+        StageError: if `train` has not written it.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise StageError(f"{folder} holds no model.safetensors: run `dvc repro train` first")
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True
+    )
+    return model.to(device).eval()
+
+
+def forward_of(model: PreTrainedModel, bf16: bool = False) -> Forward:
+    """The model as numpy in, numpy out."""
+
+    @torch.inference_mode()
+    def forward(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(
+                input_ids=torch.from_numpy(ids).to(model.device),
+                attention_mask=torch.from_numpy(mask).to(model.device),
+            ).logits
+        result: NDArray[np.float32] = logits.float().cpu().numpy()
+        return result
+
+    return forward

@@ -1,1 +1,0 @@
-"""What stages share, and what the registered model carries."""

@@ -1,0 +1,88 @@
+"""How far an ONNX model is from torch's on the same windows."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract.errors import StageError
+from stages.model.emissions import Forward
+from stages.params.export import Export
+from stages.scoring.spans import predict
+from stages.text.windows_table import Aligned
+
+
+class Compared:
+    """The ONNX model's `Forward`, which keeps count of where torch differs."""
+
+    def __init__(self, onnx: Forward, torch: Forward) -> None:
+        self._onnx, self._torch = onnx, torch
+        self._logits: list[NDArray[np.float32]] = []
+        self.difference = 0.0
+        """The largest one of a logit."""
+        self._same_tags = self._tags = 0
+
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The ONNX model's logits."""
+        logits, expected = self._onnx(ids, mask), self._torch(ids, mask)
+        self._logits.append(expected)
+        real = mask.astype(np.bool_)
+        ours, reference = logits[real].astype(np.float32), expected[real]
+        # Not max(), which drops NaN.
+        self.difference = float(np.maximum(self.difference, np.abs(ours - reference).max()))
+        self._same_tags += int((ours.argmax(-1) == reference.argmax(-1)).sum())
+        self._tags += len(ours)
+        return logits
+
+    @property
+    def tag_agreement(self) -> float:
+        """The share of tokens whose likeliest tag is torch's."""
+        return self._same_tags / self._tags
+
+    def torch_predicted(
+        self, split: Aligned, tags: Sequence[str], tokens_per_batch: int
+    ) -> list[NDArray[np.intp]]:
+        """What torch's logits say of the `split` that was put through in the same batches."""
+        kept = iter(self._logits)
+        return predict(split, lambda *_: next(kept), tags, tokens_per_batch)[1]
+
+
+def checked(params: Export, compared: Compared, f1: float, torch_f1: float) -> dict[str, float]:
+    """The figures of the comparison, `f1` being the ONNX model's.
+
+    Raises:
+        StageError: in fp32, a logit that is too far away; else too many other tags or another F1;
+            a logit that is no number.
+    """
+    figures = {
+        "logit_difference_max": compared.difference,
+        "tag_agreement": compared.tag_agreement,
+        "f1_delta": f1 - torch_f1,
+    }
+    what = f"the {params.precision} model"
+    if not math.isfinite(compared.difference):
+        raise StageError(
+            f"a logit of {what}, ONNX or torch, is no number; lower train.learning_rate"
+            + ("" if params.precision == "fp32" else ", or set export.precision: fp32")
+        )
+    if params.precision == "fp32":
+        if compared.difference > params.logit_tolerance:
+            raise StageError(
+                f"a logit of the ONNX model is {compared.difference:.2e} away from torch's, more"
+                f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
+                f" (now {params.opset})"
+            )
+        return figures
+    if compared.tag_agreement < params.tag_agreement_min:
+        raise StageError(
+            f"{what} gives torch's tag to {compared.tag_agreement:.3%} of the tokens, fewer than"
+            f" export.tag_agreement_min = {params.tag_agreement_min:.3%}; set export.precision:"
+            " fp32"
+        )
+    if abs(figures["f1_delta"]) > params.f1_delta_max:
+        raise StageError(
+            f"F1 of {what} is {figures['f1_delta']:+.4f} from torch's, further than"
+            f" export.f1_delta_max = {params.f1_delta_max}; set export.precision: fp32"
+        )
+    return figures

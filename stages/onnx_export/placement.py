@@ -1,0 +1,122 @@
+"""Which provider runs which node of an ONNX graph, as ONNX Runtime itself says."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from stages.contract.errors import StageError
+from stages.onnx_export.cuda import cuda_problem
+from stages.onnx_export.session import CPU, CUDA
+
+RECORD = {"session.record_ep_graph_assignment_info": "1"}
+"""For `open_session`: without it ONNX Runtime does not remember who took what."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A node and the provider that took it."""
+
+    provider: str
+    operator: str
+    name: str
+    domain: str = ""
+
+
+def placed(session: ort.InferenceSession) -> list[Placed]:
+    """Every node of a session that was opened with `RECORD`, in the graph's order."""
+    return [
+        Placed(part.ep_name, node.op_type, node.name, node.domain)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+    ]
+
+
+def per_provider(nodes: Sequence[Placed]) -> dict[str, int]:
+    """The number of nodes of each provider."""
+    return dict(sorted(Counter(node.provider for node in nodes).items()))
+
+
+def require_cuda(
+    providers: Sequence[str], nodes: Sequence[Placed], cpu_operators: Collection[str]
+) -> None:
+    """Checks that CUDA runs the graph; the CPU may have the shape operators `cpu_operators`.
+
+    Args:
+        providers: of the session, in its order.
+        nodes: all of the graph.
+        cpu_operators: those that may be on the CPU.
+
+    Raises:
+        StageError: CUDA is not there or not first; a node is elsewhere, with its name, operator
+            and the likely cause.
+    """
+    if CUDA not in providers:
+        raise StageError(
+            f"export.require_cuda is true, but ONNX Runtime {ort.__version__} fell back to"
+            f" {', '.join(providers)}: {cuda_problem() or 'it gave no reason'}; or set"
+            " export.require_cuda: false"
+        )
+    if providers[0] != CUDA:
+        raise StageError(
+            f"the session's providers are {', '.join(providers)}: {CUDA} must come first, or"
+            f" {providers[0]} takes the nodes; open it by stages.onnx_export.session.open_session"
+        )
+    wrong = misplaced(nodes, cpu_operators)
+    if wrong:
+        node = wrong[0]
+        raise StageError(
+            f"{len(wrong)} of {len(nodes)} nodes are not on {CUDA}, the first of them"
+            f" {node.name or 'without a name'}, operator {node.operator}, on {node.provider}:"
+            f" {_cause(node)}"
+        )
+    if not any(node.provider == CUDA for node in nodes):
+        raise StageError(f"none of {len(nodes)} nodes is on {CUDA}; is this the right model?")
+
+
+def misplaced(nodes: Sequence[Placed], cpu_operators: Collection[str]) -> list[Placed]:
+    """The nodes that neither CUDA has nor, being of `cpu_operators`, the CPU."""
+    return [
+        node
+        for node in nodes
+        if node.provider != CUDA
+        and not (node.provider == CPU and not node.domain and node.operator in cpu_operators)
+    ]
+
+
+def profiled(profile: Path) -> dict[str, Any]:
+    """What a profile of ONNX Runtime says of its nodes.
+
+    Returns:
+        The share of the nodes' time that each provider's have, on CUDA that of starting them; how
+        many distinct nodes copy between CPU and GPU.
+    """
+    seconds: Counter[str] = Counter()
+    copies = set()
+    for event in json.loads(profile.read_text(encoding="utf-8")):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            seconds[event["args"]["provider"]] += event["dur"]
+            if event["args"]["op_name"].startswith("Memcpy"):
+                copies.add(event["name"])
+    total = max(sum(seconds.values()), 1)
+    return {
+        "time_share_per_provider": {p: round(n / total, 4) for p, n in sorted(seconds.items())},
+        "copying_nodes": len(copies),
+    }
+
+
+def _cause(node: Placed) -> str:
+    if node.provider != CPU:
+        return f"{node.provider} was put before it; ask for {CUDA} and {CPU} alone"
+    if "Quantize" in node.operator or node.operator.endswith("Integer"):
+        return "dynamic quantisation is for the CPU; set export.precision: fp16 or fp32"
+    domain = node.domain or "ai.onnx"
+    return (
+        f"ONNX Runtime {ort.__version__} has no CUDA kernel for {domain} {node.operator} with these"
+        " types and this opset, or counts it as shape arithmetic; try another export.opset or"
+        " export.precision, or, if it only computes shapes, list it in export.cpu_operators"
+    )

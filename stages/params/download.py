@@ -1,0 +1,74 @@
+"""The section `download` of params.yaml. No defaults here: params.yaml holds every number."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from stages.contract.section import Address, Positive, Section
+
+UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
+
+
+class Source(Section):
+    """One file to fetch, and how to know that it is the right one."""
+
+    sources: list[Address] = Field(
+        min_length=1,
+        description="Tried in turn: http(s):// or file:// addresses or paths, $VARIABLES filled in",
+    )
+    bytes: Positive | None = Field(description="Size")
+    git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")
+    sha256: str | None = Field(
+        pattern=f"^([0-9a-f]{{64}}|{UNPINNED})$", description=f"Of the content, or {UNPINNED}"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_hash(self) -> Self:
+        if not (self.git_blob or self.sha256):
+            raise ValueError("needs git_blob or sha256: a source without either cannot be checked")
+        if self.sha256 == UNPINNED and (self.git_blob or self.bytes):
+            raise ValueError(f"is {UNPINNED}, so bytes and git_blob must be null")
+        return self
+
+
+class Encoder(Section):
+    """The pre-trained encoder: a hub id at a revision, or a folder."""
+
+    hub_id: str | None = Field(description="Hugging Face hub id; HF_ENDPOINT is honoured")
+    revision: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the hub id")
+    folder: str | None = Field(description="Local folder instead; $VARIABLES are expanded")
+    sha256: dict[str, str] = Field(description="File name → SHA-256, for the files to check")
+    from_scratch: bool = Field(description="Whether the encoder comes without weights on purpose")
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if (self.hub_id is None) == (self.folder is None):
+            raise ValueError("needs either hub_id or folder")
+        if self.hub_id is not None and self.revision is None:
+            raise ValueError("hub_id needs revision, the 40 digits of a commit")
+        return self
+
+
+class Download(Section):
+    """What `download` fetches."""
+
+    name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
+    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
+    train: Source
+    dev: Source | None = Field(description="null: align holds it out of train")
+    test: Source
+    licence: str = Field(description="Of the corpus, copied into source.json")
+    encoder: Encoder
+    timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
+    attempts: Positive = Field(description="A source, each going on where the last was cut off")
+
+    @property
+    def splits(self) -> dict[str, Source]:
+        """The corpus's files, by split."""
+        sources = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: source for name, source in sources.items() if source is not None}
+
+    @property
+    def unpinned(self) -> dict[str, Source]:
+        """The sources that may change, by split."""
+        return {split: one for split, one in self.splits.items() if one.sha256 == UNPINNED}

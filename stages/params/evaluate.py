@@ -1,0 +1,81 @@
+"""The section `evaluate` of params.yaml. No defaults here: params.yaml holds every number."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from stages.contract.section import Device, Fraction, Positive, Section, Seed
+
+SliceName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # part of an MLflow metric's name
+Value = str | int | float | bool
+
+
+class Bootstrap(Section):
+    """The interval of a score, by drawing the test sentences anew."""
+
+    samples: Annotated[int, Field(ge=100)] = Field(description="How many times")
+    confidence: Fraction = Field(description="Of the interval, two-sided")
+    seed: Seed
+
+
+class Slice(Section):
+    """The sentences, or the entities of one type, that meet all conditions that are given.
+
+    A condition that is left out is none, so these keys, unlike all others, may be missing.
+    """
+
+    pattern: str | None = Field(None, description="Regular expression, found anywhere in the text")
+    min_characters: Positive | None = Field(None, description="Of the sentence, this many or more")
+    max_characters: Positive | None = Field(None, description="Of the sentence, no more than these")
+    type: str | None = Field(None, description="Entity type: the others do not count")
+    meta: dict[str, Value] | None = Field(None, description="Metadata column → its value")
+
+    @model_validator(mode="after")
+    def _can_pick_something(self) -> Self:
+        if not any(value for _, value in self):
+            raise ValueError(f"has no condition: give one of {', '.join(type(self).model_fields)}")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(
+                f"pattern {self.pattern!r} is no regular expression: {error}"
+            ) from None
+        if (self.min_characters or 0) > (self.max_characters or float("inf")):
+            raise ValueError(
+                f"min_characters is {self.min_characters}, above max_characters ="
+                f" {self.max_characters}: no sentence has both"
+            )
+        return self
+
+
+class Robustness(Section):
+    """How much of test is scored again in other forms, each a pass through the model."""
+
+    sentences: Positive = Field(description="The first so many of test, or all if it has fewer")
+    document_characters: Positive = Field(description="Of neighbouring sentences made one text")
+
+
+class Evaluate(Section):
+    """How `evaluate` scores, and what its report shows."""
+
+    device: Device
+    cpu_threads: Positive
+    tokens_per_batch: Positive
+    errors: Positive = Field(
+        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
+    )
+    length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
+    )
+    sentence_length_bins: list[Positive] = Field(
+        min_length=1, description="Lower bounds of the sentence lengths, in characters"
+    )
+    frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
+    )
+    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
+    thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
+    bootstrap: Bootstrap
+    slices: dict[SliceName, Slice] = Field(description="Name → what picks it")
+    robustness: Robustness

@@ -1,0 +1,37 @@
+"""The section `export` of params.yaml. No defaults here: params.yaml holds every number."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stages.contract.section import Fraction, Positive, Section
+
+
+class Export(Section):
+    """How `export` writes and checks the ONNX file."""
+
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
+        description="Of the weights; int8 is for the CPU"
+    )
+    require_cuda: bool = Field(description="Fail where the CUDA provider cannot run the model")
+    cpu_operators: list[str] = Field(
+        description="Operators on shapes, which the CPU may run where CUDA is required"
+    )
+    cpu_threads: Positive
+    opset: Annotated[int, Field(ge=18)]
+    tokens_per_batch: Positive
+    logit_tolerance: Annotated[float, Field(gt=0)] = Field(description="ONNX against torch, fp32")
+    tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
+    f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
+    one_file_bytes: Annotated[int, Field(gt=0, lt=2**31)] = Field(
+        description="More of weights than this go to model.onnx.data"
+    )
+
+    @model_validator(mode="after")
+    def _int8_is_for_the_cpu(self) -> Self:
+        if self.precision == "int8" and self.require_cuda:
+            raise ValueError(
+                "precision is int8, which CUDA does not run: set require_cuda: false, or precision:"
+                " fp16"
+            )
+        return self

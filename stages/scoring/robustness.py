@@ -1,0 +1,127 @@
+"""Scores of the same sentences in other forms: what a model makes of text unlike its corpus."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from stages.contract.progress import progress
+from stages.model.decode import spans
+from stages.model.emissions import Forward
+from stages.params.evaluate import Evaluate
+from stages.scoring.mistakes import Judged
+from stages.scoring.slices import Figures, figures
+from stages.scoring.spans import predict
+from stages.text.labels import Labels
+from stages.text.sentence import Sentence
+from stages.text.tokens import CellEncoder
+from stages.text.windows_table import Aligned, window_rows
+
+FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and the wide space
+
+
+def robustness(
+    params: Evaluate, split: Aligned, labels: Labels, tokenizer: Path, forward: Forward
+) -> dict[str, Figures]:
+    """`figures` of the first `params.robustness.sentences` of `split` in each of their `forms`.
+
+    Each form is aligned anew, as `align` does it, by the tokenizer.json that the model brings, so
+    that what normalisation and windows do to it is seen and not supposed.
+    """
+    encode = CellEncoder(Tokenizer.from_file(str(tokenizer)), labels.unknown_id, labels.cells)
+    first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
+    between = "" if labels.cells == "characters" else " "
+    aligned = {
+        name: as_aligned(sentences, labels, encode)
+        for name, sentences in forms(first, params.robustness.document_characters, between).items()
+    }
+    found: dict[str, Figures] = {}
+    windows = sum(len(each.input_ids) for each in aligned.values())
+    with progress(windows, "robustness", " windows") as bar:
+        for name, each in aligned.items():
+            _, paths = predict(each, forward, labels.tags, params.tokens_per_batch, bar.update)
+            gold, predicted = (
+                [spans([labels.tags[label] for label in row]) for row in rows]
+                for rows in (each.sentence_labels(), paths)
+            )
+            judged = [Judged((), *both, {}) for both in zip(gold, predicted, strict=True)]
+            found[name] = figures(judged) | {"sentences": len(first)}
+    return found
+
+
+def forms(
+    sentences: Sequence[Sentence], document_characters: int, between: str = ""
+) -> dict[str, list[Sentence]]:
+    """The sentences in each form, with their gold tags; every form has all entities.
+
+    `as_it_is` is there to compare with. `full_width` and `half_width`: each character that Unicode
+    has in that width. `no_punctuation`: without the cells that are punctuation and in no entity,
+    unless nothing would be left. `documents`: neighbours joined, `document_characters` long at most
+    where a sentence is not longer itself, with `between` before each but the first.
+    """
+    full, half = _widths()
+    return {
+        "as_it_is": list(sentences),
+        "full_width": [_translated(sentence, full) for sentence in sentences],
+        "half_width": [_translated(sentence, half) for sentence in sentences],
+        "no_punctuation": [_without_punctuation(sentence) for sentence in sentences],
+        "documents": list(_documents(sentences, document_characters, between)),
+    }
+
+
+def sentences_of(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
+    """The sentences of a split, as `align` was given them."""
+    for cells, row in zip(split.sentence_cells(), split.sentence_labels(), strict=True):
+        yield Sentence(tuple(cells), tuple(tags[label] for label in row))
+
+
+def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
+    """What `read_aligned` would read of what `align` would write."""
+    rows = window_rows(sentences, 0, labels, encode)
+    return Aligned(
+        sentence=rows["sentence"],
+        cells=rows["cells"],
+        input_ids=[np.array(row) for row in rows["input_ids"]],
+        labels=[np.array(row) for row in rows["labels"]],
+    )
+
+
+def _widths() -> tuple[dict[int, str], dict[int, str]]:
+    """For `str.translate`: to full width and to half width, character by character."""
+    full, half = {}, {}
+    for code in FULL_AND_HALF_WIDTH:
+        kind, *usual = unicodedata.decomposition(chr(code)).split() or ["none"]
+        for other in (int(number, 16) for number in usual):
+            wide, narrow = (code, other) if kind == "<wide>" else (other, code)
+            full[narrow], half[wide] = chr(wide), chr(narrow)
+    return full, half
+
+
+def _translated(sentence: Sentence, table: dict[int, str]) -> Sentence:
+    return Sentence(tuple(cell.translate(table) for cell in sentence.cells), sentence.tags)
+
+
+def _without_punctuation(sentence: Sentence) -> Sentence:
+    kept = [
+        (cell, tag)
+        for cell, tag in zip(sentence.cells, sentence.tags, strict=True)
+        if tag != "O" or not all(unicodedata.category(c)[0] == "P" for c in cell.strip() or cell)
+    ]
+    return Sentence(tuple(c for c, _ in kept), tuple(t for _, t in kept)) if kept else sentence
+
+
+def _documents(sentences: Sequence[Sentence], characters: int, between: str) -> Iterator[Sentence]:
+    cells, tags, size = list[str](), list[str](), 0
+    for sentence in sentences:
+        first, *others = tuple(sentence.cells)
+        length = sum(map(len, sentence.cells))
+        if cells and size + length > characters:
+            yield Sentence(tuple(cells), tuple(tags))
+            cells, tags, size = [], [], 0
+        cells += [between + first if cells else first, *others]
+        tags += sentence.tags
+        size += length
+    yield Sentence(tuple(cells), tuple(tags))

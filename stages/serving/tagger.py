@@ -1,0 +1,80 @@
+"""Text in, entities out: what the registered model runs. Needs no torch and no transformers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from stages.model.decode import best_tags, confidence, spans
+from stages.model.emissions import emissions
+from stages.onnx_export.session import forward_of, has_cuda, open_session
+from stages.text.cells import cells_of, offsets
+from stages.text.labels import Labels
+from stages.text.tokens import CellEncoder
+from stages.text.windows import windows
+
+TOKENS_PER_BATCH = 8192  # bounds the memory of a request, whatever its size
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity of a text: `text == caller's_text[start:end]`, in code points."""
+
+    text: str
+    type: str
+    start: int
+    end: int
+    score: float
+    """Mean probability of its cells' tags, 0 to 1."""
+
+
+class Tagger:
+    """Finds entities with the model of a folder that `export` wrote."""
+
+    def __init__(self, folder: Path, cpu_threads: int | None = None) -> None:
+        """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works."""
+        self._labels = Labels.read(folder)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._encode = CellEncoder(tokenizer, self._labels.unknown_id, self._labels.cells)
+        session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
+        self._forward = forward_of(session)
+        self.provider: str = session.get_providers()[0]
+        """The execution provider that was got, which may not be the one that was asked for."""
+
+    def __call__(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """The entities of each text, in order."""
+        input_ids: list[NDArray[np.integer]] = []
+        scored: list[NDArray[np.bool_]] = []
+        sentence: list[int] = []
+        cells = [cells_of(text, self._labels.cells) for text in texts]
+        filled = [index for index, here in enumerate(cells) if here]
+        for number, index in enumerate(filled):
+            ids, first = self._encode(cells[index])
+            is_first = np.zeros(len(ids), dtype=np.bool_)
+            is_first[first] = True
+            for window in windows(
+                len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
+            ):
+                tokens = ids[window.start : window.stop]
+                input_ids.append(np.array([self._labels.cls_id, *tokens, self._labels.sep_id]))
+                own = np.zeros(len(tokens) + 2, dtype=np.bool_)
+                first_own = window.own_start - window.start + 1  # after [CLS]
+                owned = is_first[window.own_start : window.own_stop]
+                own[first_own : first_own + len(owned)] = owned
+                scored.append(own)
+                sentence.append(number)
+        found: list[list[Entity]] = [[] for _ in texts]
+        if not filled:
+            return found
+        log_probabilities = emissions(input_ids, scored, sentence, self._forward, TOKENS_PER_BATCH)
+        labels = best_tags(log_probabilities, self._labels.tags)
+        for index, path, emission in zip(filled, labels, log_probabilities, strict=True):
+            starts, stops = offsets(cells[index])
+            for span in spans([self._labels.tags[label] for label in path]):
+                start, end = starts[span.start], stops[span.stop - 1]
+                score = round(confidence(span, path, emission), 4)
+                found[index].append(Entity(texts[index][start:end], span.type, start, end, score))
+        return found

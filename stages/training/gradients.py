@@ -1,0 +1,111 @@
+"""The gradients of a training step, as fast as the device can."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
+
+from stages.text.labels import IGNORED
+
+WARM_UP = 11  # passes before a capture: pytorch.org/docs/stable/notes/cuda.html, for DDP
+
+
+def compile_layers(model: PreTrainedModel) -> None:
+    """Compiles the encoder's layers in place, all by one compilation, for batches of one shape."""
+    for layer in model.base_model.encoder.layer:
+        layer.compile(fullgraph=True, dynamic=False)
+
+
+class Gradients:
+    """Adds up the gradients of a step; on a GPU by replaying a CUDA graph a batch, if `graph`.
+
+    A graph starts some hundred kernels at once; all batches must then have the same shape. Wrapped
+    for DDP, the model averages the gradients over the ranks during the last batch's backward, which
+    then has a graph of its own, NCCL's kernels in it.
+
+    With `r_drop` each batch goes through the model twice, with other dropout, and that many times
+    the divergence of the two answers is part of the loss (https://arxiv.org/abs/2106.14448).
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | DistributedDataParallel,
+        bf16: bool,
+        graph: bool,
+        r_drop: float = 0.0,
+    ) -> None:
+        self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
+        self._ddp = isinstance(model, DistributedDataParallel)
+        self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by: is it a step's last batch
+        self._loss = torch.zeros((), device=model.device)
+        self._share = torch.zeros((), device=model.device)  # of one labelled token in the mean
+
+    def __call__(self, batches: Sequence[torch.Tensor], labelled: float, seed: int) -> torch.Tensor:
+        """The gradients are in the parameters' `.grad`; returns the loss, still on the device.
+
+        The loss is the mean cross-entropy over the step's labelled tokens, in however many batches,
+        so accumulation changes no result but by rounding. `seed` decides the step's dropout.
+        """
+        if self._replay and not self._graphs:
+            self._batch = batches[0].to(self._model.device)
+            for last in {batch is batches[-1] for batch in batches} if self._ddp else {True}:
+                self._graphs[last] = self._captured(last)
+        torch.manual_seed(seed)
+        self._loss.zero_()
+        self._share.fill_(1 / labelled)
+        for batch in batches:
+            last = not self._ddp or batch is batches[-1]
+            if self._graphs:
+                self._batch.copy_(batch, non_blocking=True)
+                self._graphs[last].replay()
+            else:
+                self._add(batch.to(self._model.device, non_blocking=True), last)
+        return self._loss
+
+    def _add(self, batch: torch.Tensor, last: bool) -> None:
+        if not last and isinstance(self._model, DistributedDataParallel):
+            with self._model.no_sync():
+                self._add(batch, last=True)
+            return
+        if self._r_drop:
+            batch = torch.cat([batch, batch], dim=1)
+        ids, positions, member, labels = batch.unbind()
+        mask = member[:, None, :, None] == member[:, None, None, :]
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
+            logits = self._model(input_ids=ids, position_ids=positions, attention_mask=mask).logits
+        total = cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        if self._r_drop:
+            total = total / 2 + self._r_drop * _divergence(logits.float(), labels)
+        loss = total * self._share
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._loss += loss.detach()
+
+    def _captured(self, last: bool) -> torch.cuda.CUDAGraph:
+        """Records what `_add` does on a batch of this shape; the weights stay as they are."""
+        # All on one stream: on another the gradients would be added up outside of the graph.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                self._add(self._batch, last)
+        torch.cuda.current_stream().wait_stream(stream)
+        # Zeroed, not dropped: the graph adds to gradients at fixed addresses.
+        self._model.zero_grad(set_to_none=False)
+        graph = torch.cuda.CUDAGraph()
+        # NCCL has a thread that asks after older work meanwhile.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            self._add(self._batch, last)
+        self._loss.zero_()
+        return graph
+
+
+def _divergence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of both halves of the rows, Kullback-Leibler, the mean of both ways, summed over labels."""
+    one, other = log_softmax(logits, dim=-1).chunk(2)
+    apart = ((one - other) * (one.exp() - other.exp())).sum(dim=-1) / 2
+    # Multiplied, not chosen: a graph's shapes are fixed.
+    return (apart * (labels.chunk(2)[0] != IGNORED)).sum()

@@ -1,0 +1,200 @@
+"""The command line, as a user runs it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.workspaces import run_state, workspace
+from tests.pipelines.standin import ROOT, SLOW, clean_environment, git, pipelines
+from tests.pipelines.workspaces.test_process_group import gone, wait_for
+
+
+def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
+    _, done = ran
+    assert done.returncode == 0, done.stderr
+    for row in ("all", "PER", "ORG", "LOC"):
+        assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
+    assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
+    assert "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db" in done.stdout
+    assert "python -m pipelines predict" in done.stdout
+    assert "python -m pipelines promote" in done.stdout
+    assert "python -m pipelines run" in done.stdout
+    assert "train: at work" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_leaves_the_users_tree_and_home_alone(ran) -> None:
+    project, _ = ran
+    assert git(project, "status", "--porcelain") == ""
+    made = {path.name for path in project.iterdir()} - set(git(project, "ls-files").split())
+    assert made == {".git", ".dvc", "stages", ".runs", ".checkpoints", "mlflow.db", "mlartifacts"}
+    assert {path.name for path in (project / ".dvc").iterdir()} == {"config", ".gitignore", "cache"}
+
+
+def test_predict_prints_a_line_of_json_a_text(ran) -> None:
+    project, _ = ran
+    done = pipelines(project, "predict", "他在北京，又回北京。", "", os.fsdecode(b"\xff"))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {"text": "北京", "type": "LOC", "score": 0.5}
+    assert lines[0] == {
+        "text": "他在北京，又回北京。",
+        "entities": [{**found, "start": 2, "end": 4}, {**found, "start": 7, "end": 9}],
+        "error": None,
+        "provider": "CPUExecutionProvider",
+    }
+    assert lines[1] == lines[0] | {"text": "", "entities": []}
+    assert lines[2]["error"].startswith("text has half of a surrogate pair at 0")
+    said = ["msra-ner version 1, the challenger", "a library says something"]
+    assert done.stderr.splitlines() == said
+
+
+def test_the_model_runs_by_its_own_code_and_without_torch(ran, tmp_path: Path) -> None:
+    project, _ = ran
+    code = (
+        "import sys, mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model('models:/msra-ner@challenger')\n"
+        "frame = pd.DataFrame({'text': ['北京', None, 3]})\n"
+        "for rows in (frame, ['北京'], pd.Series(['北京']), [1]):\n"
+        "    print([(len(r['entities']), r['error']) for r in model.predict(rows)])\n"
+        "print({'torch', 'transformers', 'prefect', 'dvc'} & set(sys.modules))\n"
+    )
+    env = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    del env["PYTHONPATH"]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[1:] == [
+        "[(1, None), (0, 'text is null'), (0, 'text must be a string, it is a number')]",
+        "[(1, None)]",
+        "[(1, None)]",
+        "[(0, 'text must be a string, it is a number')]",
+        "set()",
+    ], done.stderr
+
+
+def test_predict_without_a_model_says_what_to_do(project: Path) -> None:
+    done = pipelines(project, "predict", "北京")
+    assert done.returncode == 1
+    assert done.stderr.startswith("No version of msra-ner is registered yet: `make run`")
+    assert done.stderr.count("\n") == 1
+    assert not (project / "mlflow.db").exists()
+
+
+def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
+    done = pipelines(tmp_path, "run")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no dvc.yaml" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_run_gc_log_and_bring_are_one_command_each(ran, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
+    [made] = workspace.all_of(project)
+    done = pipelines(project, "gc", "--dry-run")
+    assert done.stdout == "0 objects of the DVC cache\nwould be deleted\n", done.stderr
+    done = pipelines(project, "log", made.name)
+    assert done.stdout.endswith(" in MLflow, version 1 of the model\n"), done.stderr
+    with (project / "stage.py").open("a") as file:
+        file.write("# edited\n")
+    done = pipelines(project, "bring", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("1 was made with other inputs than your tree has: stage.py. ")
+
+
+def test_no_module_imports_torch(tmp_path: Path) -> None:
+    paths = (ROOT / "pipelines").rglob("[!_]*.py")
+    # The checks of doctor look at torch and ONNX Runtime, each in a process of its own.
+    files = sorted(path.relative_to(ROOT) for path in paths if path.parent.name != "checks")
+    modules = [".".join(file.with_suffix("").parts) for file in files]
+    code = f"import sys, {', '.join(modules)}\n"
+    code += "print({'torch', 'transformers', 'datasets', 'onnxruntime'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n", done.stderr
+    assert "pipelines.flows.train" in modules
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ("run", "log", "bring", "gc", "predict")),
+        (("log",), ("RUN", "What is logged already is not logged again")),
+        (("bring",), ("RUN|VERSION", "--params", "dvc repro")),
+        (("gc",), ("--dry-run", "delete the version first")),
+        (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
+        (("predict",), ("TEXT", "--input FILE", "--output FILE", "--model URI", "@challenger")),
+        (("doctor",), ("--params FILE", "--json", "0 ok, 1 a warning, 2 an error")),
+        (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
+    ],
+)
+def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) -> None:
+    started = time.process_time(), psutil.Process().cpu_times()
+    done = pipelines(tmp_path, *arguments, "--help")
+    used = psutil.Process().cpu_times()
+    spent_s = used.children_user - started[1].children_user
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in words)
+    assert spent_s < 0.5
+
+
+def test_help_imports_no_framework(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['pipelines', '--help']\n"
+        "try:\n"
+        "    runpy.run_module('pipelines', run_name='__main__')\n"
+        "finally:\n"
+        "    heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'dvc', 'pydantic', 'numpy'}\n"
+        "    print(heavy & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True
+    )
+    assert "COMMAND" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_however_a_run_is_ended_nothing_of_it_is_left(
+    project: Path, prefect_url: str, empty_mlflow: Path, way: signal.Signals, code: int
+) -> None:
+    (project / "stage.py").write_text(SLOW + "time.sleep(600)\n")
+    shutil.copy(empty_mlflow, project)
+    # Its own Prefect server where nothing but the closed pipe can end that.
+    url = {} if way is signal.SIGKILL else {"PREFECT_API_URL": prefect_url}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "run", "--dirty"],
+        cwd=project,
+        env={**clean_environment(), "PYTHONPATH": str(ROOT), **url},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = ".runs/2*/pid"
+    wait_for(lambda: [p for p in project.glob(started) if p.read_text()], "the stage starts", 90)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(way)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert len(below) >= (5 if way is signal.SIGKILL else 3)
+    for left in below:
+        wait_for(lambda left=left: gone(left.pid), f"{left} ends")
+    assert "Traceback" not in said
+    [made] = workspace.all_of(project)
+    if way is signal.SIGKILL:
+        assert run_state.word(made) == "running"
+        run_state.sweep(project)
+    assert run_state.word(made) == ("failed" if way is signal.SIGKILL else "cancelled")
+    assert not list((made / ".dvc" / "tmp").glob("*lock*"))

@@ -1,0 +1,83 @@
+"""The DVC remote: after a run a second clone has all of it and trains nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipelines.dvc_repo import remote
+from pipelines.maintenance.bring import bring
+from pipelines.workspaces.workspace import Workspace
+from tests.pipelines import done, standin
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Workspace]:
+    """A project with a run whose dvc.lock was brought home and committed."""
+    project = standin.project(tmp_path_factory.mktemp("remote") / "project")
+    made = done.run(project, log=False)
+    bring(project, made.run_id, with_params=False)
+    standin.commit(project)
+    return project, made
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """DVC's settings of a remote in a real S3 server on loopback."""
+    pytest.importorskip("dvc_s3", reason="dvc-s3 and moto[server] come with the group `dev`")
+    from moto.server import ThreadedMotoServer
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    # What it stores is the process's, not the server's: an earlier test's would still be there.
+    httpx.post(f"{url}/moto-api/reset", trust_env=False).raise_for_status()
+    httpx.put(f"{url}/bucket", trust_env=False).raise_for_status()
+    yield (
+        f"    url = s3://bucket/ner\n    endpointurl = {url}\n"
+        "    access_key_id = test\n    secret_access_key = test\n    region = us-east-1\n"
+    )
+    server.stop()
+
+
+def set_remote(folder: Path, settings: str) -> None:
+    config = f"[core]\n    remote = store\n    no_scm = true\n['remote \"store\"']\n{settings}"
+    with (folder / ".dvc" / "config.local").open("a") as file:
+        file.write(config)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_second_clone_pulls_and_evaluates_without_training(
+    ready, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    project, made = ready
+    settings = (
+        request.getfixturevalue("s3") if kind == "s3" else f"    url = {tmp_path / 'store'}\n"
+    )
+    local = (made.path / ".dvc" / "config.local").read_text()
+    try:
+        done.call(made.path, "config", "--local", "core.remote", "store")
+        (made.path / ".dvc" / "config").write_text(f"['remote \"store\"']\n{settings}")
+        assert remote.push(made.path) is None
+    finally:
+        (made.path / ".dvc" / "config.local").write_text(local)
+    second = tmp_path / "second"
+    standin.git(tmp_path, "clone", "--quiet", str(project), str(second))
+    set_remote(second, settings)
+    done.call(second, "pull", "--run-cache")
+    assert (second / "models" / "ner" / "weights").read_text() == "0.0002"
+    assert "Running stage" not in done.repro(second)
+    params = second / "params.yaml"
+    params.write_text(params.read_text().replace("errors: 200", "errors: 100"))
+    said = done.repro(second)
+    assert [line for line in said.splitlines() if line.startswith("Running stage")] == [
+        "Running stage 'evaluate':"
+    ]
+
+
+def test_without_a_default_remote_nothing_is_pushed(ready) -> None:
+    assert remote.push(ready[1].path) is None

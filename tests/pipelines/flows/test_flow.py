@@ -1,0 +1,181 @@
+"""The flow on the stand-in project, with a real Prefect server and a real MLflow."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipelines.errors import PipelineError
+from pipelines.maintenance import resume_logging
+from pipelines.names import Logged
+from pipelines.registry.aliases import by_alias
+from pipelines.tracking import connection
+from pipelines.workspaces import run_state, workspace
+from tests.pipelines.dvc_repo.test_stages import FIVE
+from tests.pipelines.logged import artifacts, runs, versions
+from tests.pipelines.standin import closed_port, commit
+
+
+def task_runs(flow_run_id) -> dict:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+        return {run.name: run for run in client.read_task_runs(flow_run_filter=wanted)}
+
+
+def made(project: Path) -> Path:
+    """The one workspace that there is."""
+    [path] = workspace.all_of(project)
+    return path
+
+
+def overlay(folder: Path, rate: float) -> Path:
+    path = folder / f"{rate}.yaml"
+    path.write_text(f"train: {{learning_rate: {rate}}}")
+    return path
+
+
+def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_path) -> None:
+    first = run(project).result()
+    again = run(project, force=True).result()
+    other = run(project, params=[overlay(tmp_path, 0.5)]).result()
+    client = connection.connect(project)
+    assert again.logged == Logged(first.logged.run_id, "1", already_logged=True)
+    assert again.workspace != first.workspace
+    assert (other.logged.version, other.logged.already_logged) == ("2", False)
+    found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
+    assert found == {first.logged.run_id: "0.0002", other.logged.run_id: "0.5"}
+    assert by_alias(client, "challenger") == "2"
+    assert other.figures["test.PER.recall"] == 1.0
+
+
+def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
+    with (project / "dvc.yaml").open("a") as file:
+        file.write(
+            "  compare:\n    cmd: >-\n      echo '{\"gap\": 0.5}' > reports/compare.json\n"
+            "    deps: [models/onnx]\n    metrics: [reports/compare.json]\n"
+        )
+    in_the_way = f"{project / 'stage.py'}/store"
+    with (project / ".dvc" / "config").open("a") as file:
+        file.write(f"    remote = store\n['remote \"store\"']\n    url = {in_the_way}\n")
+    commit(project)
+    ended = run(project)
+    found = task_runs(ended.state_details.flow_run_id)
+    by_id = {task.id: name for name, task in found.items()}
+    upstream = {
+        name: tuple(sorted(by_id[source.id] for source in task.task_inputs["wait_for"]))
+        for name, task in found.items()
+        if "wait_for" in task.task_inputs
+    }
+    expected = {stage.name: stage.upstream for stage in FIVE} | {"compare": ("export",)}
+    assert {name: upstream.get(name, ()) for name in found} == expected
+    spans = sorted((task.start_time, task.end_time) for task in found.values())
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    warning = ended.result().warning
+    assert warning.startswith("The outs were not pushed to the DVC remote store (")
+    assert "nothing is lost" in warning
+    [logged] = runs(connection.connect(project))
+    assert logged.data.metrics["compare.gap"] == 0.5
+    assert "reports/compare.json" in artifacts(connection.connect(project), logged.info.run_id)
+    wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
+    [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
+    assert f"run {logged.info.run_id}" in link["data"]
+    assert f"Report: {logged.info.artifact_uri}/reports/index.html" in link["data"]
+
+
+def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:
+    ended = run(project, params=[overlay(tmp_path, 2)])
+    assert ended.is_failed()
+    assert "train: the loss is not a number at step 3, learning_rate is 2" in ended.message
+    assert f"To repeat it: cd {project / '.runs'}" in ended.message
+    assert "dvc repro --single-item train" in ended.message
+    assert set(task_runs(ended.state_details.flow_run_id)) == {"download", "align", "train"}
+    assert "Traceback" not in caplog.text
+    assert versions(connection.connect(project)) == []
+    said = run_state.read(made(project))
+    assert (said.state, said.reason) == (
+        "failed",
+        "Stage train failed with exit code 1. Its last lines:",
+    )
+
+
+def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> None:
+    from pipelines.flows import stage_tasks
+
+    monkeypatch.setattr(stage_tasks, "RETRY_AFTER_S", 0)
+    tries = tmp_path / "tries"
+    (project / "stage.py").write_text(
+        "import sys, pathlib\n"
+        f"tries = pathlib.Path({str(tries)!r})\n"
+        "tries.open('a').write(sys.argv[1] + ' ')\n"
+        "if tries.read_text().count('download') < 3 or sys.argv[1] == 'align': sys.exit(1)\n"
+        "pathlib.Path('data').mkdir(exist_ok=True)\n"
+        "pathlib.Path('data/raw.txt').write_text('raw')\n"
+    )
+    ended = run(project, dirty=True)
+    assert ended.is_failed()
+    assert tries.read_text().split() == ["download", "download", "download", "align"]
+
+
+def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_path) -> None:
+    from prefect import flow
+
+    from pipelines.flows.train import train
+
+    shutil.copy(empty_mlflow, project)
+    asked, stage = tmp_path / "asked", project / "stage.py"
+    count = f"    open({str(asked)!r}, 'a').write('x')\ndef align"
+    stage.write_text(stage.read_text().replace("def align", count))
+    commit(project)
+    source = {"bytes": None, "git_blob": None, "sha256": "unpinned"}
+    overrides = {"download": {"train": source}}
+    retrain = flow(name="again", persist_result=False)(train)
+    for refetch, times in ((True, 1), (True, 2), (False, 2)):
+        retrain(project, [], overrides=overrides, refetch=refetch)
+        assert len(asked.read_text()) == times
+
+
+def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, monkeypatch) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    ended = run(project)
+    assert ended.is_failed()
+    assert ended.message.startswith(f"MLflow at {url} cannot be used")
+    assert "\n" not in ended.message
+    assert not (project / ".runs").exists()
+
+
+def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
+    in_the_way, once = project / "mlartifacts", project.parent / "once"
+    command = f"test -e {once} || touch {in_the_way} {once}"
+    with (project / "dvc.yaml").open("a") as file:
+        file.write(f"  block:\n    cmd: {command}\n    deps: [models/onnx]\n")
+    commit(project)
+    ended = run(project)
+    assert "All stages are done, but MLflow did not take the result" in ended.message
+    assert "\n" not in ended.message
+    assert run_state.word(made(project)) == "unlogged"
+    with pytest.raises(PipelineError, match=f"^MLflow did not take {made(project).name}"):
+        resume_logging.log(project, made(project).name)
+    assert run_state.word(made(project)) == "unlogged"
+    in_the_way.unlink()
+    assert f"`python -m pipelines log {made(project).name}`" in ended.message
+    logged = resume_logging.log(project, made(project).name)
+    assert (logged.version, logged.already_logged) == ("1", False)
+    assert run_state.word(made(project)) == "complete"
+    [found] = runs(connection.connect(project))
+    assert found.info.run_id == logged.run_id
+    assert found.data.tags["prefect_run_id"] == str(ended.state_details.flow_run_id)
+    assert resume_logging.log(project, made(project).name[:16]).already_logged
+
+
+def test_the_parameters_are_described_for_a_form(run) -> None:
+    from pipelines.flows.train import msra_ner
+
+    shown = msra_ner.parameters.properties
+    assert set(shown) == {"params", "dirty", "project", "force"}
+    assert all(field["description"] for field in shown.values())

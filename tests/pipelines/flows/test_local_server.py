@@ -1,0 +1,101 @@
+"""Which Prefect server a run uses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import PipelineError
+from pipelines.flows import local_server
+from tests.pipelines.standin import closed_port, pipelines
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+
+
+def profile(home: Path, url: str) -> None:
+    home.mkdir()
+    text = f'active = "team"\n[profiles.team]\nPREFECT_API_URL = "{url}"\n[profiles.other]\n'
+    (home / "profiles.toml").write_text(text)
+
+
+def test_a_named_server_that_does_not_answer_is_an_error(monkeypatch, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(PipelineError, match=f"^Prefect's server at {url} does not answer"):
+        local_server.start(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_of_the_active_profile_stands(monkeypatch, tmp_path: Path, prefect_url) -> None:
+    profile(tmp_path / "home", prefect_url)
+    local_server.start(tmp_path)
+    assert not (tmp_path / ".runs").exists()
+    profile_of_none = f"http://127.0.0.1:{closed_port()}/api"
+    (tmp_path / "home" / "profiles.toml").unlink()
+    (tmp_path / "home").rmdir()
+    profile(tmp_path / "home", profile_of_none)
+    with pytest.raises(PipelineError, match="does not answer"):
+        local_server.start(tmp_path)
+
+
+def test_a_server_that_does_not_start_is_an_error_while_waiting(
+    monkeypatch, tmp_path: Path
+) -> None:
+    for key in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_UI_URL", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(key, "")  # put back to what it is now
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////dev/null/db")
+    wait = local_server.start(tmp_path)
+    with pytest.raises(PipelineError, match=r"^Prefect's server did not start; its log is .*\.log"):
+        wait()
+
+
+@pytest.mark.slow  # a server of its own
+def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
+    project: Path, empty_mlflow: Path
+) -> None:
+    shutil.copy(empty_mlflow, project)
+    proxy = f"http://127.0.0.1:{closed_port()}"
+    (project / "stage.py").write_text("edited")
+    done = pipelines(
+        project, "run", HTTP_PROXY=proxy, http_proxy=proxy, NO_PROXY="", no_proxy="",
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = "Uncommitted changes in stage.py: commit them, or run them as they are with --dirty"
+    assert done.stderr.splitlines()[-1] == said
+    assert "Traceback" not in done.stderr
+
+
+def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"^Deployments need a Prefect server that stays"):
+        local_server.require()
+    url = f"http://127.0.0.1:{closed_port()}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(PipelineError, match=f"^Prefect's server at {url} does not answer"):
+        local_server.require()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow  # a server of its own
+def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "team:word")
+    monkeypatch.setenv("PREFECT_UI_URL", "")
+    local_server.start(tmp_path)()
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "team:word")
+    local_server.require()
+    for given, said in (("", "and has got none"), ("a:b", "not the one in PREFECT_API_AUTH")):
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
+        with pytest.raises(PipelineError, match=f"wants a password, {said}"):
+            local_server.require()
+
+
+def test_a_heartbeat_that_prefect_would_not_send_is_refused() -> None:
+    from pipelines.flows.provision import setup
+
+    with pytest.raises(PipelineError, match=r"^--heartbeat-s is 29; Prefect sends one every 30 s"):
+        setup(29)

@@ -1,0 +1,97 @@
+"""`bring`: after it `dvc repro` in the user's own tree finds everything done."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.dvc_repo.stages import folder_md5
+from pipelines.errors import PipelineError
+from pipelines.maintenance.bring import bring
+from pipelines.workspaces import run_state, workspace
+from tests.pipelines import done, standin
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
+    project = standin.project(tmp_path_factory.mktemp("bring") / "project")
+    shutil.copy(empty_mlflow, project)
+    done.run(project, 0.5)
+    return project
+
+
+@pytest.fixture
+def project(ready: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ready, tmp_path / "project", symlinks=True))
+
+
+def newest(project: Path) -> str:
+    return workspace.all_of(project)[0].name
+
+
+@pytest.mark.parametrize("by", ["run", "version", "alias"])
+def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: str) -> None:
+    what = {"run": newest(project), "version": "1", "alias": "challenger"}[by]
+    before = (project / "params.yaml").read_bytes()
+    said = r"train\.learning_rate is 0\.0002 here and 0\.5 there\."
+    with pytest.raises(PipelineError, match=said):
+        bring(project, what, with_params=False)
+    assert (project / "params.yaml").read_bytes() == before
+    assert not (project / "dvc.lock").exists()
+    assert bring(project, what, with_params=True) == ["params.yaml", "dvc.lock"]
+    said = done.repro(project)
+    assert "Running stage" not in said
+    assert (project / "models" / "ner" / "weights").read_text() == "0.5"
+    assert (project / "reports" / "metrics.json").is_file()
+    assert standin.git(project, "status", "--porcelain").split() == [
+        "M",
+        "params.yaml",
+        "??",
+        "dvc.lock",
+    ]
+
+
+def test_parameters_that_no_stage_reads_may_differ(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    text = text.replace("\n  learning_rate: 0.0002\n", "\n  learning_rate: 0.5\n")
+    text = text.replace("keep_workspaces: 5", "keep_workspaces: 9")
+    (project / "params.yaml").write_text(text)
+    assert bring(project, newest(project), with_params=False) == ["dvc.lock"]
+    assert "Running stage" not in done.repro(project)
+
+
+def test_other_code_is_named(project: Path) -> None:
+    with (project / "stage.py").open("a") as file:
+        file.write("# edited\n")
+    with (project / "dvc.yaml").open("a") as file:
+        file.write("  more: {cmd: 'true'}\n")
+    with pytest.raises(PipelineError, match=r"than your tree has: dvc\.yaml; stage\.py\. Change"):
+        bring(project, newest(project), with_params=True)
+    assert not (project / "dvc.lock").exists()
+
+
+def test_other_code_in_a_folder_is_named_and_bytecode_is_none(project: Path) -> None:
+    made = newest(project)
+    [path] = [path for path in workspace.all_of(project) if path.name == made]
+    code = {"path": "stages/text", "hash": "md5", "md5": folder_md5(project, "stages/text")}
+    lock = yaml.safe_load((path / "dvc.lock").read_text())
+    lock["stages"]["train"]["deps"].append(code)
+    (path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    (project / "stages/text/__pycache__").mkdir()
+    (project / "stages/text/__pycache__/cells.pyc").touch()
+    bring(project, made, with_params=True)
+    (project / "dvc.lock").unlink()
+    (project / "stages/text/more.py").touch()
+    with pytest.raises(PipelineError, match=r"than your tree has: stages/text\. Change"):
+        bring(project, made, with_params=True)
+
+
+def test_a_run_that_failed_or_is_not_there_is_said(project: Path) -> None:
+    run_state.mark(workspace.all_of(project)[0], "failed", "Stage train failed with exit code 1")
+    with pytest.raises(PipelineError, match=r"is failed \(Stage train failed .*not all done$"):
+        bring(project, newest(project), with_params=False)
+    with pytest.raises(PipelineError, match=r"version 7 cannot be had"):
+        bring(project, "7", with_params=False)
+    with pytest.raises(PipelineError, match=r"has the alias 'champion': name a version"):
+        bring(project, "champion", with_params=False)

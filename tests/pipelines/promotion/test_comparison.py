@@ -1,0 +1,106 @@
+"""comparison.html of two versions in a real registry, and the gates of slices."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+from pipelines.errors import Exit
+from tests.pipelines.promotion.promoting import forced, go, refused
+from tests.pipelines.registered import Registered
+
+
+class Page(HTMLParser):
+    """The text of each table's rows, and of the list's items."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.rows: dict[str, list[list[str]]] = {}
+        self.items: list[dict[str, str | None]] = []
+        self.loads: list[str] = []
+        self._table: list[list[str]] = []
+        self._cell = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loads += [str(given[key]) for key in ("src", "href") if key in given]
+        self._cell = tag in ("th", "td") or (self._cell and tag not in ("tr", "table"))
+        if tag == "table":
+            self._table = self.rows[str(given["aria-labelledby"])] = []
+        if tag == "tr":
+            self._table.append([])
+        if tag in ("th", "td"):
+            self._table[-1].append("")
+        if tag == "li" and "data-kinds" in given:
+            self.items.append(given)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("th", "td")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self._table[-1][-1] += data
+
+
+def page_of(made: Registered, run: str, tmp_path: Path) -> Page:
+    path = made.client.download_artifacts(made.runs[run], "comparison.html", str(tmp_path))
+    return Page(Path(path).read_text(encoding="utf-8"))
+
+
+def test_the_page_of_a_failed_promotion(made: Registered, tmp_path: Path) -> None:
+    first, second = forced(made, "better"), made.version("worse")
+    error = refused(Exit.GATES, go, made, comparison_sentences=3)
+    run = made.client.get_run(made.runs["worse"])
+    assert error.comparison == run.info.artifact_uri.removeprefix("file://") + "/comparison.html"
+    assert str(error).endswith(f"\nComparison: {error.comparison}")
+    page = page_of(made, "worse", tmp_path)
+    assert all(link.startswith(("#", "data:")) for link in page.loads)
+
+    gates = dict(page.rows["of-gates"][1:])
+    assert gates["f1"] == "✓ passed 0.9300 >= 0.93"
+    said = "✗ failed F1 -0.0500 to the champion, 95% interval [-0.09"
+    assert gates["not_worse"].startswith(said)
+    assert set(gates) == {gate["name"] for gate in error.gates}
+
+    # Of five sentences that only the champion has right each lost all three entities.
+    assert [(row[0].split()[0], row[1]) for row in page.rows["of-changes"][1:]] == [
+        ("lost", "15"),
+        ("gained", "0"),
+        ("invented", "15"),
+        ("mended", "0"),
+    ]
+    assert [item["data-kinds"] for item in page.items] == ["invented lost"] * 3
+    assert [item["data-types"] for item in page.items] == ["PER LOC ORG"] * 3
+    types = {row[0]: row[1:4] for row in page.rows["of-types"][1:]}
+    assert types["ORG"] == ["0.9637", "0.9899", "-0.0262"]
+    slices = {row[0]: row[1:] for row in page.rows["of-slices"][1:]}
+    assert slices["last"][:3] == ["0.0000", "0.5000", "-0.5000"]
+    assert slices["last"][-2:] == ["12", "4"]
+    assert slices["first_places"][:3] == ["1.0000", "1.0000", "+0.0000"]
+    assert slices["first_places"][-3:] == ["= within chance", "2", "2"]
+    assert slices["empty"] == ["0.0000", "0.0000", "–", "–", "–", "0", "0"]
+    versions = {row[0]: row[1:] for row in page.rows["of-versions"][1:]}
+    assert versions["Version"] == [second, first]
+    assert versions["Commit"] == ["c0ffee", "c0ffee"]
+
+
+def test_the_page_of_a_first_champion(made: Registered, tmp_path: Path) -> None:
+    made.version("good")
+    done = go(made)
+    page = page_of(made, "good", tmp_path)
+    assert done.comparison
+    assert page.items == []
+    assert "of-changes" not in page.rows
+    assert page.rows["of-types"][1][2:5] == ["–", "–", "–"]
+    assert page.rows["of-versions"][0] == ["From", "Challenger"]
+
+
+def test_a_slice_may_be_a_gate(made: Registered) -> None:
+    version = made.version("good")
+    error = refused(Exit.GATES, go, made, slice_f1_min={"last": 0.5, "first_places": 0.9})
+    [failed] = [gate for gate in error.gates if not gate["passed"]]
+    assert failed == {"name": "slice.last", "passed": False, "said": "0.0000 < 0.5"}
+    assert made.tags(version)["gate.slice.first_places"] == "passed 1.0000 >= 0.9"
+    error = refused(Exit.FIGURES, go, made, slice_f1_min={"lost": 0.5})
+    assert str(error).startswith(
+        f"msra-ner version {version} has no slice lost in its reports/slices.jsonl"
+    )

@@ -1,0 +1,60 @@
+"""What the registered model does when it is loaded, without a server."""
+
+import shutil
+
+import pytest
+from mlflow.pyfunc.model import PythonModelContext
+
+from pipelines.registry.pyfunc_model import Served
+from stages.contract.hashing import checksums
+
+
+@pytest.fixture
+def load(tiny, tmp_path, monkeypatch):
+    """Loads a copy of what `export` wrote, after `harm` to it."""
+    monkeypatch.delenv("NER_REQUIRE_CUDA", raising=False)
+
+    def load(harm=lambda _: None, **config):
+        folder = shutil.copytree(tiny.onnx, tmp_path / "命名 实体")
+        harm(folder)
+        served = Served()
+        config = {"files_sha256": checksums(tiny.onnx)} | config
+        served.load_context(PythonModelContext({"model": str(folder)}, config))
+        return served
+
+    return load
+
+
+def test_the_registered_files(load):
+    assert load().tagger.provider.endswith("ExecutionProvider")
+
+
+def more_weights(folder):
+    (folder / "model.onnx.data").write_bytes(b"other weights")
+
+
+def one_bit(folder):
+    content = bytearray((folder / "model.onnx").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.onnx").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (one_bit, "model.onnx has SHA-256 "),
+        (more_weights, "model.onnx.data was not there; "),
+        (lambda folder: (folder / "model.onnx").unlink(), "model.onnx is gone; "),
+        (lambda folder: (folder / "labels.json").write_text("{}"), "labels.json has SHA-256 "),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is gone; "),
+    ],
+)
+def test_other_files(load, harm, said):
+    with pytest.raises(SystemExit, match=f"is not the one that was registered: {said}") as error:
+        load(harm)
+    assert "\n" not in str(error.value)
+
+
+def test_the_cpu_where_cuda_is_required(load, monkeypatch, cpu_only):
+    with pytest.raises(SystemExit, match="offers CPUExecutionProvider only: check the NVIDIA"):
+        load(lambda _: monkeypatch.setenv("NER_REQUIRE_CUDA", "1"))

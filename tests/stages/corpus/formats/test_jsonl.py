@@ -1,0 +1,121 @@
+"""Spans in characters, as doccano exports them."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.text.cells import offsets
+from stages.text.sentence import Sentence
+from tests.stages.corpus.formats.conftest import read
+from tests.stages.corpus.spans import TYPES, spans_in
+
+DOCCANO = """\
+{"id": 7, "text": "安娜搬到了新月港。", "label": [[5, 8, "LOC"], [0, 2, "PER"]], "Comments": []}
+{"id": 8, "text": "没有消息。", "label": [], "source": "晚报", "checked": true}
+"""
+
+
+def test_doccano(tmp_path):
+    corpus = read(tmp_path / "a", DOCCANO, repair=False, format="jsonl")
+    assert corpus.sentences == [
+        Sentence(
+            "安娜搬到了新月港。",
+            ("B-PER", "I-PER", "O", "O", "O", "B-LOC", "I-LOC", "I-LOC", "O"),
+            '{"id": 7}',
+        ),
+        Sentence("没有消息。", ("O",) * 5, '{"id": 8, "source": "晚报", "checked": true}'),
+    ]
+    assert corpus.repairs.counts == {}
+
+
+def test_what_is_repaired(tmp_path):
+    text = "\ufeff" + "\r\n".join(
+        [
+            '{"text": "Ann met Bobby. ", "label": [[0, 4, "PER"], [8, 11, "PER"]]}',
+            '{"text": " ", "label": []}',
+            "",
+        ]
+    )
+    corpus = read(tmp_path / "a", text, format="jsonl", cells="words")
+    assert corpus.repairs.counts == {"bom": 1, "crlf": 2, "space": 1, "cut_word": 1, "empty": 1}
+    assert corpus.sentences == [
+        Sentence(("Ann", " met", " Bob", "by", "."), ("B-PER", "O", "B-PER", "O", "O"))
+    ]
+
+
+@given(data=st.data(), cells=st.sampled_from(["words", "characters"]))
+@settings(deadline=None, max_examples=150)
+def test_there_and_back(tmp_path_factory, data, cells):
+    """In words, entities may begin and end inside of one, and every one is kept."""
+    text = data.draw(st.text(st.sampled_from("ab. \n\u3000é京😀\u200b"), min_size=1, max_size=20))
+    edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    spans = [
+        [start, end, data.draw(st.sampled_from(TYPES))]
+        for start, end in pairwise(edges)
+        if (text[start:end].strip() if cells == "words" else True) and data.draw(st.booleans())
+    ]
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    record = json.dumps({"text": text, "label": spans[::-1]}, ensure_ascii=False)
+    found = read(path, record + '\n{"text": "a", "label": []}', format="jsonl", cells=cells)
+    if len(found.sentences) == 1:
+        assert cells == "words"
+        assert not text.strip()
+        return
+    sentence = found.sentences[0]
+    starts, stops = offsets(sentence.cells)
+    assert [
+        [text[starts[start] : stops[stop - 1]], type_]
+        for start, stop, type_ in spans_in(sentence.tags)
+    ] == [
+        [text[start:end].strip() if cells == "words" else text[start:end], type_]
+        for start, end, type_ in spans
+    ]
+
+
+RECORD = '{{"text": "Ann met Bobby. ", "label": [{}]}}'
+A_SPAN = "is not [start, end, type] with 0 <= start < end <= 15, the characters of the text; "
+# The spans of a text of 15 characters, and what is said of the third line.
+REFUSED = {
+    "overlap": ('[0, 3, "A"], [2, 5, "B"]', "the spans [0, 3, 'A'] and [2, 5, 'B'] overlap"),
+    "nested": ('[2, 3, "A"], [0, 7, "B"]', "the spans [0, 7, 'B'] and [2, 3, 'A'] overlap"),
+    "twice": ('[0, 3, "A"], [0, 3, "A"]', "the spans [0, 3, 'A'] and [0, 3, 'A'] overlap"),
+    "past the end": ('[0, 16, "A"]', f'span [0, 16, "A"] {A_SPAN}'),
+    "nothing in it": ('[3, 3, "A"]', f'span [3, 3, "A"] {A_SPAN}'),
+    "text offsets": ('["0", 3, "A"]', f'span ["0", 3, "A"] {A_SPAN}'),
+    "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
+    "a type with a space": ('[0, 3, "work of art"]', "the type 'work of art' has other charac"),
+    "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is of space alone; take it away"),
+    "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with space; correct it, or"),
+    "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside of a word; corr"),
+}
+
+
+@pytest.mark.parametrize(("spans", "said"), REFUSED.values(), ids=REFUSED)
+def test_refused_with_file_and_line(refused, spans, said):
+    text = f"\n{RECORD.format('')}\n{RECORD.format(spans)}\n"
+    assert refused(text, format="jsonl", cells="words").startswith(f"test.txt:3: {said}")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object a line"),
+        ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is no character; "),
+        ("[]", "no text called 'text'; correct it or align.jsonl.text"),
+        ('{"data": "a"}', "no text called 'text'; correct it or align.jsonl.text"),
+        ('{"text": "a", "entities": []}', "no list called 'label'; correct it or align.jsonl."),
+        ('{"text": "a", "label": [[0, 1, "X"]]}', "unknown type 'X'; align.types in params.yaml"),
+    ],
+)
+def test_another_record(refused, line, said):
+    assert refused(line, format="jsonl", types=["A"]).startswith(f"test.txt:1: {said}")
+
+
+def test_other_keys(tmp_path):
+    line = '{"body": "ab", "entities": [[0, 1, "A"]], "text": "a title"}'
+    keys = {"text": "body", "spans": "entities"}
+    [sentence] = read(tmp_path / "a", line, format="jsonl", jsonl=keys).sentences
+    assert sentence == Sentence("ab", ("B-A", "O"), '{"text": "a title"}')

@@ -1,0 +1,144 @@
+import hashlib
+import json
+import shutil
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel, WordPiece
+
+from stages.contract.errors import StageError
+from stages.fetching.encoder import fetch_encoder
+
+TAKEN = {"config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"}
+
+
+@pytest.fixture
+def bring(work, tmp_path):
+    def bring(**section):
+        work.section["encoder"] |= section
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        measured = fetch_encoder(work.params(), out)
+        assert set(measured) == {path.name for path in out.iterdir()}
+        return out
+
+    return bring
+
+
+@pytest.fixture
+def refused(bring):
+    def refused(*says, **section):
+        with pytest.raises(StageError) as error:
+            bring(**section)
+        assert "\n" not in str(error.value)
+        for part in says:
+            assert part in str(error.value)
+
+    return refused
+
+
+def test_takes_what_is_needed(bring, encoder):
+    out = bring()
+    assert {path.name for path in out.iterdir()} == TAKEN
+    for name in TAKEN:
+        assert (out / name).read_bytes() == (encoder / name).read_bytes()
+
+
+def test_takes_sentencepiece_and_links(bring, encoder, tmp_path):
+    (encoder / "vocab.txt").unlink()
+    (tmp_path / "blob").write_bytes(b"pieces")
+    (encoder / "spiece.model").symlink_to(tmp_path / "blob")
+    piece = bring() / "spiece.model"
+    assert piece.read_bytes() == b"pieces"
+    assert not piece.is_symlink()
+
+
+def test_variable_in_folder(bring, refused, encoder, monkeypatch):
+    monkeypatch.setenv("MODELS", str(encoder.parent))
+    assert (bring(folder="$MODELS/tiny-bert") / "vocab.txt").is_file()
+    refused("$MODELS/none", f"{encoder.parent}/none is not a folder", folder="$MODELS/none")
+    refused("$MODELLE/x: that environment variable is not set", folder="$MODELLE/x")
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt", "model.safetensors"])
+def test_missing_empty_half(refused, encoder, name):
+    whole = (encoder / name).read_bytes()
+    (encoder / "pytorch_model.bin").unlink()
+    (encoder / name).write_bytes(b"")
+    refused(f"{encoder}: {name} is empty")
+    if name != "vocab.txt":
+        (encoder / name).write_bytes(whole[:-1])
+        refused(f"{encoder}: {name} is n")
+    (encoder / name).unlink()
+    refused(f"{encoder} has no ", "tokenizer" if name == "vocab.txt" else name)
+
+
+def test_git_lfs_pointer(refused, encoder):
+    (encoder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    refused("model.safetensors is no whole safetensors file", "git-lfs")
+
+
+def test_from_scratch(bring, refused, encoder):
+    refused("has weights, but download.encoder.from_scratch is true", from_scratch=True)
+    (encoder / "model.safetensors").unlink()
+    refused("has weights, but")  # the pickle
+    (encoder / "pytorch_model.bin").unlink()
+    assert {path.name for path in bring().iterdir()} == TAKEN - {"model.safetensors"}
+    refused("has no model.safetensors", "set download.encoder.from_scratch", from_scratch=False)
+
+
+def test_pickled_weights(refused, encoder):
+    (encoder / "model.safetensors").unlink()
+    refused(f"{encoder} has its weights only as a pickle", "model.safetensors")
+
+
+def test_sha256(bring, refused, encoder):
+    refused(
+        "download.encoder.sha256 names tf_model.h5, which",
+        "taken from it: config.json, model.safetensors, tokenizer_config.json, vocab.txt",
+        sha256={"tf_model.h5": "0" * 64},
+    )
+    refused("vocab.txt has sha256 ", f"expects {'0' * 64}", sha256={"vocab.txt": "0" * 64})
+    right = hashlib.sha256((encoder / "vocab.txt").read_bytes()).hexdigest()
+    assert bring(sha256={"vocab.txt": right})
+
+
+@pytest.mark.parametrize("config", ["{", "[]", "{}", '{"vocab_size": "many"}', "null"])
+def test_config(refused, encoder, config):
+    (encoder / "config.json").write_text(config)
+    refused("config.json is not JSON with a number vocab_size")
+
+
+def test_vocabulary_fits(bring, refused, encoder):
+    too_many = "its tokenizer has 5 tokens, more than vocab_size 4 in config.json"
+    (encoder / "added_tokens.json").write_text('{"<new>": 4}')
+    refused(too_many)
+    (encoder / "added_tokens.json").unlink()
+    assert bring()
+    with (encoder / "vocab.txt").open("a") as file:
+        file.write("沪")
+    refused(too_many)
+
+    # Where there is a tokenizer.json, it is the tokenizer.
+    tokenizer = encoder / "tokenizer.json"
+    Tokenizer(WordLevel({"[UNK]": 0, "京": 3}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
+    assert bring()
+    Tokenizer(WordLevel({"[UNK]": 0, "京": 4}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
+    refused(too_many)
+    tokenizer.write_text(json.dumps({"version": "1.0"}))
+    refused("its tokenizer cannot be read")
+
+
+def test_two_tokenizers_that_differ(bring, refused, encoder):
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "京": 2, "\u2028": 3}
+    Tokenizer(WordPiece(vocabulary)).save(str(encoder / "tokenizer.json"))
+    assert bring()
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n沪\n\u2028\n")
+    refused(
+        "tokenizer.json and vocab.txt differ: '京' is 2 in the first and not in the second; take",
+        "download.encoder.folder",
+    )
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n\u2028\n京\n")
+    refused("differ: '\\u2028' is 3 in the first and 2 in the second")
+    (encoder / "vocab.txt").unlink()
+    assert bring()

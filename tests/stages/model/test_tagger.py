@@ -1,0 +1,120 @@
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForMaskedLM, BertModel
+
+from stages.contract.errors import StageError
+from stages.model.device import choose_bf16, choose_device, make_repeatable
+from stages.model.tagger import forward_of, load_tagger, new_tagger
+from stages.text.labels import Labels
+from tests.invented import write_encoder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def labels(tiny):
+    return Labels.read(tiny.aligned)
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """An encoder with weights in half precision, as the hub has many."""
+    folder = write_encoder(tmp_path / "encoder")
+    BertModel(BertConfig.from_pretrained(folder)).half().save_pretrained(folder)
+    return folder
+
+
+def same(model, weights):
+    ours = model.base_model.state_dict()
+    assert set(ours) == {name for name in weights if not name.startswith("pooler.")}
+    return all(torch.equal(ours[name], weights[name].float()) for name in ours)
+
+
+def test_auto_takes_the_gpu_if_there_is_one():
+    assert choose_device("auto", "train.device").type == (
+        "cuda" if torch.cuda.is_available() else "cpu"
+    )
+    assert choose_device("cpu", "train.device") == CPU
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_the_cpu_computes_in_fp32(precision):
+    assert choose_bf16(precision, CPU) is False
+
+
+def test_the_weights_of_the_encoder_are_used(pretrained, labels):
+    model = new_tagger(pretrained, labels)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert same(model, load_file(pretrained / "model.safetensors"))
+    assert model.config.id2label == dict(enumerate(labels.tags))
+
+
+def test_also_those_of_a_model_with_another_head(pretrained, labels):
+    torch.manual_seed(9)
+    other = BertForMaskedLM(BertConfig.from_pretrained(pretrained))
+    other.save_pretrained(pretrained)
+    assert same(new_tagger(pretrained, labels), other.bert.state_dict())
+
+
+def test_the_head_is_fresh_and_seeded(pretrained, labels):
+    heads = []
+    for seed in (1, 1, 2):
+        make_repeatable(seed, 1, deterministic=True)
+        heads.append(new_tagger(pretrained, labels).classifier.weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_an_encoder_without_weights_starts_from_random_ones(tmp_path, labels):
+    folder = write_encoder(tmp_path / "encoder")
+    make_repeatable(1, 1, deterministic=True)
+    first, second = new_tagger(folder, labels), new_tagger(folder, labels)
+    assert not same(first, second.base_model.state_dict())
+
+
+def test_a_pickle_is_never_read(pretrained, labels):
+    weights = load_file(pretrained / "model.safetensors")
+    torch.save({name: w + 1 for name, w in weights.items()}, pretrained / "pytorch_model.bin")
+    assert same(new_tagger(pretrained, labels), weights)
+    (pretrained / "model.safetensors").unlink()
+    with pytest.raises(StageError, match="has its weights as a pickle only"):
+        new_tagger(pretrained, labels)
+
+
+def test_weights_of_another_model_are_refused(pretrained, labels):
+    path = pretrained / "model.safetensors"
+    weights = load_file(path)
+    left = {name: w for name, w in weights.items() if "attention" not in name}
+    save_file(left, path, metadata={"format": "pt"})
+    with pytest.raises(StageError) as error:
+        new_tagger(pretrained, labels)
+    assert str(error.value) == (
+        f"{path} lacks {len(weights) - len(left)} weights that its config.json asks for,"
+        f" bert.encoder.layer.0.attention.output.LayerNorm.bias among them:"
+        " take both from one model"
+    )
+
+
+def test_a_model_that_train_has_not_written(tiny, tmp_path):
+    shutil.copytree(tiny.ner, tmp_path / "ner")
+    (tmp_path / "ner/model.safetensors").unlink()
+    with pytest.raises(StageError) as error:
+        load_tagger(tmp_path / "ner", CPU)
+    assert str(error.value) == (
+        f"{tmp_path}/ner holds no model.safetensors: run `dvc repro train` first"
+    )
+
+
+def test_padding_changes_no_logit(tiny):
+    forward = forward_of(load_tagger(tiny.ner, CPU))
+    ids = torch.randint(5, 60, (3, 20)).numpy()
+    mask = (torch.arange(20) < torch.tensor([[20], [11], [3]])).long().numpy()
+    logits = forward(ids, mask)
+    assert logits.shape == (3, 20, 7)
+    for row, length in enumerate((20, 11, 3)):
+        alone = forward(ids[row : row + 1, :length], mask[row : row + 1, :length])
+        assert logits[row, :length] == pytest.approx(alone[0], abs=1e-5)

@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.model.decode import spans
+from stages.scoring.spans import predict, score, strict_scores
+from stages.text.labels import IGNORED, follows, iob2_tags
+from stages.text.windows_table import Aligned
+
+TAGS = iob2_tags(["PER", "LOC"])
+
+
+def figures(precision, recall, f1, support):
+    return pytest.approx(
+        {"precision": precision, "recall": recall, "f1": f1, "support": support}, abs=1e-12
+    )
+
+
+def test_by_hand():
+    """5 entities, 6 found, 2 right: a boundary and a type are wrong, one is split in two."""
+    gold = [
+        "B-PER I-PER O B-LOC I-LOC",
+        "B-LOC I-LOC I-LOC O",
+        "B-PER O B-LOC",
+    ]
+    predicted = [
+        "B-PER I-PER O B-LOC O",
+        "B-LOC I-LOC B-LOC O",
+        "B-LOC O B-LOC",
+    ]
+    scores = strict_scores(*([row.split() for row in rows] for rows in (gold, predicted)))
+    assert scores.pop("PER") == figures(1, 1 / 2, 2 / 3, 2)
+    assert scores.pop("LOC") == figures(1 / 5, 1 / 3, 1 / 4, 3)
+    assert scores == figures(2 / 6, 2 / 5, 4 / 11, 5)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "types"),
+    [("O O", "O O", []), ("O O", "B-PER O", ["PER"]), ("O B-LOC", "O O", ["LOC"])],
+)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_nothing_right_is_zero(gold, predicted, types):
+    scores = strict_scores([gold.split()], [predicted.split()])
+    json.dumps(scores, allow_nan=False)
+    support = gold.count("B-")
+    for type_ in types:
+        assert scores.pop(type_) == figures(0, 0, 0, support)
+    assert scores == figures(0, 0, 0, support)
+
+
+def test_a_stray_i_is_no_entity():
+    """Which it is for seqeval's own default and for conlleval."""
+    scores = strict_scores([["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "O"]])
+    assert scores.pop("PER") == figures(0, 0, 0, 1)
+    assert scores == figures(0, 0, 0, 1)
+
+
+@st.composite
+def tag_rows(draw):
+    """Gold and predicted tags of some sentences, both valid."""
+    rows = []
+    for length in draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)):
+        for _ in range(2):
+            row = ["O"]
+            for _ in range(length):
+                row.append(draw(st.sampled_from([t for t in TAGS if follows(t, row[-1])])))
+            rows.append(row[1:])
+    return rows[::2], rows[1::2]
+
+
+@given(tag_rows())
+@settings(deadline=None)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_the_same_as_sets_of_spans(rows):
+    found = strict_scores(*rows)
+    json.dumps(found, allow_nan=False)
+    gold, predicted = ({(i, s) for i, row in enumerate(r) for s in spans(row)} for r in rows)
+    for type_ in ("PER", "LOC", None):
+        ours, theirs = (
+            {(i, s) for i, s in side if type_ in (None, s.type)} for side in (gold, predicted)
+        )
+        if type_ and not ours | theirs:
+            assert type_ not in found
+            continue
+        right = len(ours & theirs)
+        here = (
+            found[type_]
+            if type_
+            else {k: found[k] for k in ("precision", "recall", "f1", "support")}
+        )
+        assert here == figures(
+            right / len(theirs) if theirs else 0,
+            right / len(ours) if ours else 0,
+            2 * right / (len(ours) + len(theirs)) if ours or theirs else 0,
+            len(ours),
+        )
+
+
+def test_predict_and_score_whole_sentences():
+    """A model that knows the label by the token's number, over two windows of one sentence."""
+    b, i, o = TAGS.index("B-LOC"), TAGS.index("I-LOC"), 0
+    split = Aligned(
+        sentence=[0, 0, 1],
+        cells=[["a", "b"], ["c", "d"], ["e"]],
+        input_ids=[np.array(ids) for ids in ([8, b, i, i, 9], [8, i, i, o, 9], [8, b, 9])],
+        labels=[
+            np.array(labels, dtype=np.int8)
+            for labels in (
+                [IGNORED, b, i, IGNORED, IGNORED],
+                [IGNORED, IGNORED, i, o, IGNORED],
+                [IGNORED, b, IGNORED],
+            )
+        ],
+    )
+    done = []
+    logits = np.eye(10, len(TAGS), dtype=np.float32) * 9
+    log_probabilities, labels = predict(split, lambda ids, _: logits[ids], TAGS, 12, done.append)
+    assert [row.tolist() for row in labels] == [[b, i, i, o], [b]]
+    assert [rows.shape for rows in log_probabilities] == [(4, len(TAGS)), (1, len(TAGS))]
+    assert sum(done) == 3
+    assert score(split, labels, TAGS)["f1"] == 1
+    assert score(split, labels, TAGS)["LOC"]["support"] == 2
+    assert score(split, [np.zeros_like(row) for row in labels], TAGS)["f1"] == 0

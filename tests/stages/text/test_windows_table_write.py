@@ -1,0 +1,79 @@
+import tracemalloc
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from stages.text import windows_table
+from stages.text.labels import Labels
+from stages.text.sentence import Sentence
+from stages.text.tokens import CellEncoder
+from stages.text.windows_table import read_aligned, write_rows
+
+TEXT = "李明在北京会见王芳"
+TAGS = ("B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O", "B-PER", "I-PER")
+SENTENCES = [Sentence(TEXT, TAGS), Sentence("沪", ("B-LOC",)), Sentence(TEXT * 4, TAGS * 4)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    names = ["[UNK]", "[CLS]", "[SEP]", *sorted(set(TEXT))]
+    tokenizer = Tokenizer(WordLevel({name: number for number, name in enumerate(names)}, names[0]))
+    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    labels = Labels(
+        tags=tags, window_tokens=16, window_overlap_tokens=4, cls_id=1, sep_id=2, unknown_id=0
+    )
+
+    def write(sentences, done=lambda _: None):
+        path = tmp_path / "train.parquet"
+        figures = write_rows(sentences, labels, CellEncoder(tokenizer, 0), path, done)
+        return path, figures
+
+    return write
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7])
+def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monkeypatch, at_once):
+    path, figures = write(SENTENCES * 2)
+    expected = path.read_bytes()
+    monkeypatch.setattr(windows_table, "SENTENCES_AT_ONCE", at_once)
+    lots = []
+    path, again = write(SENTENCES * 2, lots.append)
+    assert (path.read_bytes(), again) == (expected, figures)
+    assert sum(lots) == 6
+    assert max(lots) == min(at_once, 6)
+    assert pq.read_table(path)["sentence"].to_pylist() == [0, 1, 2, 2, 2, 2, 3, 4, 5, 5, 5, 5]
+    assert figures == {
+        "sentences": 6,
+        "characters": 92,
+        "entities_in": 32,
+        "entities_kept": 32,
+        "entities": {"LOC": 12, "PER": 20},
+        "unknown_rate": 2 / 92,
+        "windows": 12,
+    }
+
+
+def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(write):
+    path, _ = write(SENTENCES)
+    assert "meta" not in pq.read_schema(path).names
+    some = [SENTENCES[1], replace(SENTENCES[2], meta='{"source": "报"}')]
+    path, _ = write(some)
+    assert pq.read_table(path)["meta"].to_pylist() == ["{}", *['{"source": "报"}'] * 4]
+    assert read_aligned(path).sentence_meta() == [{}, {"source": "报"}]
+
+
+def test_python_objects_are_of_few_sentences(write, monkeypatch):
+    monkeypatch.setattr(windows_table, "SENTENCES_AT_ONCE", 300)
+    write(SENTENCES)  # what is imported and made once
+
+    def peak_bytes(count):
+        tracemalloc.start()
+        write([SENTENCES[0]] * count)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(3000) < 2 * peak_bytes(300)

@@ -1,0 +1,106 @@
+"""Masked language modelling on the training text, before the encoder learns to tag."""
+
+import json
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import stages.training.masked_lm
+from stages.contract.errors import StageError
+from stages.text.labels import IGNORED, Labels
+from stages.text.windows_table import read_aligned
+from stages.train import train
+from stages.training.batches import as_batches, plan_steps
+from stages.training.masked_lm import hide
+from tests.stage_process import files
+from tests.tiny import write_params
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+PRETRAIN = {"epochs": 3, "learning_rate": 0.005, "tokens_per_step": 1024, "mask_fraction": 0.15}
+MASK = 4
+
+
+@pytest.fixture
+def learn(tiny, tmp_path):
+    """Trains for one epoch in this process; gives what was measured and the files."""
+
+    def learn(name, encoder=tiny.encoder, **pretrain):
+        folder = tmp_path / name
+        folder.mkdir()
+        params = write_params(folder, epochs=1, pretrain=PRETRAIN | pretrain)
+        out = folder / "models", folder / "train.json", folder / "train.csv"
+        measured = train(params.train, tiny.aligned, encoder, *out, tmp_path / "shared")
+        return measured, files(folder / "models")
+
+    return learn
+
+
+def test_hidden_tokens_are_the_labels(tiny):
+    data, labels = read_aligned(tiny.aligned / "train.parquet"), Labels.read(tiny.aligned)
+    lengths = [len(ids) for ids in data.input_ids]
+    rows = plan_steps(lengths, 1, 64 * 500, 64, seed=1)[0]
+    [batch] = as_batches(data, rows, len(rows), 64, first=0)
+    ids, positions, member, _ = batch.clone().unbind()
+    hidden = hide(batch.clone(), labels, MASK, 0.15, np.random.default_rng(1))
+    chosen = hidden[3] != IGNORED
+    assert torch.equal(hidden[3][chosen], ids[chosen])
+    assert torch.equal(hidden[0][~chosen], ids[~chosen])
+    assert torch.equal(hidden[1:3], torch.stack([positions, member]))
+    words = (member > 0) & (ids != labels.cls_id) & (ids != labels.sep_id)
+    assert not (chosen & ~words).any()
+    assert chosen.sum() / words.sum() == pytest.approx(0.15, rel=0.1)
+    shown = hidden[0][chosen]
+    assert (shown == MASK).float().mean() == pytest.approx(0.8, abs=0.05)
+    assert (shown == ids[chosen]).float().mean() == pytest.approx(0.1, abs=0.05)
+    assert {*shown[shown != MASK].tolist()} <= {*ids[words].tolist()}
+
+
+def test_the_encoder_learns_the_text_and_the_same_again(learn):
+    measured, once = learn("once")
+    assert measured["pretrain_steps_planned"] == 3 * 5
+    untrained, without = learn("without", epochs=0)
+    assert not [name for name in untrained if name.startswith("pretrain")]
+    assert once["model.safetensors"] != without["model.safetensors"]
+    short, _ = learn("short", learning_rate=1e-9)
+    assert measured["pretrain_last_loss"] < short["pretrain_last_loss"] - 0.3
+    assert learn("again")[1] == once
+
+
+def test_ended_meanwhile_it_goes_on_to_the_same_bytes(learn, tmp_path, monkeypatch, capsys):
+    _, undisturbed = learn("undisturbed")
+    calls = []
+
+    def terminating(*arguments):
+        calls.append(arguments)
+        if len(calls) == 9:
+            signal.raise_signal(signal.SIGTERM)
+        return hide(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.training.masked_lm, "hide", terminating)
+        with pytest.raises(SystemExit) as end:
+            learn("ended")
+    assert end.value.code == 128 + signal.SIGTERM
+    [kept] = (tmp_path / "shared").glob("*/pretrain/*.pt")
+    capsys.readouterr()
+    measured, ours = learn("on")
+    assert measured["pretrain_resumed_after_step"] == int(kept.name[:8]) > 0
+    assert capsys.readouterr().err.startswith(f"goes on after step {int(kept.name[:8])}")
+    assert ours == undisturbed
+    assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_a_tokenizer_without_mask_is_said(learn, tiny, tmp_path):
+    encoder = shutil.copytree(tiny.encoder, tmp_path / "encoder")
+    for path in encoder.glob("tokenizer*"):
+        path.unlink()
+    config = {"tokenizer_class": "BertTokenizer", "mask_token": None}
+    (encoder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(StageError) as error:
+        learn("no", encoder)
+    assert str(error.value) == (
+        f"the tokenizer of {encoder} has no [MASK]: set train.pretrain.epochs to 0"
+    )

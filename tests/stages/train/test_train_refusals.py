@@ -1,0 +1,114 @@
+"""What train refuses, and that it then leaves nothing."""
+
+import shutil
+import signal
+
+import pytest
+import torch
+
+from stages.contract.errors import StageError
+from stages.text.labels import Labels
+from stages.train import memory_explained, train
+from tests.invented import write_encoder
+from tests.stage_process import files, start
+from tests.tiny import write_params
+
+OLD = {"models/ner/old": b"model", "reports/train.json": b"{}", "reports/train.csv": b"step\n"}
+
+
+@pytest.fixture
+def refusal(tiny, tmp_path):
+    """The sentence with which train refuses changed parameters or inputs."""
+
+    def refusal(aligned=tiny.aligned, encoder=tiny.encoder, **changes):
+        out = tmp_path / "out"
+        with pytest.raises(StageError) as error:
+            train(
+                tiny.params.train.model_copy(update=changes),
+                aligned,
+                encoder,
+                *(out / name for name in ("ner", "train.json", "train.csv")),
+            )
+        assert not out.exists() or list(out.iterdir()) == []
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return refusal
+
+
+def test_bf16_on_the_cpu(refusal):
+    assert refusal(precision="bf16") == (
+        "train.precision is bf16, which needs a GPU that has it, and this is the CPU; "
+        "set it to auto or fp32"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu(refusal):
+    said = refusal(device="cuda")
+    assert said.startswith(f"train.device asks for CUDA, but torch {torch.__version__} (")
+    assert said.endswith("finds no CUDA GPU; see `nvidia-smi`, or set train.device: cpu")
+
+
+def test_no_data(refusal, tiny, tmp_path):
+    missing = tmp_path / "aligned"
+    assert refusal(aligned=missing) == (
+        f"{missing}/train.parquet is not here: run `dvc repro align` first"
+    )
+    shutil.copytree(tiny.aligned, missing)
+    (missing / "labels.json").unlink()
+    assert refusal(aligned=missing) == f"{missing}/labels.json is not here: run `dvc repro` first"
+
+
+def test_no_encoder(refusal, tmp_path):
+    missing = tmp_path / "someone" / "bert"
+    assert refusal(encoder=missing) == (
+        f"{missing} holds no config.json: run `dvc repro download` first"
+    )
+
+
+def test_windows_longer_than_the_encoder(refusal, tmp_path):
+    encoder = write_encoder(tmp_path / "short", max_position_embeddings=63)
+    assert refusal(encoder=encoder) == (
+        f"align.window_tokens is 64, but the encoder {encoder} has 63 positions: lower it"
+    )
+
+
+def test_a_loss_that_is_no_number(refusal):
+    said = refusal(learning_rate=1e30, warmup_fraction=0.0)
+    assert said.startswith("the loss is nan at step ")
+    assert said.endswith("; lower train.learning_rate (now 1e+30)")
+
+
+def test_out_of_memory_names_what_to_turn(tiny):
+    labels = Labels.read(tiny.aligned)
+    with pytest.raises(StageError) as error, memory_explained(tiny.params.train, labels):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+    assert str(error.value) == (
+        "the GPU is out of memory; lower train.tokens_per_batch (now 256) or"
+        " align.window_tokens (now 64), or set train.precision to bf16 (now auto)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "old"), [(signal.SIGINT, OLD), (signal.SIGTERM, {})], ids=["SIGINT", "SIGTERM"]
+)
+def test_interrupted_it_leaves_what_was_there(tiny, tmp_path, how, old):
+    write_params(tmp_path, epochs=500, evals_per_epoch=1, patience_evals=500)
+    shutil.copytree(tiny.path / "data", tmp_path / "data")
+    for name, content in old.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    before = files(tmp_path)
+    with start("train", tmp_path) as process:
+        first = process.stderr.readline()
+        process.send_signal(how)
+        printed = process.communicate(timeout=60)
+    assert first.startswith("step "), first + printed[1]
+    assert process.returncode == 128 + how
+    assert "Traceback" not in printed[1]
+    left = {name for name in files(tmp_path) if not name.startswith(".checkpoints/")}
+    assert left == before.keys()
+    assert all((tmp_path / name).read_bytes() == before[name] for name in left)
+    assert len([*tmp_path.glob(".checkpoints/*/*.pt")]) == (how == signal.SIGTERM)
+    assert list(tmp_path.rglob("*.partial")) == []
