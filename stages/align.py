@@ -19,7 +19,7 @@ from stages.params.align import TYPES_MAX, Align
 from stages.text.labels import Labels, iob2_tags
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
-from stages.text.windows_table import write_rows
+from stages.text.windows_writer import write_aligned
 
 
 def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
             for name, sentences in splits.items():
                 path = folder / f"{name}.parquet"
-                figures[name] = write_rows(sentences, labels, encode, path, bar.update)
+                figures[name] = write_aligned(sentences, labels, encode, path, bar.update)
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {"sentences": sum(map(len, splits.values()))}
 

@@ -14,7 +14,7 @@ from stages.onnx_export.session import forward_of, has_cuda, open_session
 from stages.text.cells import cells_of, offsets
 from stages.text.labels import Labels
 from stages.text.tokens import CellEncoder
-from stages.text.windows import windows
+from stages.text.windows import encode_windows
 
 TOKENS_PER_BATCH = 8192  # bounds the memory of a request, whatever its size
 
@@ -52,18 +52,10 @@ class Tagger:
         cells = [cells_of(text, self._labels.cells) for text in texts]
         filled = [index for index, here in enumerate(cells) if here]
         for number, index in enumerate(filled):
-            ids, first = self._encode(cells[index])
-            is_first = np.zeros(len(ids), dtype=np.bool_)
-            is_first[first] = True
-            for window in windows(
-                len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
-            ):
-                tokens = ids[window.start : window.stop]
-                input_ids.append(np.array([self._labels.cls_id, *tokens, self._labels.sep_id]))
-                own = np.zeros(len(tokens) + 2, dtype=np.bool_)
-                first_own = window.own_start - window.start + 1  # after [CLS]
-                owned = is_first[window.own_start : window.own_stop]
-                own[first_own : first_own + len(owned)] = owned
+            for window in encode_windows(cells[index], self._labels, self._encode):
+                input_ids.append(np.array(window.input_ids))
+                own = np.zeros(len(window.input_ids), dtype=np.bool_)
+                own[window.positions] = True
                 scored.append(own)
                 sentence.append(number)
         found: list[list[Entity]] = [[] for _ in texts]
