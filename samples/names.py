@@ -1,4 +1,4 @@
-"""Composes names and whatever else fills a template's slots, from the pieces in words.py."""
+"""Fills the slots of a template with names and words composed of the pieces in words.py."""
 
 from collections.abc import Sequence
 from random import Random
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def fill(rng: Random, slot: str, *, is_test: bool) -> list[tuple[str | None, str]]:
-    """What takes the place of `slot` (see templates.py): (entity type or None, text), in order."""
+    """The parts that replace `slot` (see templates.py), each (entity type or None, text)."""
     match slot:
         case "P":
             return [("PER", _person(rng, is_test=is_test))]
@@ -26,7 +26,7 @@ def fill(rng: Random, slot: str, *, is_test: bool) -> list[tuple[str | None, str
 
 
 def pick(rng: Random, items: Sequence[T]) -> T:
-    """One of `items`; by .random() alone, as make_corpus.py explains."""
+    """One of `items`, chosen only by .random(): make_corpus.py says why."""
     return items[int(rng.random() * len(items))]
 
 
@@ -61,7 +61,7 @@ def _organisation(rng: Random) -> str:
         return pick(rng, words.WORLD_FIRST) + middle + pick(rng, words.WORLD_LAST)
     if kind < 0.15:
         return pick(rng, words.LATIN_BRANDS) + pick(rng, ["", "公司", "集团"])
-    if kind < 0.18:  # a bare brand, which only its context tells from a bare place
+    if kind < 0.18:  # a bare brand: only context distinguishes it from a place
         return _brand(rng)
     where = _stem(rng) + pick(rng, ["", "", "市", "县", "省"])
     if rng.random() < 0.25:

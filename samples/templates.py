@@ -1,8 +1,8 @@
-"""Clauses that sentences are made of.
+"""Clauses for the sample sentences.
 
 {P} {L} {O} are a person, a place and an organisation, {X} one of the three, {PC} a province and a
-city of it (two places that touch), {N} a number, {S} a small one, {D} a date, {J} a job, {C} a
-common word, {K} Latin letters. [a|b|] is one of the alternatives, which may be empty and nest.
+city in it (two adjacent places), {N} a number, {S} a small one, {D} a date, {J} a job, {C} a
+common word, {K} Latin letters. [a|b|] is one of the alternatives, which may be empty or nested.
 """
 
 SHARED = """

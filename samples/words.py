@@ -1,7 +1,7 @@
-"""What names are composed of. Single characters stand in one string, longer pieces between spaces.
+"""Pieces of names: single characters in one string, longer pieces separated by spaces.
 
-Many characters stand in several lists on purpose (金 is a surname, part of places and of brands),
-so that a character alone does not say what it belongs to.
+Many characters are in several lists on purpose (金 is a surname, part of places and of brands), so
+a character alone does not reveal its entity type.
 """
 
 # ruff: noqa: SIM905 - sixty quoted words would be harder to read than one string
@@ -15,7 +15,7 @@ GIVEN = (
     "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞刚桂英华建国志文红玉兰春梅波德胜庆福晓雪峰欣怡佳慧轩浩宇思"
     "博雅俊鹏新成功正义豪若曦梓涵雨桐鸣辉振兴琳媛斌毅"
 )
-# Not in train at all: they become [UNK], as rare characters of real names do.
+# Never in train: they become [UNK], as rare characters of real names do.
 RARE_GIVEN = "旻翀祎璟骞晟垚淼"
 SYLLABLES = (
     "阿巴贝卡克戴德多弗费格哈杰科拉莱罗马曼内尼诺帕佩里森斯特塔瓦维沃亚伊尤丹顿登恩尔盖基兰利林洛"

@@ -1,4 +1,4 @@
-"""Any corpus to tokens and labels, long sentences to windows; a dev split."""
+"""The stage `align`: turns a corpus into windows of tokens and labels, and splits off dev."""
 
 import json
 import random
@@ -19,23 +19,23 @@ from stages.params.align import TYPES_MAX, Align
 from stages.text.labels import Labels, iob2_tags
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
-from stages.text.windows_table import write_rows
+from stages.text.windows_writer import write_aligned
 
 
 def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> dict[str, Any]:
-    """Aligns `raw`/train.txt, test.txt, and dev.txt if it is there, with `encoder`'s tokenizer.
+    """Aligns `raw`/train.txt, test.txt and, if it exists, dev.txt with `encoder`'s tokenizer.
 
-    Writes `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json; and
-    `report`: the repairs of each kind and their first places, then for each split its sentences,
-    cells (`characters` or `words`), entities in and kept, unknown rate (of cells), windows. No cell
-    and no entity is dropped or cut.
+    Writes to `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json.
+    Writes to `report`: the number of repairs of each kind and their first places; per split its
+    sentences, cells (`characters` or `words`), entities in and kept, unknown rate (of cells) and
+    windows. No cell and no entity is dropped or cut.
 
-    What is repaired and what refused: `stages.corpus.formats`. Wrong tags and spans of test are
-    repaired only with `repair_test_tags`.
+    The readers in `stages.corpus.formats` say what is repaired and what is refused. Wrong tags and
+    spans of test are repaired only with `repair_test_tags`.
 
     Raises:
         StageError: malformed input, with file and line; too few sentences for the dev split; no
-            encoder, one that takes fewer tokens than a window has, one whose tokenizer lacks
+            encoder, or one that takes fewer tokens than a window has, or whose tokenizer lacks
             [CLS], [SEP], [UNK] or a fast version.
     """
     corpora = _read(params, raw)
@@ -52,7 +52,7 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
         "repaired": {name: dict(corpus.repairs.counts) for name, corpus in corpora.items()},
         "repaired_first": {name: corpus.repairs.first for name, corpus in corpora.items()},
     }
-    _show(corpora)
+    _print_repairs(corpora)
     splits = {"train": kept, "dev": dev, "test": corpora["test"].sentences}
     with whole(out, report) as [folder, file]:
         folder.mkdir()
@@ -61,13 +61,13 @@ def align(params: Align, raw: Path, encoder: Path, out: Path, report: Path) -> d
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
             for name, sentences in splits.items():
                 path = folder / f"{name}.parquet"
-                figures[name] = write_rows(sentences, labels, encode, path, bar.update)
+                figures[name] = write_aligned(sentences, labels, encode, path, bar.update)
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {"sentences": sum(map(len, splits.values()))}
 
 
 def main() -> None:
-    """Runs the stage below the present folder."""
+    """Runs the stage in the current folder."""
     command(
         Align,
         lambda params: align(
@@ -77,7 +77,7 @@ def main() -> None:
             Path("data/aligned"),
             Path("reports/align.json"),
         ),
-        "Aligns characters with tokens and tags with labels.",
+        "Align a corpus with the encoder's tokens, and split off dev.",
     )
 
 
@@ -89,14 +89,14 @@ def _read(params: Align, raw: Path) -> dict[str, Corpus]:
     }
 
 
-def _show(corpora: Mapping[str, Corpus]) -> None:
-    """A line for each kind of repair, with its first places."""
+def _print_repairs(corpora: Mapping[str, Corpus]) -> None:
+    """Prints each kind of repair, with its first places."""
     for name, corpus in corpora.items():
         for kind, count in corpus.repairs.counts.items():
             places = corpus.repairs.first[kind]
             more = ", ..." if count > len(places) else ""
-            said = f"{name}: repaired {count} x {kind}, first at {', '.join(places)}{more}"
-            print(f"align: {said}", file=sys.stderr)
+            line = f"align: {name}: repaired {count} x {kind}, first at {', '.join(places)}{more}"
+            print(line, file=sys.stderr)
 
 
 def _types(corpora: Mapping[str, Corpus]) -> list[str]:
@@ -104,8 +104,8 @@ def _types(corpora: Mapping[str, Corpus]) -> list[str]:
     types = sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
     if not 0 < len(types) <= TYPES_MAX:
         raise StageError(
-            f"the corpus has {len(types)} entity types ({', '.join(types[:5])} ...), but there can"
-            f" be 1 to {TYPES_MAX}; does align say how to read it?"
+            f"the corpus has {len(types)} entity types ({', '.join(types[:5])} ...), not 1 to"
+            f" {TYPES_MAX}; check align.format, and that it names the right columns or keys"
         )
     return types
 
@@ -115,20 +115,20 @@ def _hold_out(
 ) -> tuple[list[Sentence], list[Sentence]]:
     """Splits off about `wanted` sentences, `block` neighbours at a time.
 
-    Repeated ones go to one side together, in whichever block they stand.
+    Repeated sentences go to the same side, whatever their blocks.
     """
     count = Counter(sentence.cells for sentence in sentences)
     starts = [*range(0, len(sentences), block)]
     random.Random(seed).shuffle(starts)  # noqa: S311
     dev: set[str | tuple[str, ...]] = set()
-    held = 0
+    chosen = 0
     for start in starts:
-        if held >= wanted:
+        if chosen >= wanted:
             break
         texts = {sentence.cells for sentence in sentences[start : start + block]} - dev
         dev |= texts
-        held += sum(count[text] for text in texts)
-    if held < wanted or len(dev) == len(count):
+        chosen += sum(count[text] for text in texts)
+    if chosen < wanted or len(dev) == len(count):
         raise StageError(
             f"train has {len(sentences)} sentences, too few to hold out align.dev_sentences ="
             f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
@@ -138,8 +138,8 @@ def _hold_out(
 
 def _tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellEncoder, Labels]:
     config = encoder / "config.json"
-    if not config.is_file():  # transformers would look for that name on the hub
-        raise StageError(f"{encoder} holds no encoder: run `dvc repro download` first")
+    if not config.is_file():  # transformers would look for it on the hub
+        raise StageError(f"there is no encoder in {encoder}: run `dvc repro download` first")
     from transformers import AutoTokenizer  # 2 s: only once the corpus is known to be good
 
     tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
@@ -147,14 +147,17 @@ def _tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[Cell
     most = min(positions or params.window_tokens, tokenizer.model_max_length)
     if params.window_tokens > most:
         raise StageError(
-            f"align.window_tokens is {params.window_tokens}, but the encoder of {encoder} takes"
-            f" {most} tokens at most; lower it"
+            f"align.window_tokens is {params.window_tokens}, but the encoder in {encoder} takes"
+            f" at most {most} tokens; lower it"
         )
     cls, sep, unknown = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
-    if None in (cls, sep, unknown) or not tokenizer.is_fast:
+    special = {"[CLS]": cls, "[SEP]": sep, "[UNK]": unknown}
+    lacking = [token for token, id_ in special.items() if id_ is None]
+    if not tokenizer.is_fast:
+        lacking.append("a fast version")
+    if lacking:
         raise StageError(
-            f"the tokenizer of {encoder} lacks [CLS], [SEP], [UNK] or a fast version;"
-            " choose another encoder"
+            f"the tokenizer in {encoder} lacks {', '.join(lacking)}; choose another encoder"
         )
     labels = Labels(
         tags=iob2_tags(types),

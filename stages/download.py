@@ -1,4 +1,4 @@
-"""Fetches the corpus and the encoder: the only stage that uses the network."""
+"""The stage `download`: fetches the corpus and the encoder, the only one with network."""
 
 import json
 from collections import Counter
@@ -7,26 +7,25 @@ from typing import Any
 
 from stages.contract.command import command
 from stages.contract.errors import StageError
+from stages.contract.hashing import digests, sha256
 from stages.contract.outs import whole
 from stages.fetching.encoder import fetch_encoder
-from stages.fetching.file import digests, fetch
+from stages.fetching.file import fetch
 from stages.params.download import Download
 
 
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
-    """Writes `corpus` and `encoder`, both or neither.
+    """Writes the folders `corpus` and `encoder`, both or neither.
 
-    `corpus` has train.txt, test.txt, dev.txt where there is one, whatever their format, and
-    source.json.
-
-    Every file has passed its checks before it takes its place. source.json says what the files are:
-    hashes, counts, name, licence; not where they came from, since that may differ from run to run.
+    `corpus` has train.txt, test.txt, dev.txt if there is one, in any format, and source.json:
+    hashes, counts, name and licence of the files, but not their mirrors, which may differ from run
+    to run. Every file is checked before it takes its place.
 
     Returns:
-        What was measured: by file the `mirror`, `bytes_fetched` and `seconds`.
+        Measurements: `mirror`, `bytes_fetched` and `seconds` of each file.
 
     Raises:
-        StageError: a file cannot be had, or is not the right one; what was there stays.
+        StageError: a file could not be fetched, or is the wrong one; existing folders are kept.
     """
     try:
         with whole(corpus, encoder) as [corpus_out, encoder_out]:
@@ -47,14 +46,14 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
                 json.dumps(source, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
             for path in [*corpus_out.iterdir(), *encoder_out.iterdir()]:
-                path.chmod(0o644)  # whatever the umask
+                path.chmod(0o644)  # independent of the umask
     except OSError as error:
         raise StageError(f"{error.filename or corpus}: {error.strerror or error}") from None
     return {"files": files}
 
 
 def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
-    """What source.json says of the files that are there."""
+    """The content of source.json, for the files in these folders."""
     splits = {
         split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
         for split in params.splits
@@ -71,16 +70,16 @@ def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
         **splits,
         "encoder": {
             "from": origin,
-            "sha256": {p.name: digests(p)["sha256"] for p in sorted(encoder.iterdir())},
+            "sha256": {p.name: sha256(p) for p in sorted(encoder.iterdir())},
         },
     }
 
 
 def _counts(path: Path) -> dict[str, Any]:
-    """Sentences and entities a type, as lines with B-, I- or O say it; none in other formats.
+    """Number of sentences, and of entities per type, in lines with B-, I- or O; else nothing.
 
-    A tab with nothing on one side of it, of which MSRA's train has 57, is in no entity. `align`
-    reads them strictly, whatever the format.
+    A line with a tab and only a token or only a tag, of which MSRA's train has 57, is in no entity.
+    `align` reads every format strictly.
     """
     sentences, entities, before = 0, Counter[str](), b""
     for line in path.read_bytes().split(b"\n"):
@@ -96,7 +95,7 @@ def _counts(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the stage with params.yaml."""
+    """Runs the stage in the current folder."""
     command(
         Download,
         lambda params: download(params, Path("data/msra"), Path("data/encoder")),

@@ -1,6 +1,5 @@
 """The DVC cache of a project: its files, whether they are whole, and those not needed deleted."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 
 from pipelines.errors import PipelineError
 from pipelines.workspaces import run_state
+from stages.contract import hashing
 
 # DVC renames these once they are whole: links that it tries, files, entries of the run cache.
 HALF = ("files/md5/.*.tmp", "files/md5/*/.*.tmp", "runs/*/*/.*.tmp")
@@ -71,7 +71,7 @@ def require_whole(project: Path, md5: str) -> None:
         PipelineError: if one is another; or is neither there nor in the remote.
     """
     path = cached(project, md5)
-    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    found = hashing.md5(path)
     if found != md5.removesuffix(".dir"):
         raise PipelineError(f"{path} is not what it was, its MD5 is {found}: restore DVC's cache")
     if md5.endswith(".dir"):

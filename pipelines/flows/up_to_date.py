@@ -19,8 +19,9 @@ from pipelines.tracking import connection
 from pipelines.workspaces import overlays, run_state, workspace
 from pipelines.workspaces.overlays import Values
 from stages.contract.errors import StageError
+from stages.contract.hashing import sha256
 from stages.contract.section import expanded, read
-from stages.fetching.file import digests, fetch
+from stages.fetching.file import fetch
 from stages.params.download import Download
 
 INPUTS, REMOTE = "inputs_sha256", "dvc_remote"  # tags of a run in MLflow
@@ -109,7 +110,7 @@ def _unpinned(path: Path) -> dict[str, str]:
             places = [p if "://" in p else str(path / expanded(p)) for p in source.sources]
             source, file = source.model_copy(update={"sources": places}), Path(folder, split)
             fetch(source, file, timeout_s=params.timeout_s, attempts=params.attempts, remedy="")
-            found[split] = str(digests(file)["sha256"])
+            found[split] = sha256(file)
     return found
 
 

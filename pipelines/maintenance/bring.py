@@ -1,6 +1,5 @@
 """`python -m pipelines bring`: a run's dvc.lock into the user's tree, where it then holds."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.tracking import retention
 from pipelines.workspaces import run_state, workspace
+from stages.contract import hashing
 
 SHOWN = 10
 
@@ -95,8 +95,7 @@ def _md5(project: Path, path: str) -> str | None:
     if (project / path).is_dir():
         return dvc_stages.folder_md5(project, path)
     file = project / path
-    # DVC's own hash of a file, no safeguard.
-    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else None  # noqa: S324
+    return hashing.md5(file) if file.is_file() else None
 
 
 def _load(path: Path) -> Any:

@@ -1,7 +1,6 @@
 """A run's own copy of the project, so that the user's tree is never written."""
 
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -14,6 +13,7 @@ from pathlib import Path
 from pipelines.errors import PipelineError
 from pipelines.workspaces import git
 from pipelines.workspaces.overlays import Values, merge
+from stages.contract.hashing import sha256
 
 NAMED_FILES = 10
 RECORD = ".run.json"
@@ -92,7 +92,7 @@ def create(
                 shutil.copy2(project / "dvc.lock", partial)
             merge(overlays, partial / "params.yaml", overrides)
         _share_cache(project, partial, path)
-        params_sha256 = hashlib.sha256((partial / "params.yaml").read_bytes()).hexdigest()
+        params_sha256 = sha256(partial / "params.yaml")
         dirty_diff = git.diff(project, head) if dirty else ""
         by = (prefect_run_id, prefect_url)
         made = Workspace(path, run_id, head, dirty_diff, params_sha256, *by)

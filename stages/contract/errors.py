@@ -1,5 +1,5 @@
-"""The error that a person reads."""
+"""The error that a user reads."""
 
 
 class StageError(Exception):
-    """A failure that the user can mend: one sentence, what was wrong and what to do."""
+    """A failure that the user can fix: one sentence, what was wrong and what to do."""

@@ -1,20 +1,48 @@
-"""The SHA-256 of each file of a folder, written as `sha256sum` does."""
+"""Hashes of files, the only place that computes them; and the format of `sha256sum`."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 2**20
+
+
+def sha256(*paths: Path) -> str:
+    """SHA-256 of a file, or of several as if they were one."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file, by which DVC names it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def digests(path: Path) -> dict[str, Any]:
+    """`bytes`, `sha256` and `git_blob` (what `git hash-object` prints) of a file, read once."""
+    size = path.stat().st_size
+    content = hashlib.sha256()
+    git_blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            content.update(chunk)
+            git_blob.update(chunk)
+    return {"bytes": size, "sha256": content.hexdigest(), "git_blob": git_blob.hexdigest()}
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Path below `folder` → SHA-256, of each file there, sorted."""
+    """SHA-256 of each file below `folder`, by its relative path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str | None:
-    """What `found` has otherwise than `expected`: the first file, in words; None if nothing."""
+    """The first file that differs, in words; None if all are as expected."""
     for name in sorted({*found, *expected}):
         if name not in found:
             return f"{name} is gone"
@@ -26,23 +54,15 @@ def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str | N
 
 
 def as_text(sums: Mapping[str, str]) -> str:
-    """For `sha256sum --check` in the folder."""
+    """Formats `sums` for `sha256sum --check` in the folder."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
 
 
 def from_text(text: str) -> dict[str, str]:
-    """What `as_text` wrote.
+    """Parses what `as_text` wrote.
 
     Raises:
-        ValueError: a line is none of its.
+        ValueError: a line has another format.
     """
     pairs = (line.split("  ", 1) for line in text.splitlines())
     return {name: digest for digest, name in pairs}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(CHUNK_BYTES):
-            digest.update(part)
-    return digest.hexdigest()

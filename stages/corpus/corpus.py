@@ -10,7 +10,7 @@ FIRST_PLACES = 3
 
 @dataclass(frozen=True)
 class Repairs:
-    """Counts each kind of repair and keeps the first places of each."""
+    """The number of repairs of each kind, and the first places of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, list[str]] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Repairs:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences, and the repairs that reading them took."""
+    """Sentences, and the repairs made while reading them."""
 
     sentences: list[Sentence]
     repairs: Repairs

@@ -1,4 +1,4 @@
-"""Schemes of tags: how the first, last and only token of an entity are told from the others."""
+"""Tagging schemes, and their conversion to IOB2."""
 
 import re
 import sys
@@ -15,30 +15,29 @@ SCHEMES = {
     "BMES": "BMES",
     "BMEO": "BME",  # without S-: an entity of one token has B-
 }
-"""Name → the letters of the tags but O: of an entity's first, inner, last and only token."""
-# What an entity may not end with.
+"""Name → the tags' letters besides O, for an entity's first, inner, last and only token."""
+# Letters that an entity may not end with.
 OPEN = {"BIOES": "BI", "BILOU": "BI", "BMES": "BI", "BMEO": "I"}
 CANONICAL = str.maketrans("MLU", "IES")
 
 
 def to_iob2(tags: Sequence[str], scheme: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """The tags of a sentence in IOB2, every entity kept, and where they break `scheme`.
+    """Converts a sentence's tags to IOB2, keeps every entity, and finds where they break `scheme`.
 
     Args:
-        tags: such as `tag_problem` has nothing against.
+        tags: without any `tag_problem`.
         scheme: a key of `SCHEMES`.
 
     Returns:
-        The tags; and of each break its index and kind: `stray_i`, the tag goes on with an entity
-        that is not there, and so begins one; `unclosed`, the entity ends there without a tag of
-        an end.
+        The tags; and the index and kind of each break: `stray_i`, the tag continues an entity that
+        does not exist, so it begins one; `unclosed`, the entity ends without the tag of an end.
     """
     open_, may_stray = OPEN.get(scheme, ""), scheme == "IOB1"
     result: list[str] = []
     breaks: list[tuple[int, str]] = []
     before, type_before = "O", ""
     for index, tag in enumerate([*tags, "O"]):
-        if tag == before == "O":  # most are
+        if tag == before == "O":  # as most are
             result.append(tag)
             continue
         letter, type_, begin, inside = _parts(tag)
@@ -52,33 +51,31 @@ def to_iob2(tags: Sequence[str], scheme: str) -> tuple[list[str], list[tuple[int
     return result[:-1], breaks
 
 
-def break_said(tag: str, kind: str, scheme: str) -> str:
-    """One break of `scheme` at `tag` in words, and what to do."""
+def break_message(tag: str, kind: str, scheme: str) -> str:
+    """What is wrong at `tag`, one break of `scheme`, and what to do."""
     type_, letters = tag[2:], SCHEMES[scheme]
     if kind == "stray_i":
-        said, remedy = f"follows neither B-{type_} nor {letters[1]}-{type_}", "make it B-"
+        problem, remedy = f"follows neither B-{type_} nor {letters[1]}-{type_}", "make it B-"
     else:
-        said, remedy = f"is not followed by {letters[2]}-{type_}", "end the entity there"
-    return f"{tag} {said}; correct it, or set align.repair_test_tags: true to {remedy}"
+        problem, remedy = f"is not followed by {letters[2]}-{type_}", "end the entity there"
+    return f"{tag} {problem}; correct it, or set align.repair_test_tags: true to {remedy}"
 
 
 def tag_problem(tag: str, scheme: str, types: Sequence[str] | None) -> str:
-    """What is wrong with `tag`, or ""; any type will do if `types` is None."""
+    """What is wrong with `tag`, or "" if nothing is; None for `types` allows any type."""
     letters = SCHEMES[scheme]
     letter, hyphen, type_ = tag.partition("-")
     known = letter in [*letters] and hyphen and re.fullmatch(TYPE, type_)
     if tag == "O" or (known and (types is None or type_ in types)):
         return ""
-    said = f"unknown tag {tag[:40]!r}; align.scheme {scheme} in params.yaml allows O and"
-    if types is None:
-        return f"{said} {', '.join(f'{letter}-TYPE' for letter in letters)}"
-    allowed = ", ".join(f"{letter}-{type_}" for type_ in sorted(types) for letter in letters)
-    return f"{said}, with align.types, {allowed}"
+    by = "in params.yaml allows" if types is None else "and align.types in params.yaml allow"
+    allowed = [f"{one}-{type_}" for type_ in sorted(types or ["TYPE"]) for one in letters]
+    return f"unknown tag {tag[:40]!r}; align.scheme {scheme} {by} {', '.join(['O', *allowed])}"
 
 
-@lru_cache(1000)  # of so few tags; the same strings, not new ones a token
+@lru_cache(1000)  # tags are few; and every token shares the same strings
 def _parts(tag: str) -> tuple[str, str, str, str]:
-    """The letter as BIOES has it, the type, and what begins and goes on with it in IOB2."""
+    """The letter in BIOES, the type, and the IOB2 tags that begin and continue such an entity."""
     if tag == "O":
         return "O", "", "O", "O"
     letter, type_ = tag[0].translate(CANONICAL), tag[2:]

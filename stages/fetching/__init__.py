@@ -1,1 +1,1 @@
-"""Downloads of files that are known by their hash."""
+"""Fetches files and checks them by their hash."""

@@ -13,8 +13,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import sha256
 from stages.contract.section import expanded
-from stages.fetching.file import digests, fetch
+from stages.fetching.file import fetch
 from stages.fetching.hub import REMEDY, on_the_hub
 from stages.params.download import Download, Encoder
 
@@ -29,15 +30,15 @@ Measured = dict[str, dict[str, Any]]
 
 
 def fetch_encoder(params: Download, out: Path) -> Measured:
-    """Makes the folder `out` with the encoder's files, and no other ones of its source.
+    """Creates the folder `out` with the encoder's files, and no others of its source.
 
     Returns:
-        What was measured, by file name: `mirror`, `bytes_fetched`, `seconds`.
+        Measurements by file name: `mirror`, `bytes_fetched`, `seconds`.
 
     Raises:
-        StageError: the source cannot be read, lacks a file, has its weights as a pickle only, has
-            weights although `from_scratch` (or the reverse), a file is not the one that was
-            expected, or the parts do not fit each other.
+        StageError: the source cannot be read, lacks a file, has its weights only as a pickle, has
+            weights although `from_scratch` (or the reverse); a file has another hash than expected;
+            the parts do not fit each other.
     """
     encoder = params.encoder
     out.mkdir()
@@ -46,7 +47,7 @@ def fetch_encoder(params: Download, out: Path) -> Measured:
     else:
         where, measured = _from_folder(encoder, out)
     for name, expected in encoder.sha256.items():
-        found = digests(out / name)["sha256"]
+        found = sha256(out / name)
         if found != expected:
             raise StageError(
                 f"{where}: {name} has sha256 {found}, download.encoder.sha256 expects {expected}"
@@ -84,7 +85,7 @@ def _from_folder(encoder: Encoder, out: Path) -> tuple[str, Measured]:
     measured = {}
     for name in _taken([path.name for path in folder.iterdir() if path.is_file()], encoder, where):
         started = time.monotonic()
-        # The content also where it is a link, as in the hub's own cache.
+        # Follows links, which the hub's own cache consists of.
         shutil.copyfile(folder / name, out / name)
         measured[name] = {
             "mirror": written,
@@ -95,12 +96,12 @@ def _from_folder(encoder: Encoder, out: Path) -> tuple[str, Measured]:
 
 
 def _taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
-    """Those of `names` to take, once it is sure that they suffice."""
+    """The files to take from `names`, after checking that they suffice."""
     names = set(names)
     taken = {n for n in names if "/" not in n and any(fnmatchcase(n, p) for p in TAKEN)}
     pickles = {n for n in names if fnmatchcase(n, "pytorch_model*.bin")}
     if CONFIG not in taken:
-        raise StageError(f"{where} has no {CONFIG}: it is no transformers model")
+        raise StageError(f"{where} has no {CONFIG}: it is not a transformers model")
     if not any(fnmatchcase(n, p) for n in taken for p in (VOCABULARY, TOKENIZER, SENTENCEPIECE)):
         raise StageError(
             f"{where} has no tokenizer: none of {VOCABULARY}, {TOKENIZER} and {SENTENCEPIECE}"
@@ -112,15 +113,15 @@ def _taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
         )
     if not encoder.from_scratch and WEIGHTS not in taken:
         raise StageError(
-            f"{where} has its weights only as a pickle, which can run any code when it is loaded: "
-            f"take a revision or a copy that has {WEIGHTS}"
+            f"{where} has its weights only as a pickle, which can run any code when loaded: take a"
+            f" revision or a copy that has {WEIGHTS}"
             if pickles
-            else f"{where} has no {WEIGHTS}: take another one, or set download.encoder.from_scratch"
+            else f"{where} has no {WEIGHTS}: add it or set download.encoder.from_scratch: true"
         )
     if unknown := encoder.sha256.keys() - taken:
         raise StageError(
             f"download.encoder.sha256 names {', '.join(sorted(unknown))}, which {where} lacks; "
-            f"taken from it: {', '.join(sorted(taken))}"
+            f"it has {', '.join(sorted(taken))}"
         )
     return sorted(taken)
 
@@ -128,19 +129,21 @@ def _taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
 def check_parts(folder: Path, where: str) -> None:
     """Checks that config, weights and tokenizer can be read and belong together.
 
-    Neither torch nor transformers is needed; of SentencePiece models the size is not checked.
+    Needs neither torch nor transformers. The size of a SentencePiece model is not checked.
 
     Raises:
-        StageError: a file is empty or broken, the tokenizer knows more tokens than the config, or
+        StageError: a file is empty or broken, the tokenizer has more tokens than the config, or
             its two files differ.
     """
     for path in sorted(folder.iterdir()):
         if not path.stat().st_size:
-            raise StageError(f"{where}: {path.name} is empty: copy it anew")
+            raise StageError(f"{where}: {path.name} is empty: copy it again")
     try:
         vocab_size = int(json.loads((folder / CONFIG).read_bytes())["vocab_size"])
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise StageError(f"{where}: {CONFIG} is not JSON with a number vocab_size") from None
+        raise StageError(
+            f"{where}: {CONFIG} is not JSON with a number vocab_size: copy it again"
+        ) from None
     if (folder / WEIGHTS).exists():
         _check_weights(folder / WEIGHTS, where)
     tokens = _tokens(folder, where)
@@ -153,18 +156,18 @@ def check_parts(folder: Path, where: str) -> None:
 
 def _check_weights(path: Path, where: str) -> None:
     try:
-        # Reads the header, which says how long the file has to be.
+        # Reads the header, which gives the length of the file.
         with safe_open(path, framework="numpy"):
             pass
     except SafetensorError as error:
         raise StageError(
-            f"{where}: {path.name} is no whole safetensors file ({error}): copy it anew, with "
-            "git-lfs if by git"
+            f"{where}: {path.name} is not a complete safetensors file ({error}): copy it again; "
+            "in a git clone, with git-lfs"
         ) from None
 
 
 def _tokens(folder: Path, where: str) -> int:
-    """Rows that the embedding needs; 0 where that cannot be told."""
+    """Rows that the embedding needs; 0 if unknown."""
     try:
         vocabulary = folder / VOCABULARY
         lines = vocabulary.read_bytes().splitlines() if vocabulary.exists() else []
@@ -182,17 +185,22 @@ def _tokens(folder: Path, where: str) -> int:
         return max(ids) + 1
     except StageError:
         raise
-    except Exception as error:  # tokenizers raises just that
-        raise StageError(f"{where}: its tokenizer cannot be read ({error})") from None
+    except Exception as error:  # tokenizers raises no narrower class
+        raise StageError(
+            f"{where}: its tokenizer cannot be read ({error}): copy it again"
+        ) from None
 
 
 def _check_same(ids: dict[str, int], lines: list[bytes], where: str) -> None:
-    """Of the two transformers reads tokenizer.json: a change of vocab.txt alone would be lost."""
+    """Checks that both files have the same tokens.
+
+    transformers reads tokenizer.json, so an edit of vocab.txt alone would have no effect.
+    """
     listed = {line.decode(): number for number, line in enumerate(lines)}
     if different := listed.items() ^ ids.items():
         token, _ = min(different, key=lambda item: (item[1], item[0]))
         raise StageError(
             f"{where}: {TOKENIZER} and {VOCABULARY} differ: {token!r} is {ids.get(token, 'not')} in"
             f" the first and {listed.get(token, 'not')} in the second; take both from one model, or"
-            " name in download.encoder.folder a copy with the right one alone"
+            " set download.encoder.folder to a copy that has only the right one"
         )

@@ -1,6 +1,5 @@
-"""One file from its pinned sources: tried in turn, and checked before it counts."""
+"""Fetches one file from its sources, tried in turn, and checks it."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,11 @@ from urllib.request import url2pathname
 import httpx
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import digests
 from stages.contract.progress import progress
 from stages.contract.section import expanded
 from stages.fetching.redirects import check_redirect
-from stages.fetching.transfer import Partial, Tries, no_file, transfer
+from stages.fetching.transfer import Partial, Tries, not_the_file, transfer
 from stages.params.download import UNPINNED, Source
 
 CHUNK_BYTES = 1 << 20
@@ -29,27 +29,27 @@ def fetch(
     remedy: str,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Writes to `path` what the first of `source.sources` gives that passes the checks.
+    """Writes to `path` the file of the first of `source.sources` that passes the checks.
 
-    What is unpinned passes if it came whole.
+    An unpinned file passes if its transfer was complete.
 
-    What came before a transfer was cut off is kept: the next attempt, at the same mirror or the
-    next, asks for the rest. What was put together like that and fails its checks is fetched anew.
+    If a transfer is cut off, the next attempt, at this source or the next, asks for the rest. A
+    file that was put together from parts and fails its checks is fetched again as a whole.
 
     Args:
         source: Addresses and checks; an address is http(s)://, file:// or a path.
-        path: Where to; after an error it may hold a part.
-        timeout_s: Without a byte, before an attempt has failed.
-        attempts: An HTTP address.
+        path: Destination; after an error it may contain a part of the file.
+        timeout_s: Seconds without a byte after which an attempt fails.
+        attempts: Per HTTP address.
         remedy: What the user can do when every source has failed.
-        headers: Of the HTTP requests; `Authorization` is not passed on to where they redirect.
+        headers: Of the HTTP requests; a redirect to another host gets no `Authorization`.
 
     Returns:
-        What was measured: `mirror` as written (a $VARIABLE may hold a secret), `bytes_fetched`
-        with those in vain, `seconds`.
+        Measurements: `mirror` as written (a $VARIABLE may contain a secret), `bytes_fetched`
+        including those of failed attempts, `seconds`.
 
     Raises:
-        StageError: no source gave the file; each with its cause.
+        StageError: no source gave the file; the message has the cause for each.
     """
     started = time.monotonic()
     causes = []
@@ -57,7 +57,7 @@ def fetch(
         progress(source.bytes or 0, path.name, "B") as bar,
         httpx.Client(timeout=timeout_s, follow_redirects=True, headers=headers) as client,
     ):
-        # Of compressed content a part could not be continued.
+        # A part of compressed content could not be continued.
         client.headers["Accept-Encoding"] = "identity"
         partial = Partial(path, source.bytes, bar)
         for written in source.sources:
@@ -87,29 +87,29 @@ def _from_http(
     attempts: int,
 ) -> None:
     client.event_hooks = {"request": [lambda request: check_redirect(address, request)]}
-    # What another mirror left may be wrong: to find that out costs this one no attempt.
-    attempts += partial.held_bytes > 0
+    # The part that another mirror left may be wrong; finding out costs this one no attempt.
+    attempts += partial.size_bytes > 0
     cause = ""
     tries = Tries(attempts)
     for _ in tries:
-        resumed = partial.held_bytes > 0
+        resumed = partial.size_bytes > 0
         cause = transfer(client, address, partial, timeout_s, tries)
         if cause and source.sha256 == UNPINNED:
-            # Without a check a part would pass for the whole, or be continued by something newer.
+            # Without a hash, a part could pass as the whole, or be continued with a newer version.
             partial.path.unlink(missing_ok=True)
             continue
         mismatch = _mismatch(partial, source)
         if not mismatch:
             return
-        cut_off = cause and (source.bytes is None or partial.held_bytes < source.bytes)
+        cut_off = cause and (source.bytes is None or partial.size_bytes < source.bytes)
         if not cut_off:
             partial.path.unlink()
             if not resumed:
                 raise StageError(mismatch)
             cause = mismatch
-    held = partial.held_bytes
-    came = f", {held} of {source.bytes or 'unknown'} bytes came" if held else ""
-    raise StageError(f"{cause}{came} (attempt {attempts} of {attempts})")
+    size = partial.size_bytes
+    part = f", got {size} of {source.bytes or 'unknown'} bytes" if size else ""
+    raise StageError(f"{cause}{part} (attempt {attempts} of {attempts})")
 
 
 def _from_disk(address: str, source: Source, partial: Partial) -> None:
@@ -122,7 +122,7 @@ def _from_disk(address: str, source: Source, partial: Partial) -> None:
         origin = Path(address)
     try:
         if not origin.is_file():
-            raise StageError(f"is not there: {origin.absolute()} is no file")
+            raise StageError(f"is not there: {origin.absolute()} is not a file")
         file = origin.open("rb")
     except OSError as error:
         raise StageError(f"cannot be read: {error.strerror}") from None
@@ -135,12 +135,12 @@ def _from_disk(address: str, source: Source, partial: Partial) -> None:
 
 
 def _mismatch(partial: Partial, source: Source) -> str:
-    """How the content differs from what is expected, or ""."""
-    held = partial.held_bytes
-    if not held:
+    """How the content differs from the expected, or "" if it does not."""
+    size = partial.size_bytes
+    if not size:
         return "is empty"
-    if source.bytes is not None and held != source.bytes:
-        found = f"over {source.bytes}" if held > source.bytes else held
+    if source.bytes is not None and size != source.bytes:
+        found = f"over {source.bytes}" if size > source.bytes else size
         mismatch = f"has {found} bytes, expected {source.bytes}"
     else:
         content = digests(partial.path)
@@ -151,17 +151,5 @@ def _mismatch(partial: Partial, source: Source) -> str:
         )
     if mismatch or source.sha256 == UNPINNED:
         with partial.path.open("rb") as file:
-            return no_file(file.read(200)) or mismatch
+            return not_the_file(file.read(200)) or mismatch
     return ""
-
-
-def digests(path: Path) -> dict[str, Any]:
-    """`bytes`, `sha256` and `git_blob` (what `git hash-object` prints) of a file."""
-    size = path.stat().st_size
-    sha256 = hashlib.sha256()
-    git_blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            sha256.update(chunk)
-            git_blob.update(chunk)
-    return {"bytes": size, "sha256": sha256.hexdigest(), "git_blob": git_blob.hexdigest()}

@@ -1,7 +1,7 @@
-"""What a model on the Hugging Face hub consists of, with a hash for each file.
+"""Lists the files of a model on the Hugging Face hub, with their hashes.
 
-The hub's client says what there is and who asks; `fetch` then brings it. The client's own download
-checks sizes alone, and has time limits, retries and a cache of its own.
+The hub's client gives the list and the headers; `fetch` then downloads. The client's own download
+checks only sizes, and has its own time limits, retries and cache.
 """
 
 import os
@@ -24,29 +24,31 @@ REMEDY = "try again, set HF_ENDPOINT to a mirror, or name a copy in download.enc
 
 @dataclass(frozen=True)
 class Model:
-    """One revision."""
+    """One revision of a model."""
 
     where: str  # for messages: hub id, revision and endpoint
-    files: dict[str, Source | None]  # None: the hub has no hash of it
-    headers: dict[str, str]  # who asks; with the user's token, if there is one
+    files: dict[str, Source | None]  # None: the hub has no hash
+    headers: dict[str, str]  # with the user's token, if there is one
 
 
 def on_the_hub(hub_id: str, encoder: Encoder, timeout_s: float, attempts: int) -> Model:
     """Asks the hub at HF_ENDPOINT for the files of `hub_id` at the encoder's revision.
 
     Raises:
-        StageError: there is no such model or revision, it needs a permission, or the hub cannot be
+        StageError: there is no such model or revision, it needs permission, or the hub cannot be
             reached.
     """
-    # Else the client asks the hub for a list of AI agents, to tell it whether it is run by one.
+    # Else the client first asks the hub for a list of AI agents, and reports if one runs it.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Imported here, since it reads this, HF_ENDPOINT and others as it is imported.
+    # Imported late: it reads this variable, HF_ENDPOINT and others when it is imported.
     from huggingface_hub import HfApi, hf_hub_url
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     hub = HfApi()
     if "@" in urlsplit(hub.endpoint).netloc:
-        raise StageError("HF_ENDPOINT holds a password, which reports would show: set HF_TOKEN")
+        raise StageError(
+            "HF_ENDPOINT has a password, which reports would show: use HF_TOKEN instead"
+        )
     where = f"{hub_id} at revision {encoder.revision} on {hub.endpoint}"
     files = {}
     for file in _files(hub, hub_id, encoder.revision, where, timeout_s, attempts):
@@ -73,7 +75,7 @@ def _files(
             cause = transport_cause(error, timeout_s)
         except errors.OfflineModeIsEnabled:
             raise StageError(
-                f"{where} cannot be asked, HF_HUB_OFFLINE is set: unset it, or name a copy in "
+                f"{where} cannot be reached, HF_HUB_OFFLINE is set: unset it, or name a copy in "
                 "download.encoder.folder"
             ) from None
         except errors.GatedRepoError:
@@ -96,19 +98,19 @@ def _files(
             if status not in RETRIED:
                 break
             try:
-                tries.asked_s = pause_s(error.response.headers, timeout_s, cause)
+                tries.least_pause_s = pause_s(error.response.headers, timeout_s, cause)
             except StageError as too_long:
-                cause = f"{too_long}, set HF_TOKEN, which is given more"
+                cause = f"{too_long}; with HF_TOKEN the hub allows more requests"
                 break
         except (ValueError, LookupError, TypeError):
-            # A malformed hub id, or an answer that is not the hub's: a login page, say.
-            cause = "that is no hub id, or what answers there is no hub"
+            # A malformed hub id, or an answer of another server, such as a login page.
+            cause = "this is not a hub id, or the server is not a hub"
             break
     raise StageError(f"{where}: {cause}; {REMEDY}")
 
 
 def _source(file: "RepoSibling", address: str, sha256: str | None) -> Source | None:
-    """`file` as a source; Git has the content's own hash only where LFS does not keep it."""
+    """`file` as a source, None without a hash. With LFS, Git's hash is that of the pointer."""
     sha256 = sha256 or (file.lfs.sha256 if file.lfs else None)
     git_blob = None if file.lfs else file.blob_id
     if not (sha256 or git_blob):

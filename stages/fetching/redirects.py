@@ -1,4 +1,4 @@
-"""Where a source may redirect to: no further than the operator meant."""
+"""Checks where a source redirects to."""
 
 import ipaddress
 import socket
@@ -9,14 +9,14 @@ from stages.contract.errors import StageError
 
 
 def check_redirect(configured: str, request: httpx.Request) -> None:
-    """Looks at each request that comes of the address `configured`, before it is made.
+    """Checks `request`, made for the address `configured`, before it is sent.
 
-    A name is resolved here and once more by the request itself, so a server that answers the two
-    differently is not kept out; where only a proxy can resolve it, the proxy must.
+    The host is resolved here and again by the request, so a name server that answers differently
+    the second time is not caught. A name that only a proxy can resolve is left to the proxy.
 
     Raises:
         StageError: it leads to another scheme than http(s), from https to http, or from a public
-            host to an address of this machine or a private network.
+            host to this machine or a private network.
     """
     origin, target = httpx.URL(configured), request.url
     if (origin.scheme, origin.host, origin.port) == (target.scheme, target.host, target.port):
@@ -24,7 +24,7 @@ def check_redirect(configured: str, request: httpx.Request) -> None:
     if target.scheme not in ("http", "https"):
         raise StageError(f"redirects to {target.scheme}://, only http(s):// is followed")
     if (origin.scheme, target.scheme) == ("https", "http"):
-        raise StageError("redirects from https to http, which anybody on the way could change")
+        raise StageError("redirects from https to http, where anybody could change the file")
     if _is_private(target.host) and not _is_private(origin.host):
         raise StageError(
             f"redirects to {target.host}, in a private network: name it as a source if it is one"

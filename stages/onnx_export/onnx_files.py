@@ -1,7 +1,8 @@
 """The files that an exported model consists of."""
 
-import hashlib
 from pathlib import Path
+
+from stages.contract.hashing import sha256
 
 MODEL = "model.onnx"
 
@@ -12,9 +13,4 @@ def files_sha256(folder: Path) -> str:
     Raises:
         FileNotFoundError: no model.onnx there.
     """
-    digest = hashlib.sha256()
-    for path in [folder / MODEL, *sorted(folder.glob(f"{MODEL}.*"))]:
-        with path.open("rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-    return digest.hexdigest()
+    return sha256(folder / MODEL, *sorted(folder.glob(f"{MODEL}.*")))

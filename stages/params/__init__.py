@@ -1,1 +1,1 @@
-"""The sections of params.yaml, a module a stage."""
+"""The sections of params.yaml, a module per stage."""

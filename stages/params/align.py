@@ -1,4 +1,4 @@
-"""The section `align` of params.yaml. No defaults here: params.yaml holds every number."""
+"""The section `align` of params.yaml, without defaults: params.yaml has every number."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,21 +6,21 @@ from pydantic import Field, model_validator
 
 from stages.contract.section import Positive, Section, Seed
 
-TYPES_MAX = 63  # which make 127 labels: they are written as int8
-# B-PER is no type; MLflow takes these characters alone in the name of a metric.
+TYPES_MAX = 63  # they make 127 labels, which are written as int8
+# Not B-PER, which is a tag. MLflow allows only these characters in a metric's name.
 TYPE = r"^\w(\w[\w./:-]*)?$"
 Type = Annotated[str, Field(pattern=TYPE)]
 
 
 class Conll(Section):
-    """A line a token, a blank line between sentences."""
+    """One token per line, a blank line between sentences."""
 
-    columns: list[str] = Field(description="Their names; token and tag are read")
+    columns: list[str] = Field(description="Names in order; token and tag are read")
     separator: Annotated[str, Field(min_length=1)] | None = Field(
-        description="Of columns; null: any spaces and tabs"
+        description="Between columns; null: any spaces and tabs"
     )
     comment: Annotated[str, Field(min_length=1)] | None = Field(
-        description="Lines that begin so are skipped; null: none"
+        description="Prefix of lines to skip; null: none"
     )
 
     @model_validator(mode="after")
@@ -31,17 +31,17 @@ class Conll(Section):
 
 
 class Jsonl(Section):
-    """A JSON object a line."""
+    """One JSON object per line."""
 
     text: str = Field(description="Key of the text")
     spans: str = Field(description="Key of the list of [start, end, type], in characters")
 
 
 class Parquet(Section):
-    """A row a sentence, as Hugging Face `datasets` writes it."""
+    """One row per sentence, as Hugging Face `datasets` writes it."""
 
     tokens: str = Field(description="Column of the list of tokens")
-    tags: str = Field(description="Column of their tags: ClassLabel, or texts")
+    tags: str = Field(description="Column of the list of tags: ClassLabel, or strings")
 
 
 class Align(Section):
@@ -52,27 +52,29 @@ class Align(Section):
     jsonl: Jsonl
     parquet: Parquet
     scheme: Literal["BIO", "IOB1", "BIOES", "BILOU", "BMES", "BMEO"] = Field(
-        description="Of the tags in conll and parquet; what each is: stages/corpus/schemes.py"
+        description="Of the tags in conll and parquet: see stages/corpus/schemes.py"
     )
     cells: Literal["characters", "words"] = Field(
-        description="What has a tag each; words for languages with spaces between them"
+        description="What has one tag each; words: for languages with spaces between words"
     )
     types: Annotated[list[Type], Field(min_length=1, max_length=TYPES_MAX)] | None = Field(
-        description="Entity types; null: all that are in the corpus"
+        description="Entity types; null: all types in the corpus"
     )
     dev_sentences: Positive = Field(
-        description="Held out of train, repeated ones together, where download.dev is null"
+        description="Held out of train, repeated ones together, if download.dev is null"
     )
     dev_block_sentences: Positive = Field(
         description="Neighbours held out together: sentences of one article share their names"
     )
     seed: Seed = Field(description="Of the dev split and of the choice of train sentences")
-    train_sentences: Positive | None = Field(description="Use this many at most; null: all")
-    window_tokens: Annotated[int, Field(ge=8)] = Field(description="[CLS] and [SEP] included")
-    window_overlap_tokens: Annotated[int, Field(ge=0)] = Field(description="Of neighbours")
+    train_sentences: Positive | None = Field(description="Use at most so many; null: all")
+    window_tokens: Annotated[int, Field(ge=8)] = Field(description="Including [CLS] and [SEP]")
+    window_overlap_tokens: Annotated[int, Field(ge=0)] = Field(
+        description="Tokens that neighbouring windows share"
+    )
     repair_test_tags: bool = Field(
-        description="Whether test, like train, is repaired where its tags or spans are wrong (a"
-        " stray I- becomes B-), or that is an error"
+        description="true: repair wrong tags and spans in test as in train (a stray I- becomes B-);"
+        " false: they are an error"
     )
 
     @model_validator(mode="after")
@@ -82,7 +84,7 @@ class Align(Section):
         most = (self.window_tokens - 2) // 2
         if self.window_overlap_tokens > most:
             raise ValueError(
-                f"window_overlap_tokens is {self.window_overlap_tokens}, with window_tokens ="
-                f" {self.window_tokens} it can be {most} at most"
+                f"window_overlap_tokens is {self.window_overlap_tokens}, but with window_tokens ="
+                f" {self.window_tokens} it can be at most {most}"
             )
         return self

@@ -1,4 +1,4 @@
-"""The section `download` of params.yaml. No defaults here: params.yaml holds every number."""
+"""The section `download` of params.yaml, without defaults: params.yaml has every number."""
 
 from typing import Annotated, Self
 
@@ -6,15 +6,15 @@ from pydantic import Field, model_validator
 
 from stages.contract.section import Address, Positive, Section
 
-UNPINNED = "unpinned"  # a source that is meant to change; source.json has the hash that was found
+UNPINNED = "unpinned"  # the source may change; source.json then has the hash of what was fetched
 
 
 class Source(Section):
-    """One file to fetch, and how to know that it is the right one."""
+    """One file to fetch, and the checks that it is the right one."""
 
     sources: list[Address] = Field(
         min_length=1,
-        description="Tried in turn: http(s):// or file:// addresses or paths, $VARIABLES filled in",
+        description="Tried in turn: http(s):// or file:// addresses or paths, $VARIABLES expanded",
     )
     bytes: Positive | None = Field(description="Size")
     git_blob: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Git's id of the content")
@@ -34,11 +34,11 @@ class Source(Section):
 class Encoder(Section):
     """The pre-trained encoder: a hub id at a revision, or a folder."""
 
-    hub_id: str | None = Field(description="Hugging Face hub id; HF_ENDPOINT is honoured")
+    hub_id: str | None = Field(description="Hugging Face hub id; HF_ENDPOINT selects a mirror")
     revision: str | None = Field(pattern=r"^[0-9a-f]{40}$", description="Commit of the hub id")
     folder: str | None = Field(description="Local folder instead; $VARIABLES are expanded")
     sha256: dict[str, str] = Field(description="File name → SHA-256, for the files to check")
-    from_scratch: bool = Field(description="Whether the encoder comes without weights on purpose")
+    from_scratch: bool = Field(description="true: the encoder has no weights, on purpose")
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> Self:
@@ -50,25 +50,27 @@ class Encoder(Section):
 
 
 class Download(Section):
-    """What `download` fetches."""
+    """What `download` fetches, and how."""
 
-    name: str = Field(min_length=1, description="Of the corpus, for the report and the model card")
-    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, by ISO 639")
+    name: str = Field(min_length=1, description="Of the corpus, for report and model card")
+    language: str = Field(pattern=r"^[a-z]{2,3}$", description="Of the corpus, ISO 639 code")
     train: Source
-    dev: Source | None = Field(description="null: align holds it out of train")
+    dev: Source | None = Field(description="null: align holds dev out of train")
     test: Source
     licence: str = Field(description="Of the corpus, copied into source.json")
     encoder: Encoder
-    timeout_s: Annotated[float, Field(gt=0)] = Field(description="Without a byte, before giving up")
-    attempts: Positive = Field(description="A source, each going on where the last was cut off")
+    timeout_s: Annotated[float, Field(gt=0)] = Field(
+        description="Seconds without a byte before an attempt fails"
+    )
+    attempts: Positive = Field(description="Per source; each continues where the last was cut off")
 
     @property
     def splits(self) -> dict[str, Source]:
-        """The corpus's files, by split."""
+        """The files of the corpus by split."""
         sources = {"train": self.train, "dev": self.dev, "test": self.test}
         return {name: source for name, source in sources.items() if source is not None}
 
     @property
     def unpinned(self) -> dict[str, Source]:
-        """The sources that may change, by split."""
+        """The sources that may change by split."""
         return {split: one for split, one in self.splits.items() if one.sha256 == UNPINNED}

@@ -1,4 +1,4 @@
-"""The section `evaluate` of params.yaml. No defaults here: params.yaml holds every number."""
+"""The section `evaluate` of params.yaml, without defaults: params.yaml has every number."""
 
 import re
 from typing import Annotated, Self
@@ -12,23 +12,25 @@ Value = str | int | float | bool
 
 
 class Bootstrap(Section):
-    """The interval of a score, by drawing the test sentences anew."""
+    """The bootstrap interval of a score: the test sentences are resampled."""
 
-    samples: Annotated[int, Field(ge=100)] = Field(description="How many times")
+    samples: Annotated[int, Field(ge=100)] = Field(description="Number of resamples")
     confidence: Fraction = Field(description="Of the interval, two-sided")
     seed: Seed
 
 
 class Slice(Section):
-    """The sentences, or the entities of one type, that meet all conditions that are given.
+    """The sentences, or the entities of one type, that meet all given conditions.
 
-    A condition that is left out is none, so these keys, unlike all others, may be missing.
+    These keys, unlike all others, may be left out: then there is no such condition.
     """
 
-    pattern: str | None = Field(None, description="Regular expression, found anywhere in the text")
-    min_characters: Positive | None = Field(None, description="Of the sentence, this many or more")
-    max_characters: Positive | None = Field(None, description="Of the sentence, no more than these")
-    type: str | None = Field(None, description="Entity type: the others do not count")
+    pattern: str | None = Field(
+        None, description="Regular expression, matched anywhere in the text"
+    )
+    min_characters: Positive | None = Field(None, description="Minimum length of the sentence")
+    max_characters: Positive | None = Field(None, description="Maximum length of the sentence")
+    type: str | None = Field(None, description="Entity type; others are not counted")
     meta: dict[str, Value] | None = Field(None, description="Metadata column → its value")
 
     @model_validator(mode="after")
@@ -39,7 +41,7 @@ class Slice(Section):
             re.compile(self.pattern or "")
         except re.error as error:
             raise ValueError(
-                f"pattern {self.pattern!r} is no regular expression: {error}"
+                f"pattern {self.pattern!r} is not a regular expression: {error}"
             ) from None
         if (self.min_characters or 0) > (self.max_characters or float("inf")):
             raise ValueError(
@@ -50,20 +52,22 @@ class Slice(Section):
 
 
 class Robustness(Section):
-    """How much of test is scored again in other forms, each a pass through the model."""
+    """How much of test is scored again in other forms; each form is a pass through the model."""
 
-    sentences: Positive = Field(description="The first so many of test, or all if it has fewer")
-    document_characters: Positive = Field(description="Of neighbouring sentences made one text")
+    sentences: Positive = Field(description="The first of test, or all if it has fewer")
+    document_characters: Positive = Field(
+        description="Length of the texts made of neighbouring sentences"
+    )
 
 
 class Evaluate(Section):
-    """How `evaluate` scores, and what its report shows."""
+    """How `evaluate` scores, and what the report shows."""
 
     device: Device
     cpu_threads: Positive
     tokens_per_batch: Positive
     errors: Positive = Field(
-        description="The most confident ones, kept in errors.jsonl; as many sentences in the report"
+        description="The most confident ones, in errors.jsonl; as many sentences in the report"
     )
     length_bins: list[Positive] = Field(
         min_length=1, description="Lower bounds of the entity lengths in the F1-by-length plot"
@@ -72,10 +76,12 @@ class Evaluate(Section):
         min_length=1, description="Lower bounds of the sentence lengths, in characters"
     )
     frequency_bins: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="Lower bounds of how often an entity is in train; 0: unseen"
+        min_length=1, description="Lower bounds of an entity's frequency in train; 0: unseen"
     )
-    confidence_bins: Positive = Field(description="Equal ranges, for the calibration error")
+    confidence_bins: Positive = Field(
+        description="Number of equal ranges, for the calibration error"
+    )
     thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
     bootstrap: Bootstrap
-    slices: dict[SliceName, Slice] = Field(description="Name → what picks it")
+    slices: dict[SliceName, Slice] = Field(description="Name → conditions")
     robustness: Robustness

@@ -1,4 +1,4 @@
-"""The section `export` of params.yaml. No defaults here: params.yaml holds every number."""
+"""The section `export` of params.yaml, without defaults: params.yaml has every number."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,20 +11,26 @@ class Export(Section):
     """How `export` writes and checks the ONNX file."""
 
     precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
-        description="Of the weights; int8 is for the CPU"
+        description="Of the weights; int8 only for the CPU"
     )
-    require_cuda: bool = Field(description="Fail where the CUDA provider cannot run the model")
+    require_cuda: bool = Field(description="Fail if the CUDA provider cannot run the model")
     cpu_operators: list[str] = Field(
-        description="Operators on shapes, which the CPU may run where CUDA is required"
+        description="Operators on shapes that the CPU may run although CUDA is required"
     )
     cpu_threads: Positive
     opset: Annotated[int, Field(ge=18)]
     tokens_per_batch: Positive
-    logit_tolerance: Annotated[float, Field(gt=0)] = Field(description="ONNX against torch, fp32")
-    tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
-    f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
+    logit_tolerance: Annotated[float, Field(gt=0)] = Field(
+        description="Largest difference of ONNX to torch, fp32"
+    )
+    tag_agreement_min: Fraction = Field(
+        description="Share of tokens with torch's tag, other precisions"
+    )
+    f1_delta_max: Fraction = Field(
+        description="Difference to torch's F1 in either direction, other precisions"
+    )
     one_file_bytes: Annotated[int, Field(gt=0, lt=2**31)] = Field(
-        description="More of weights than this go to model.onnx.data"
+        description="Larger weights go to model.onnx.data"
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""All of params.yaml, for the pipelines; a stage reads its own section alone."""
+"""All of params.yaml, for the pipelines; a stage reads only its own section."""
 
 from typing import Any
 
@@ -20,5 +20,5 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     export: Export
-    promote: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
-    run: dict[str, Any] = Field(description="Not a stage's: see pipelines/settings.py")
+    promote: dict[str, Any] = Field(description="Of no stage: see pipelines/settings.py")
+    run: dict[str, Any] = Field(description="Of no stage: see pipelines/settings.py")

@@ -1,4 +1,4 @@
-"""Text in, entities out: what the registered model runs. Needs no torch and no transformers."""
+"""Finds entities in text with an exported model; needs neither torch nor transformers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from stages.onnx_export.session import forward_of, has_cuda, open_session
 from stages.text.cells import cells_of, offsets
 from stages.text.labels import Labels
 from stages.text.tokens import CellEncoder
-from stages.text.windows import windows
+from stages.text.windows import encode_windows
 
-TOKENS_PER_BATCH = 8192  # bounds the memory of a request, whatever its size
+TOKENS_PER_BATCH = 8192  # bounds the memory of a request of any size
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,25 @@ class Entity:
     start: int
     end: int
     score: float
-    """Mean probability of its cells' tags, 0 to 1."""
+    """Mean probability of its cells' tags, from 0 to 1."""
 
 
 class Tagger:
     """Finds entities with the model of a folder that `export` wrote."""
 
     def __init__(self, folder: Path, cpu_threads: int | None = None) -> None:
-        """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works."""
+        """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works.
+
+        Raises:
+            StageError: `folder` has no labels.json.
+        """
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._encode = CellEncoder(tokenizer, self._labels.unknown_id, self._labels.cells)
         session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
-        """The execution provider that was got, which may not be the one that was asked for."""
+        """The execution provider in use, which may not be the one requested."""
 
     def __call__(self, texts: Sequence[str]) -> list[list[Entity]]:
         """The entities of each text, in order."""
@@ -52,18 +56,10 @@ class Tagger:
         cells = [cells_of(text, self._labels.cells) for text in texts]
         filled = [index for index, here in enumerate(cells) if here]
         for number, index in enumerate(filled):
-            ids, first = self._encode(cells[index])
-            is_first = np.zeros(len(ids), dtype=np.bool_)
-            is_first[first] = True
-            for window in windows(
-                len(ids), self._labels.window_tokens - 2, self._labels.window_overlap_tokens
-            ):
-                tokens = ids[window.start : window.stop]
-                input_ids.append(np.array([self._labels.cls_id, *tokens, self._labels.sep_id]))
-                own = np.zeros(len(tokens) + 2, dtype=np.bool_)
-                first_own = window.own_start - window.start + 1  # after [CLS]
-                owned = is_first[window.own_start : window.own_stop]
-                own[first_own : first_own + len(owned)] = owned
+            for window in encode_windows(cells[index], self._labels, self._encode):
+                input_ids.append(np.array(window.input_ids))
+                own = np.zeros(len(window.input_ids), dtype=np.bool_)
+                own[window.positions] = True
                 scored.append(own)
                 sentence.append(number)
         found: list[list[Entity]] = [[] for _ in texts]

@@ -1,1 +1,1 @@
-"""Text to tokens and windows."""
+"""Text to cells, tokens and windows."""

@@ -1,4 +1,4 @@
-"""What has a tag each: the characters of a text, or its words."""
+"""Splits a text into cells, the characters or words that have a tag each."""
 
 import re
 from array import array
@@ -10,15 +10,15 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from stages.text.labels import Cells
 
-# What ends a word is to be what str.isspace() says, and the library takes no half surrogate pair.
+# The library's white space is not str.isspace()'s, and it refuses half a surrogate pair.
 SPACE, SURROGATE = re.compile(r"\s"), re.compile("[\ud800-\udfff]")
 
 
 def cells_of(text: str, kind: Cells) -> Sequence[str]:
-    """The cells of `text`: its characters; or its words, each with the space before it.
+    """The cells of `text`: its characters; or its words, each with the white space before it.
 
-    A punctuation mark is a word of its own. So cells put together are the text again, but for space
-    at its end; a text of space alone has no word.
+    A punctuation mark is a word. Joined, the cells are the text again, except for white space at
+    its end; a text of white space alone has no word.
     """
     if kind == "characters":
         return text
@@ -28,11 +28,12 @@ def cells_of(text: str, kind: Cells) -> Sequence[str]:
 
 
 def offsets(cells: Sequence[str]) -> tuple["array[int]", "array[int]"]:
-    """Where each cell starts and where it ends in the text they make.
+    """Start and end of each cell in the text that they make, in code points.
 
-    The space before a word is not part of it. Arrays, as a text may have a million characters.
+    The white space before a word is not part of it. Arrays, since a text may have a million
+    characters.
     """
     stops = array("q", accumulate(map(len, cells)))
-    # A character may be a space itself.
+    # A cell may be a single space character.
     bare = (len(cell.lstrip() or cell) for cell in cells)
     return array("q", map(sub, stops, bare)), stops

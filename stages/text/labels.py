@@ -1,4 +1,4 @@
-"""Tags of the IOB2 scheme and their label numbers."""
+"""IOB2 tags, their label numbers, and `labels.json`."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Literal
 from stages.contract.errors import StageError
 
 Cells = Literal["characters", "words"]
-"""What has a tag each."""
+"""What has one tag each."""
 
 IGNORED = -100
 """Label of a token that is not scored: cross-entropy's `ignore_index` in torch."""
@@ -17,7 +17,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Labels:
-    """`labels.json`: how text became token ids and labels, for whoever must do the same again."""
+    """`labels.json`: how text becomes token ids and labels, for later stages and the tagger."""
 
     tags: list[str]
     """A label is the index of its tag: O, then B- and I- of each type."""
@@ -26,7 +26,7 @@ class Labels:
     cls_id: int
     sep_id: int
     unknown_id: int
-    cells: Cells = "characters"  # what the labels.json of older models does not say
+    cells: Cells = "characters"  # older models' labels.json has no such key
 
     def write(self, folder: Path) -> None:
         """Writes `folder`/labels.json."""
@@ -38,7 +38,7 @@ class Labels:
         """Reads `folder`/labels.json.
 
         Raises:
-            StageError: if it is not there.
+            StageError: there is no such file.
         """
         path = folder / "labels.json"
         if not path.is_file():

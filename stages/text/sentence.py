@@ -1,15 +1,15 @@
-"""A labelled sentence, whatever the format of its corpus."""
+"""A labelled sentence of a corpus in any format."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the corpus: its cells (see `stages.text.cells`) and a tag for each."""
+    """A sentence: its cells (see `stages.text.cells`) and one tag per cell."""
 
     cells: str | tuple[str, ...]
-    """A string holds characters."""
+    """A string of characters, or a tuple of words."""
     tags: tuple[str, ...]
     """IOB2."""
     meta: str | None = None
-    """What else the corpus says of it: a JSON object of texts, numbers and truth values."""
+    """Metadata of the corpus: a JSON object of strings, numbers and booleans."""

@@ -1,4 +1,4 @@
-"""Cells to tokens, one by one, so that none moves or vanishes."""
+"""Encodes cells as tokens, each cell separately, so that none is moved or dropped."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -9,44 +9,43 @@ from tokenizers import Tokenizer
 from stages.text.cells import SURROGATE
 from stages.text.labels import Cells
 
-# Bounds what a server remembers; a word of more characters is hardly met again.
-REMEMBERED_CELLS, REMEMBERED_CHARACTERS = 2**16, 32
+# Bounds a server's cache; a longer word hardly occurs twice.
+CACHED_CELLS, CACHED_CHARACTERS = 2**16, 32
 
 
 class CellEncoder:
-    """Encodes cells (see `stages.text.cells`) one at a time, and remembers them."""
+    """Encodes cells (see `stages.text.cells`) one at a time, and caches them."""
 
     def __init__(self, tokenizer: Tokenizer, unknown: int, cells: Cells = "characters") -> None:
-        """Takes a tokenizer and the id of its [UNK]; switches its padding and truncation off."""
-        # The files of sentence encoders switch them on, and a cell would be padded to 128 tokens.
+        """Takes a tokenizer and its [UNK] id; switches off its padding and truncation."""
+        # Sentence encoders' files switch them on; a cell would be padded to 128 tokens.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
         self._unknown = unknown
         self._encode = self._of_word if cells == "words" else self._of_character
-        self._remembered = lru_cache(REMEMBERED_CELLS)(self._encode)
+        self._cached = lru_cache(CACHED_CELLS)(self._encode)
 
     def __call__(self, cells: Iterable[str]) -> tuple[list[int], list[int]]:
-        """Token ids of `cells`, and for each cell the index of its first token.
+        """Token ids of `cells`, and the index of each cell's first token.
 
-        A cell is NFKC-normalised by itself, never together with its neighbours: "１" becomes "1",
-        "㎞" becomes the tokens of "k" and "m". What a tokenizer drops (U+3000, zero-width and
-        control characters, lone surrogates) becomes [UNK], so every cell has a token. A word may
-        have several.
+        Each cell is NFKC-normalised without its neighbours: "１" becomes "1", "㎞" becomes the
+        tokens of "k" and "m". What a tokenizer drops (U+3000, zero-width and control characters,
+        lone surrogates) becomes [UNK], so every cell has at least one token.
         """
         ids: list[int] = []
         first: list[int] = []
         for cell in cells:
             first.append(len(ids))
-            if len(cell) <= REMEMBERED_CHARACTERS:
-                ids += self._remembered(cell)
+            if len(cell) <= CACHED_CHARACTERS:
+                ids += self._cached(cell)
             else:
                 ids += self._encode(cell)
         return ids, first
 
     def _of_word(self, cell: str) -> list[int]:
         word = SURROGATE.sub("\ufffd", cell.lstrip())
-        # One space before a word, whatever stood there, is what a tokenizer of bytes was made for.
+        # Byte-level tokenizers expect one space before a word, whatever the text has there.
         word = " " * cell[0].isspace() + unicodedata.normalize("NFKC", word)
         return self._tokenizer.encode(word, add_special_tokens=False).ids or [self._unknown]
 

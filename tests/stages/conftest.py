@@ -15,8 +15,8 @@ import yaml
 from safetensors.numpy import save_file
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import digests
 from stages.contract.section import read
-from stages.fetching.file import digests
 from stages.params.download import Download
 from stages.params.params import Params
 from stages.train import train
@@ -172,7 +172,7 @@ def hub(mirror: Mirror, encoder: Path, work: Workspace) -> Hub:
 
 @pytest.fixture
 def refused(tmp_path):
-    """What is said of the real parameters with `old` replaced by `new`, but for file and lines."""
+    """The error of the real parameters with `old` replaced by `new`, without file and lines."""
 
     def refused(section, *changes):
         text = REAL
@@ -183,10 +183,10 @@ def refused(tmp_path):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(StageError) as error:
             read(section, file, whole=section is Params)
-        said = str(error.value)
-        assert "\n" not in said
-        assert said.startswith(f"{file}: ")
-        return re.sub(r"(^|; )line \d+: ", r"\1", said.removeprefix(f"{file}: "))
+        message = str(error.value)
+        assert "\n" not in message
+        assert message.startswith(f"{file}: ")
+        return re.sub(r"(^|; )line \d+: ", r"\1", message.removeprefix(f"{file}: "))
 
     return refused
 

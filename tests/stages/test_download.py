@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import digests
 from stages.contract.section import read
 from stages.download import download
-from stages.fetching.file import digests
 from stages.params.download import Download
 from tests.stage_process import until_made
 

@@ -1,1 +1,1 @@
-"""Ways in which a labelled corpus is written: one module a format."""
+"""Formats of labelled corpora, a module each."""

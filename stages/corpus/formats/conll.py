@@ -1,4 +1,4 @@
-"""Columns, as at CoNLL: a token and its tag a line, a blank line between sentences."""
+"""Reads CoNLL columns: one token and its tag per line, a blank line between sentences."""
 
 import re
 from pathlib import Path
@@ -10,20 +10,20 @@ from stages.corpus.formats.tagged import TaggedReader
 from stages.params.align import Align
 from stages.text.sentence import Sentence
 
-BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and its kind are tokens
+BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and the like are tokens
 DOCUMENT = "-DOCSTART-"
 
 
 def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
-    """Reads the columns that `align.conll` says.
+    """Reads the columns that `align.conll` names.
 
     A line that begins with `align.conll.comment` is skipped, one with -DOCSTART- ends a sentence.
-    Repaired and counted beside what `lines` and `TaggedReader` repair: a line of spaces or tabs is
-    read as a blank one (`blank`).
+    A line of spaces or tabs is read as a blank one and counted (`blank`), besides the repairs of
+    `lines` and `TaggedReader`.
 
     Raises:
-        StageError: with file and line: not UTF-8, more or fewer columns, a token or a tag that
-            `TaggedReader` refuses.
+        StageError: with file and line: not UTF-8, another number of columns, a token or a tag
+            that `TaggedReader` refuses.
     """
     names, separator, comment = params.conll.columns, params.conll.separator, params.conll.comment
     token_column, tag_column = names.index("token"), names.index("tag")
@@ -45,7 +45,7 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
                 column.clear()
 
     for number, line in lines(path, sentence_of.repairs):
-        # Not strip(): U+3000 or U+2028 alone is a character that lacks its tag.
+        # Not strip(): U+3000 or U+2028 alone is a character without its tag.
         if not line.strip(" \t"):
             if line:
                 sentence_of.repairs.add("blank", f"{path}:{number}")
@@ -60,8 +60,8 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
         if len(columns) != len(names):
             between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
             raise StageError(
-                f"{path}:{number}: {len(columns)} columns in {line[:40]!r}, align.conll says"
-                f" {', '.join(names)} with {between or repr(separator)} between;"
+                f"{path}:{number}: {len(columns)} columns in {line[:40]!r}, but align.conll.columns"
+                f" has {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
                 " correct one of the two"
             )
         tokens.append(columns[token_column])

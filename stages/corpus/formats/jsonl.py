@@ -1,4 +1,4 @@
-"""Spans: a JSON object a line, a text and where its entities are, as doccano exports them."""
+"""Reads JSON lines: a text and the spans of its entities, as doccano exports them."""
 
 import json
 import re
@@ -22,14 +22,14 @@ Spans = list[tuple[int, int, str]]  # start and end in characters, type
 def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     """Reads the text and the spans that `align.jsonl` names; the other keys are `Sentence.meta`.
 
-    Repaired and counted beside what `lines` repairs: a text without a cell is skipped (`empty`).
-    With `repair`, and where cells are words: an entity that begins or ends with space (`space`) or
-    inside a word, which is cut there (`cut_word`).
+    A text without a cell is skipped and counted (`empty`), besides the repairs of `lines`. With
+    `repair`, and where cells are words, so is an entity that begins or ends with white space
+    (`space`), which is left out, or inside a word, which is cut there (`cut_word`).
 
     Raises:
         StageError: with file and line: not UTF-8, not JSON, no such key; a span that is not
-            [start, end, type], outside of its text, of no type of `align.types`, overlaps another
-            or is not repaired.
+            [start, end, type], is outside its text, has a type that is not in `align.types`,
+            overlaps another, or would need `repair`.
     """
     repairs = Repairs()
     sentences: list[Sentence] = []
@@ -52,16 +52,16 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
 
 
 def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
-    """The sentence, and the kind of each repair in it."""
+    """The sentence, and the kinds of the repairs in it."""
     keys = params.jsonl
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error}); write one object a line") from None
+        raise ValueError(f"not JSON ({error}); write one object per line") from None
     if "\\u" in line and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
-        raise ValueError("half of a surrogate pair, which is no character; correct it")
+        raise ValueError("half of a surrogate pair, which is not a character; correct it")
     if not isinstance(record, dict) or not isinstance(record.get(keys.text), str):
-        raise ValueError(f"no text called {keys.text!r}; correct it or align.jsonl.text")
+        raise ValueError(f"no text under the key {keys.text!r}; correct it or align.jsonl.text")
     text = record.pop(keys.text)
     spans = _checked(record.pop(keys.spans, None), text, params)
     if params.cells == "characters":
@@ -74,7 +74,7 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
         start, end, _ = [*spaced, *inside][0]
         raise ValueError(
             f"the entity {text[start:end]!r} at {start} begins or ends"
-            f" {'with space' if spaced else 'inside of a word'}; correct it, or set"
+            f" {'with white space' if spaced else 'inside a word'}; correct it, or set"
             " align.repair_test_tags: true"
         )
     edges = {edge for start, end, _ in inside for edge in (start, end)}
@@ -85,9 +85,11 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
 
 
 def _checked(given: Any, text: str, params: Align) -> Spans:
-    """The spans in the text's order."""
+    """The spans, checked and sorted."""
     if not isinstance(given, list):
-        raise ValueError(f"no list called {params.jsonl.spans!r}; correct it or align.jsonl.spans")
+        raise ValueError(
+            f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans"
+        )
     spans: Spans = []
     for span in given:
         match span:
@@ -96,7 +98,7 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
             case _:
                 raise ValueError(
                     f"span {json.dumps(span, ensure_ascii=False)[:80]} is not [start, end, type]"
-                    f" with 0 <= start < end <= {len(text)}, the characters of the text; correct it"
+                    f" with 0 <= start < end <= {len(text)}, the length of the text; correct it"
                 )
         if params.types is not None and type_ not in params.types:
             raise ValueError(
@@ -105,15 +107,15 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
             )
         if not re.fullmatch(TYPE, type_):
             raise ValueError(
-                f"the type {type_!r} has other characters than letters, digits, _ . / : and -;"
+                f"the type {type_!r} has characters besides letters, digits, _ . / : and -;"
                 " rename it"
             )
     spans.sort()
     for one, two in pairwise(spans):
         if two[0] < one[1]:
             raise ValueError(
-                f"the spans {list(one)} and {list(two)} overlap, and a cell has one tag;"
-                " take one of them away"
+                f"the spans {list(one)} and {list(two)} overlap, but a cell has one tag;"
+                " remove one of them"
             )
     return spans
 
@@ -122,13 +124,13 @@ def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
     start, end, type_ = span
     inner = text[start:end].strip()
     if not inner:
-        raise ValueError(f"the span {list(span)} is of space alone; take it away")
+        raise ValueError(f"the span {list(span)} is white space alone; remove it")
     start += text[start:end].index(inner)
     return start, start + len(inner), type_
 
 
 def _tags(cells: Sequence[str], spans: Spans) -> tuple[str, ...]:
-    """IOB2, of spans that begin and end where cells do."""
+    """The cells' tags in IOB2; spans begin and end where cells do."""
     starts, stops = offsets(cells)
     tags = ["O"] * len(cells)
     for start, end, type_ in spans:

@@ -1,4 +1,4 @@
-"""A text file, line by line."""
+"""Reads a text file line by line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from stages.corpus.corpus import Repairs
 
 
 def lines(path: Path, repairs: Repairs) -> Iterator[tuple[int, str]]:
-    r"""The lines without their ends, and their numbers from 1 on.
+    r"""Yields the number of each line, from 1 on, and the line without its end.
 
     A byte order mark (`bom`) and CRLF line ends (`crlf`) are removed and counted in `repairs`.
 
@@ -16,7 +16,7 @@ def lines(path: Path, repairs: Repairs) -> Iterator[tuple[int, str]]:
         StageError: with file and line: not UTF-8.
     """
     with path.open("rb") as file:
-        # By bytes, which end a line at \n alone: U+2028 and its kind may be cells.
+        # As bytes, where only \n ends a line: U+2028 and the like may be cells.
         for number, data in enumerate(file, start=1):
             try:
                 line = data.decode("utf-8").removesuffix("\n")

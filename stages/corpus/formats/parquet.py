@@ -1,4 +1,4 @@
-"""Parquet of Hugging Face `datasets`: a row a sentence, tokens and as many tags."""
+"""Reads Parquet of Hugging Face `datasets`: a row per sentence, a tag per token."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,19 +17,19 @@ TEXT = ("string", "large_string")
 def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
     """Reads the columns that `align.parquet` names; the other plain ones are `Sentence.meta`.
 
-    Tags are texts, or the numbers of a `ClassLabel`, whose names `datasets` writes into the file.
-    A row without a token is skipped and counted (`empty`), beside what `TaggedReader` repairs.
+    Tags are strings, or the numbers of a `ClassLabel`, whose names `datasets` writes into the file.
+    A row without a token is skipped and counted (`empty`), besides the repairs of `TaggedReader`.
 
     Raises:
-        StageError: with the file: it is not Parquet, or without those columns or those names; with
-            the row, from 0 on as `datasets` counts: not a tag for each token, a token or a tag that
+        StageError: with the file: it is not Parquet, or lacks those columns or those names; with
+            the row, from 0 on as `datasets` counts: not one tag per token, a token or a tag that
             `TaggedReader` refuses.
     """
     sentence_of = TaggedReader(params, repair_tags)
     sentences = []
     for number, (tokens, tags, others) in enumerate(_rows(path, params)):
         if None in (tokens, tags) or len(tokens) != len(tags) or None in [*tokens, *tags]:
-            raise StageError(f"{path}: row {number} has not a tag for each token; correct it")
+            raise StageError(f"{path}: row {number} does not have one tag per token; correct it")
         where = partial("{}: row {}, token {}".format, path, number)
         sentence = sentence_of(tokens, tags, where, meta_of(others))
         if sentence is not None:
@@ -48,30 +48,30 @@ def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
-        said = " ".join(str(error).split())
-        raise StageError(f"{path} is not Parquet ({said}); set align.format") from None
+        cause = " ".join(str(error).split())
+        raise StageError(f"{path} is not Parquet ({cause}); correct align.format") from None
     features = Features.from_arrow_schema(table.schema)
     tokens, tags = params.parquet.tokens, params.parquet.tags
     for key, name in (("tokens", tokens), ("tags", tags)):
         if not hasattr(features.get(name), "feature"):
             raise StageError(
-                f"{path} has no list called {name!r}, but {', '.join(features)};"
-                f" set align.parquet.{key}"
+                f"{path} has no list column {name!r}, its columns are {', '.join(features)};"
+                f" correct align.parquet.{key}"
             )
     kind = features[tags].feature
     if not isinstance(kind, ClassLabel) and getattr(kind, "dtype", "") not in TEXT:
         raise StageError(
-            f"{path}: the numbers in {tags!r} have no names; write the file by to_parquet() of a"
-            " dataset whose feature there is a ClassLabel, or write texts"
+            f"{path}: the numbers in {tags!r} have no names; write the file with to_parquet() of"
+            " a dataset in which they are a ClassLabel, or write the tags as strings"
         )
     plain = {k: f for k, f in features.items() if isinstance(f, Value | ClassLabel)}
     named = {key: _naming(feature) for key, feature in {**plain, tags: kind}.items()}
     for row in table.select([tokens, tags, *plain]).to_pylist():
-        found = None if row[tags] is None else [*map(named[tags], row[tags])]
-        yield row[tokens], found, {key: named[key](row[key]) for key in plain}
+        tag_names = None if row[tags] is None else [*map(named[tags], row[tags])]
+        yield row[tokens], tag_names, {key: named[key](row[key]) for key in plain}
 
 
 def _naming(feature: Any) -> Callable[[Any], Any]:
-    """What makes names of a ClassLabel's numbers, None of one that has no name."""
+    """Maps a ClassLabel's number to its name, or None; other features to themselves."""
     names = dict(enumerate(getattr(feature, "names", ())))
     return names.get if names else lambda value: value

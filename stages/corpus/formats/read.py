@@ -1,4 +1,4 @@
-"""A labelled corpus of any format."""
+"""Reads a labelled corpus of any format."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ READERS = {"conll": read_conll, "jsonl": read_jsonl, "parquet": read_parquet}
 
 
 def read_corpus(path: Path, params: Align, repair: bool) -> Corpus:
-    """Reads `path` as `params.format` says; with `repair`, tags and spans that are wrong too.
+    """Reads `path` in `params.format`; with `repair`, wrong tags and spans are repaired.
 
     Raises:
-        StageError: with the file: it is not there, it has no sentence; with file and line or row:
-            what the format's own reader refuses.
+        StageError: with the file: it does not exist, or has no sentence; with file and line or row:
+            what the format's reader refuses.
     """
     if not path.is_file():
         raise StageError(f"{path} is not here: run `dvc repro download` first")
     corpus = READERS[params.format](path, params, repair)
     if not corpus.sentences:
-        raise StageError(f"{path}: no sentence in it; is it the right file?")
+        raise StageError(f"{path} has no sentence; check that it is the right file")
     return corpus

@@ -1,20 +1,20 @@
-"""A sentence of tokens with a tag each, as CoNLL files and `datasets` have it."""
+"""Makes sentences of tokens with one tag each, as CoNLL files and `datasets` have them."""
 
 from collections.abc import Callable, Sequence
 
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Repairs
-from stages.corpus.schemes import break_said, tag_problem, to_iob2
+from stages.corpus.schemes import break_message, tag_problem, to_iob2
 from stages.params.align import Align
 from stages.text.cells import cells_of
 from stages.text.sentence import Sentence
 
 
 class TaggedReader:
-    """Makes sentences of tagged tokens, and counts in `repairs` what it repaired."""
+    """Makes sentences of tagged tokens, and counts what it repairs in `repairs`."""
 
     def __init__(self, params: Align, repair_tags: bool) -> None:
-        """Tags that break the scheme are repaired with `repair_tags` only."""
+        """Without `repair_tags`, tags that break the scheme are an error."""
         self.repairs = Repairs()
         self._params = params
         self._repair_tags = repair_tags
@@ -30,41 +30,27 @@ class TaggedReader:
         """One sentence with its tags in IOB2; None if it has no token.
 
         By `align.cells` a token is a character; or a word, with a space before each but the first.
-        One that is several words to `cells_of` ("U.S.") stays one entity or part of it.
+        A token that `cells_of` splits into several words ("U.S.") stays in one entity.
 
-        Where tags are repaired, a token without a tag is read as O and counted (`empty_tag`).
-        An empty token with the tag O is dropped and counted (`empty_token`). Among characters only
-        "" is empty: a blank, U+3000 or a zero-width character is a character of the text. Among
+        Where tags are repaired, a token without a tag becomes O and is counted (`empty_tag`).
+        An empty token with the tag O is dropped and counted (`empty_token`). With characters only
+        "" is empty: a blank, U+3000 or a zero-width character is a character of the text. With
         words a token of white space alone is empty as well.
 
         Args:
             tokens: of the corpus, in order.
-            tags: as many, in `align.scheme`.
-            where: of a token's index, what an error names: file and line.
-            meta: as `Sentence` has it.
+            tags: one per token, in `align.scheme`.
+            where: gives the place of the token with this index, for errors: file and line.
+            meta: of the sentence: see `Sentence`.
 
         Raises:
             StageError: a token of several characters where cells are characters; an empty token
-                with another tag than O; an empty token or tag inside an entity; a tag that is not
-                one of scheme and types; one that is missing or breaks the scheme, and is not
-                repaired.
+                with another tag than O; an empty token or tag inside an entity; a tag that scheme
+                or types do not allow; a tag that is missing or breaks the scheme, unless repaired.
         """
-        if "" in tags:
-            tags = self._without_empty(tags, where)
-        for tag in sorted(set(tags) - self._known, key=tags.index):
-            if problem := tag_problem(tag, self._params.scheme, self._params.types):
-                raise StageError(f"{where(tags.index(tag))}: {problem}")
-            self._known.add(tag)
+        tags = self._checked(tags, where)
         kept = self._not_empty(tokens)
-        iob2, breaks = to_iob2([tags[index] for index in kept], self._params.scheme)
-        if len(kept) < len(tokens):
-            self._drop_empty(kept, tags, iob2, where)
-        for index, kind in breaks:
-            at = kept[index]
-            if not self._repair_tags:
-                said = break_said(tags[at], kind, self._params.scheme)
-                raise StageError(f"{where(at)}: {said}")
-            self.repairs.add(kind, where(at))
+        iob2 = self._iob2(tags, kept, where)
         if not kept:
             return None
         if self._params.cells == "words":
@@ -74,12 +60,22 @@ class TaggedReader:
                 raise StageError(
                     f"{where(index)}: {len(tokens[index])} characters in the token"
                     f" {tokens[index][:40]!r};"
-                    " write one character a token, or set align.cells: words"
+                    " write one character per token, or set align.cells: words"
                 )
         return Sentence("".join(tokens), tuple(iob2), meta)
 
+    def _checked(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
+        """The tags, all allowed by scheme and types, with O where one is missing."""
+        if "" in tags:
+            tags = self._without_empty(tags, where)
+        for tag in sorted(set(tags) - self._known, key=tags.index):
+            if problem := tag_problem(tag, self._params.scheme, self._params.types):
+                raise StageError(f"{where(tags.index(tag))}: {problem}")
+            self._known.add(tag)
+        return tags
+
     def _without_empty(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
-        """With O in place of "", as the script of MSRA on the Hugging Face hub reads it."""
+        """O in place of "", as the script of MSRA on the Hugging Face hub reads it."""
         kept = [index for index, tag in enumerate(tags) if tag]
         iob2, _ = to_iob2([tags[index] for index in kept], self._params.scheme)
         for index, entity in _gaps(kept, iob2, len(tags)):
@@ -103,6 +99,21 @@ class TaggedReader:
             return range(len(tokens))
         return [index for index, token in enumerate(tokens) if token]
 
+    def _iob2(
+        self, tags: Sequence[str], kept: Sequence[int], where: Callable[[int], str]
+    ) -> Sequence[str]:
+        """The tags of the tokens that are kept; repairs are counted."""
+        iob2, breaks = to_iob2([tags[index] for index in kept], self._params.scheme)
+        if len(kept) < len(tags):
+            self._drop_empty(kept, tags, iob2, where)
+        for index, kind in breaks:
+            at = kept[index]
+            if not self._repair_tags:
+                message = break_message(tags[at], kind, self._params.scheme)
+                raise StageError(f"{where(at)}: {message}")
+            self.repairs.add(kind, where(at))
+        return iob2
+
     def _drop_empty(
         self,
         kept: Sequence[int],
@@ -110,28 +121,28 @@ class TaggedReader:
         iob2: Sequence[str],
         where: Callable[[int], str],
     ) -> None:
-        """Counts the tokens that are not `kept`, or refuses the first that an entity needs."""
+        """Counts the tokens that are not `kept`; refuses one that belongs to an entity."""
         for index, entity in _gaps(kept, iob2, len(tags)):
             if tags[index] != "O":
                 raise StageError(
                     f"{where(index)}: an empty token with the tag {tags[index]};"
-                    " delete the line, or correct it"
+                    " delete the token, or correct its tag"
                 )
             if entity:
                 raise StageError(
                     f"{where(index)}: an empty token with the tag O inside an entity of type"
-                    f" {entity}; delete the line, or correct the tags around it"
+                    f" {entity}; delete the token, or correct the tags around it"
                 )
             self.repairs.add("empty_token", where(index))
 
 
 def _gaps(kept: Sequence[int], iob2: Sequence[str], count: int) -> list[tuple[int, str]]:
-    """Each index below `count` that is not `kept`, and the type of the entity around it or "".
+    """Each index below `count` that is not in `kept`, and the type of the entity around it or "".
 
     Args:
         kept: indices, ascending.
-        iob2: the tags of these alone: where the next one is an I-, an entity spans the gap.
-        count: of all tokens.
+        iob2: tags of these alone: if the next one is an I-, an entity spans the gap.
+        count: number of all tokens.
     """
     tag_of = dict(zip(kept, iob2, strict=True))
     gaps = []

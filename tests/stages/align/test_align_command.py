@@ -60,7 +60,7 @@ def test_one_line_for_a_bad_line(work):
         printed = process.communicate()[1]
         assert process.returncode == 1
     assert printed == (
-        "align: data/msra/test.txt:2: unknown tag 'B-TIME'; align.scheme BIO in params.yaml"
-        " allows O and, with align.types, B-LOC, I-LOC, B-ORG, I-ORG, B-PER, I-PER\n"
+        "align: data/msra/test.txt:2: unknown tag 'B-TIME'; align.scheme BIO and align.types in"
+        " params.yaml allow O, B-LOC, I-LOC, B-ORG, I-ORG, B-PER, I-PER\n"
     )
     assert files(work) == before

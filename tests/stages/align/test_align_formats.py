@@ -83,7 +83,7 @@ def test_types_of_the_corpus(tmp_path, english):
 )
 def test_too_many_types_or_none(tmp_path, encoder, tags, count):
     train = [[("1", tag)] for tag in tags]
-    with pytest.raises(StageError, match=rf"the corpus has {count} entity types .*1 to 63; does"):
+    with pytest.raises(StageError, match=rf"the corpus has {count} entity types .*1 to 63; check"):
         align_text(tmp_path, encoder, train, [*train, *FILLER], types=None)
 
 

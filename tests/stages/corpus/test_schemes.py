@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.corpus.schemes import SCHEMES as LETTERS
-from stages.corpus.schemes import break_said, tag_problem, to_iob2
+from stages.corpus.schemes import break_message, tag_problem, to_iob2
 from tests.stages.corpus.spans import SCHEMES, TYPES, spans_in, spans_of, tags_of
 
 CELLS = 12
@@ -57,29 +57,35 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
 
 
 @pytest.mark.parametrize(
-    ("tag", "scheme", "types", "said"),
+    ("tag", "scheme", "types", "message"),
     [
-        ("S-A", "BIO", None, "unknown tag 'S-A'; align.scheme BIO in params.yaml allows O and"),
-        ("I-A", "BMES", None, " allows O and B-TYPE, M-TYPE, E-TYPE, S-TYPE"),
+        ("S-A", "BIO", None, "unknown tag 'S-A'; align.scheme BIO in params.yaml allows O, B-"),
+        ("I-A", "BMES", None, " allows O, B-TYPE, M-TYPE, E-TYPE, S-TYPE"),
         ("B-", "BIO", None, "unknown tag 'B-'"),
         ("BPER", "BIO", None, "unknown tag 'BPER'"),
         ("B-a b", "BIO", None, "unknown tag 'B-a b'"),
         ("B-R&D", "BIO", None, "unknown tag 'B-R&D'"),
         ("B-B-PER", "BIO", None, "unknown tag 'B-B-PER'"),
         ("", "BIO", None, "unknown tag ''"),
-        ("B-C", "BIO", ["B", "A"], " allows O and, with align.types, B-A, I-A, B-B, I-B"),
+        (
+            "B-C",
+            "BIO",
+            ["B", "A"],
+            " and align.types in params.yaml allow O, B-A, I-A, B-B, I-B",
+        ),
     ],
 )
-def test_unknown_tags(tag, scheme, types, said):
-    assert said in tag_problem(tag, scheme, types)
+def test_unknown_tags(tag, scheme, types, message):
+    assert message in tag_problem(tag, scheme, types)
 
 
-def test_what_is_said_of_a_break():
+def test_the_message_of_a_break():
     remedy = "; correct it, or set align.repair_test_tags: true to "
     assert (
-        break_said("E-A", "stray_i", "BMES") == f"E-A follows neither B-A nor M-A{remedy}make it B-"
+        break_message("E-A", "stray_i", "BMES")
+        == f"E-A follows neither B-A nor M-A{remedy}make it B-"
     )
     assert (
-        break_said("B-A", "unclosed", "BILOU")
+        break_message("B-A", "unclosed", "BILOU")
         == f"B-A is not followed by L-A{remedy}end the entity there"
     )

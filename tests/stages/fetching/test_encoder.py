@@ -75,7 +75,7 @@ def test_missing_empty_half(refused, encoder, name):
 
 def test_git_lfs_pointer(refused, encoder):
     (encoder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
-    refused("model.safetensors is no whole safetensors file", "git-lfs")
+    refused("model.safetensors is not a complete safetensors file", "git-lfs")
 
 
 def test_from_scratch(bring, refused, encoder):
@@ -95,7 +95,7 @@ def test_pickled_weights(refused, encoder):
 def test_sha256(bring, refused, encoder):
     refused(
         "download.encoder.sha256 names tf_model.h5, which",
-        "taken from it: config.json, model.safetensors, tokenizer_config.json, vocab.txt",
+        "it has config.json, model.safetensors, tokenizer_config.json, vocab.txt",
         sha256={"tf_model.h5": "0" * 64},
     )
     refused("vocab.txt has sha256 ", f"expects {'0' * 64}", sha256={"vocab.txt": "0" * 64})

@@ -35,7 +35,7 @@ def test_brings_the_files_whole(run, work, hub, encoder, mirror):
     assert {asked["Authorization"] for asked in mirror.headers} == {"Bearer hf_secret"}
 
 
-# What the hub answers to the question for the revision, and what is said of that.
+# The hub's answer about the revision, and the error.
 REFUSED = {
     "revision": (
         {"status": 404, "headers": {"X-Error-Code": "RevisionNotFound"}},
@@ -54,7 +54,7 @@ REFUSED = {
         {"status": 429, "headers": {"RateLimit": '"api";r=0;t=290'}},
         "it answered 429 Too Many Requests and asks to wait 290 s, more than download.timeout_s",
     ),
-    "page": ({"body": b"<html>Sign in"}, "what answers there is no hub; try again, set HF_END"),
+    "page": ({"body": b"<html>Sign in"}, "the server is not a hub; try again, set HF_ENDPOINT"),
     "silent": ({"silent": True}, "sent nothing for 0.5 s; try again, set HF_ENDPOINT to a mirror"),
 }
 
@@ -94,15 +94,17 @@ def test_offline(run, work, hub):
 
 def test_a_password_in_its_address_is_refused_and_not_shown(run, work, hub):
     url = hub.mirror.url.replace("://", "://user:pa55@")
-    said = "download: HF_ENDPOINT holds a password, which reports would show: set HF_TOKEN\n"
-    assert run(HF_ENDPOINT=url) == (1, said)
+    message = (
+        "download: HF_ENDPOINT has a password, which reports would show: use HF_TOKEN instead\n"
+    )
+    assert run(HF_ENDPOINT=url) == (1, message)
     assert hub.mirror.requests == []
     assert work.files() == {}
 
 
 def test_hub_id_that_is_none(run, work, hub):
     work.section["encoder"]["hub_id"] = hub.hub_id = "a/b/c"
-    refused(run(), work, hub, "that is no hub id")
+    refused(run(), work, hub, "this is not a hub id")
 
 
 def test_pickled_weights_are_not_fetched(run, work, hub):

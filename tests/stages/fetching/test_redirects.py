@@ -58,7 +58,7 @@ def test_what_the_operator_named_may_lead_where_it_stands(get, mirror, mirror_2)
 
 
 @pytest.mark.parametrize(
-    ("configured", "target", "said"),
+    ("configured", "target", "message"),
     [
         ("https://8.8.8.8/a", "http://8.8.8.8/a", "from https to http"),
         ("https://8.8.8.8/a", "https://1.1.1.1/b", None),
@@ -66,9 +66,9 @@ def test_what_the_operator_named_may_lead_where_it_stands(get, mirror, mirror_2)
         ("https://no-such-host.invalid/a", "https://also-none.invalid/b", None),
     ],
 )
-def test_which_is_followed(configured, target, said):
-    if said is None:
+def test_which_is_followed(configured, target, message):
+    if message is None:
         check_redirect(configured, httpx.Request("GET", target))
     else:
-        with pytest.raises(StageError, match=said):
+        with pytest.raises(StageError, match=message):
             check_redirect(configured, httpx.Request("GET", target))

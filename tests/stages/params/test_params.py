@@ -33,8 +33,8 @@ def test_no_key_has_a_default(section, refused):
     values = yaml.safe_load(REAL)[section.__name__.lower()]
     for key in values:
         text = rf"(^{section.__name__.lower()}:\n(?:  .*\n)*?)  {key}:"
-        said = refused(section, (text, r"\1  other:"))
-        assert f"{section.__name__.lower()}.{key}: Field required" in said
+        message = refused(section, (text, r"\1  other:"))
+        assert f"{section.__name__.lower()}.{key}: Field required" in message
 
 
 def test_every_error_at_once(refused):
@@ -72,7 +72,7 @@ def test_all_sections_at_once(refused):
 
 
 @pytest.mark.parametrize(
-    ("types", "said"),
+    ("types", "message"),
     [
         ("[PER, ORG, PER]", "align: types is ['PER', 'ORG', 'PER']; write each once"),
         ("[B-PER]", rf"align.types.0: String should match pattern '{TYPE}' (it is 'B-PER')"),
@@ -82,8 +82,8 @@ def test_all_sections_at_once(refused):
         (str([f"T{i}" for i in range(64)]), "align.types: List should have at most 63 items "),
     ],
 )
-def test_types(refused, types, said):
-    assert refused(Align, (r"types: \[.*", f"types: {types}")).startswith(said)
+def test_types(refused, types, message):
+    assert refused(Align, (r"types: \[.*", f"types: {types}")).startswith(message)
 
 
 @pytest.mark.parametrize(("size", "overlap", "most"), [(128, 64, 63), (129, 64, 63), (8, 4, 3)])
@@ -93,8 +93,8 @@ def test_windows_that_hardly_move_on(refused, tmp_path, size, overlap, most):
         ("overlap_tokens: 48", f"overlap_tokens: {overlap}"),
     )
     assert refused(Align, *changes) == (
-        f"align: window_overlap_tokens is {overlap}, with window_tokens = {size}"
-        f" it can be {most} at most"
+        f"align: window_overlap_tokens is {overlap}, but with window_tokens = {size}"
+        f" it can be at most {most}"
     )
     text = REAL.replace(*changes[0]).replace("overlap_tokens: 48", f"overlap_tokens: {most}")
     (tmp_path / "p").write_text(text, encoding="utf-8")
@@ -105,7 +105,7 @@ ONE_PLACE = "encoder: needs either hub_id or folder"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("folder: null", "folder: x", ONE_PLACE),
         ("hub_id: .*", "hub_id: null", ONE_PLACE),
@@ -119,8 +119,8 @@ ONE_PLACE = "encoder: needs either hub_id or folder"
         ("git_blob: fe665ec", "git_blob: fe665ex", "train.git_blob: String should match pattern"),
     ],
 )
-def test_sources_that_cannot_be_checked(refused, old, new, said):
-    assert refused(Download, (old, new)).startswith(f"download.{said}")
+def test_sources_that_cannot_be_checked(refused, old, new, message):
+    assert refused(Download, (old, new)).startswith(f"download.{message}")
 
 
 def test_int8_is_not_for_cuda(refused):
@@ -134,10 +134,10 @@ def test_int8_is_not_for_cuda(refused):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("{}", "short: has no condition: give one of pattern, min_characters,"),
-        ("{pattern: '('}", "short: pattern '(' is no regular expression: missing )"),
+        ("{pattern: '('}", "short: pattern '(' is not a regular expression: missing )"),
         (
             "{min_characters: 9, max_characters: 8}",
             "short: min_characters is 9, above max_characters = 8: no sentence has both",
@@ -146,9 +146,9 @@ def test_int8_is_not_for_cuda(refused):
         ("{meta: {}, type: null}", "short: has no condition: give one of pattern,"),
     ],
 )
-def test_slices_that_pick_nothing(refused, given, said):
+def test_slices_that_pick_nothing(refused, given, message):
     found = refused(Evaluate, (r"short: \{.*", f"short: {given}"))
-    assert found.startswith(f"evaluate.slices.{said}")
+    assert found.startswith(f"evaluate.slices.{message}")
 
 
 def test_a_slice_is_named_as_a_metric_can_be(refused):
@@ -172,9 +172,9 @@ def test_a_cuda_graph_keeps_what_it_computed(refused):
     ],
 )
 def test_a_secret_stands_in_no_address_and_is_not_repeated(refused, tmp_path, address):
-    said = refused(Download, (r"- .*msra_train_bio.txt", f"- {address}"))
-    assert said.startswith("download.train.sources.0: is an address with a password or token")
-    assert "hunter2" not in said
+    message = refused(Download, (r"- .*msra_train_bio.txt", f"- {address}"))
+    assert message.startswith("download.train.sources.0: is an address with a password or token")
+    assert "hunter2" not in message
     hidden = address.replace("me:hunter2", "me:$SECRET").replace("hunter2", "${SECRET}")
     values = yaml.safe_load(REAL)
     values["download"]["train"]["sources"] = [hidden]

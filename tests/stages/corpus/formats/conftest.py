@@ -28,9 +28,9 @@ def refused(tmp_path):
     def refused(text: str, repair: bool = False, **changes: Any) -> str:
         with pytest.raises(StageError) as error:
             read(tmp_path / "test.txt", text, repair, **changes)
-        said = str(error.value)
-        assert "\n" not in said
-        assert said.startswith(f"{tmp_path}/test.txt")
-        return said.removeprefix(f"{tmp_path}/")
+        message = str(error.value)
+        assert "\n" not in message
+        assert message.startswith(f"{tmp_path}/test.txt")
+        return message.removeprefix(f"{tmp_path}/")
 
     return refused

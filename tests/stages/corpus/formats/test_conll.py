@@ -61,12 +61,10 @@ def test_repaired_and_counted(read, data, repaired):
     assert dict(corpus.repairs.counts) == repaired
 
 
-# What is in the file, and what is said of it.
-NOT_ONE = "; write one character a token, or set align.cells: words"
-NOT_TWO = ", align.conll says token, tag with a tab between; correct one of the two"
-KNOWN = (
-    "; align.scheme BIO in params.yaml allows O and, with align.types, B-LOC, I-LOC, B-PER, I-PER"
-)
+# The file's content, and its error.
+NOT_ONE = "; write one character per token, or set align.cells: words"
+NOT_TWO = ", but align.conll.columns has 2 (token, tag) with a tab between; correct one of the two"
+KNOWN = "; align.scheme BIO and align.types in params.yaml allow O, B-LOC, I-LOC, B-PER, I-PER"
 REFUSED = {
     "unknown type": ("京\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
     "unknown prefix": ("京\tE-LOC", f":1: unknown tag 'E-LOC'{KNOWN}"),
@@ -82,7 +80,7 @@ REFUSED = {
     "two characters": ("北京\tO", f":1: 2 characters in the token '北京'{NOT_ONE}"),
     "an empty token of an entity": (
         "\tB-LOC",
-        ":1: an empty token with the tag B-LOC; delete the line, or correct it",
+        ":1: an empty token with the tag B-LOC; delete the token, or correct its tag",
     ),
     "an empty token with an unknown tag": ("\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
     "a combining character": ("e\u0301\tO", f":1: 2 characters in the token 'e\u0301'{NOT_ONE}"),
@@ -96,13 +94,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("before", ["", GOOD + "\n\n"])
 @pytest.mark.parametrize("repair_tags", [True, False])
-@pytest.mark.parametrize(("data", "said"), REFUSED.values(), ids=REFUSED)
-def test_refused_with_file_and_line(read, tmp_path, data, said, before, repair_tags):
+@pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_with_file_and_line(read, tmp_path, data, message, before, repair_tags):
     data = data if isinstance(data, bytes) else data.encode()
     line = 1 + before.count("\n")
     with pytest.raises(StageError) as error:
         read(before.encode() + data, repair_tags)
-    assert str(error.value) == f"{tmp_path}/corpus.txt{said.replace(':1:', f':{line}:')}"
+    assert str(error.value) == f"{tmp_path}/corpus.txt{message.replace(':1:', f':{line}:')}"
 
 
 EMPTY = {
@@ -167,7 +165,7 @@ def test_an_empty_token_inside_an_entity_is_refused(read, tmp_path, inside, repa
         read(GOOD + "\n" + inside, repair_tags)
     assert str(error.value) == (
         f"{tmp_path}/corpus.txt:8: an empty token with the tag O inside an entity of type LOC;"
-        " delete the line, or correct the tags around it"
+        " delete the token, or correct the tags around it"
     )
 
 
@@ -184,8 +182,8 @@ def test_each_kind_of_repair_has_its_first_places(read, tmp_path):
 def test_no_sentence(read, tmp_path, data):
     with pytest.raises(StageError) as error:
         read(data)
-    said = "corpus.txt: no sentence in it; is it the right file?"
-    assert str(error.value) == f"{tmp_path}/{said}"
+    message = "corpus.txt has no sentence; check that it is the right file"
+    assert str(error.value) == f"{tmp_path}/{message}"
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def entities(sentence: Sentence) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("Ann B-PER\n", ":1: 2 columns in 'Ann B-PER', align.conll says token, pos, chunk, tag"),
+        ("Ann B-PER\n", ":1: 2 columns in 'Ann B-PER', but align.conll.columns has 4 (token, "),
         (
             "# id\n\nAnn a b I-PER\n",
             ":3: I-PER follows neither B-PER nor I-PER; correct it, or set",
@@ -103,8 +103,8 @@ def entities(sentence: Sentence) -> list[tuple[str, str]]:
         ("Ann a b B-PER\n a b O\nLi a b I-PER\n", ":2: an empty token with the tag O inside an"),
     ],
 )
-def test_refused(refused, text, said):
-    assert said in refused(text, conll=CONLL, cells="words")
+def test_refused(refused, text, message):
+    assert message in refused(text, conll=CONLL, cells="words")
 
 
 @pytest.mark.parametrize("token", ["", "\u3000", "\xa0", "\u2028"])

@@ -76,8 +76,8 @@ def test_there_and_back(tmp_path_factory, data, cells):
 
 
 RECORD = '{{"text": "Ann met Bobby. ", "label": [{}]}}'
-A_SPAN = "is not [start, end, type] with 0 <= start < end <= 15, the characters of the text; "
-# The spans of a text of 15 characters, and what is said of the third line.
+A_SPAN = "is not [start, end, type] with 0 <= start < end <= 15, the length of the text; "
+# The spans of a text of 15 characters, and the error in the third line.
 REFUSED = {
     "overlap": ('[0, 3, "A"], [2, 5, "B"]', "the spans [0, 3, 'A'] and [2, 5, 'B'] overlap"),
     "nested": ('[2, 3, "A"], [0, 7, "B"]', "the spans [0, 7, 'B'] and [2, 3, 'A'] overlap"),
@@ -86,32 +86,32 @@ REFUSED = {
     "nothing in it": ('[3, 3, "A"]', f'span [3, 3, "A"] {A_SPAN}'),
     "text offsets": ('["0", 3, "A"]', f'span ["0", 3, "A"] {A_SPAN}'),
     "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
-    "a type with a space": ('[0, 3, "work of art"]', "the type 'work of art' has other charac"),
-    "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is of space alone; take it away"),
-    "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with space; correct it, or"),
-    "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside of a word; corr"),
+    "a type with a space": ('[0, 3, "work of art"]', "the type 'work of art' has characters b"),
+    "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is white space alone; remove it"),
+    "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with white space; correct"),
+    "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside a word; correct"),
 }
 
 
-@pytest.mark.parametrize(("spans", "said"), REFUSED.values(), ids=REFUSED)
-def test_refused_with_file_and_line(refused, spans, said):
+@pytest.mark.parametrize(("spans", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_with_file_and_line(refused, spans, message):
     text = f"\n{RECORD.format('')}\n{RECORD.format(spans)}\n"
-    assert refused(text, format="jsonl", cells="words").startswith(f"test.txt:3: {said}")
+    assert refused(text, format="jsonl", cells="words").startswith(f"test.txt:3: {message}")
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object a line"),
-        ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is no character; "),
-        ("[]", "no text called 'text'; correct it or align.jsonl.text"),
-        ('{"data": "a"}', "no text called 'text'; correct it or align.jsonl.text"),
-        ('{"text": "a", "entities": []}', "no list called 'label'; correct it or align.jsonl."),
+        ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object per line"),
+        ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is not a character"),
+        ("[]", "no text under the key 'text'; correct it or align."),
+        ('{"data": "a"}', "no text under the key 'text'; correct it or align."),
+        ('{"text": "a", "entities": []}', "no list under the key 'label'; correct it or align."),
         ('{"text": "a", "label": [[0, 1, "X"]]}', "unknown type 'X'; align.types in params.yaml"),
     ],
 )
-def test_another_record(refused, line, said):
-    assert refused(line, format="jsonl", types=["A"]).startswith(f"test.txt:1: {said}")
+def test_another_record(refused, line, message):
+    assert refused(line, format="jsonl", types=["A"]).startswith(f"test.txt:1: {message}")
 
 
 def test_other_keys(tmp_path):

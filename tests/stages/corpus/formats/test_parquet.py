@@ -95,38 +95,41 @@ def bare(**columns):
     return pa.table({"tokens": [["a"], ["b", "c"]], "ner_tags": [["O"], ["O", "O"]]} | columns)
 
 
-# A table, and what is said of it.
+# A table, and its error.
 REFUSED = {
     "numbers": (bare(ner_tags=[[0], [0, 0]]), ": the numbers in 'ner_tags' have no names; write"),
     "no tags": (
         bare().rename_columns(["tokens", "tags"]),
-        " has no list called 'ner_tags', but to",
+        " has no list column 'ner_tags', its columns are to",
     ),
-    "no tokens": (bare(tokens=["a", "b c"]), " has no list called 'tokens', but tokens, ner_tags;"),
-    "fewer": (bare(ner_tags=[["O"], ["O"]]), ": row 1 has not a tag for each token; correct it"),
-    "null": (bare(ner_tags=[["O"], ["O", None]]), ": row 1 has not a tag for each token; correct"),
-    "a row of null": (bare(tokens=[None, ["b", "c"]]), ": row 0 has not a tag for each token; "),
+    "no tokens": (
+        bare(tokens=["a", "b c"]),
+        " has no list column 'tokens', its columns are tokens, ",
+    ),
+    "fewer": (bare(ner_tags=[["O"], ["O"]]), ": row 1 does not have one tag per token; correct it"),
+    "null": (bare(ner_tags=[["O"], ["O", None]]), ": row 1 does not have one tag per token; corr"),
+    "a row of null": (bare(tokens=[None, ["b", "c"]]), ": row 0 does not have one tag per token; "),
     "unknown": (bare(ner_tags=[["O"], ["O", "S-X"]]), ": row 1, token 1: unknown tag 'S-X'; align"),
     "blank": (
         bare(tokens=[["a"], [" ", "c"]], ner_tags=[["O"], ["B-X", "O"]]),
-        ": row 1, token 0: an empty token with the tag B-X; delete the line, or correct it",
+        ": row 1, token 0: an empty token with the tag B-X; delete the token, or correct its tag",
     ),
 }
 
 
-@pytest.mark.parametrize(("table", "said"), REFUSED.values(), ids=REFUSED)
-def test_refused_with_its_row(path, table, said):
+@pytest.mark.parametrize(("table", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_with_its_row(path, table, message):
     pq.write_table(table, path)
     with pytest.raises(StageError) as error:
         read(path)
-    assert str(error.value).startswith(f"{path}{said}")
+    assert str(error.value).startswith(f"{path}{message}")
 
 
 def test_a_label_without_a_name(path):
     table = Dataset.from_dict(COLUMNS, FEATURES).data.table
     wrong = pa.array([[1, 0, 1, 2], [], [0, 3, -1]], table.schema.field("ner_tags").type)
     pq.write_table(table.set_column(2, table.schema.field("ner_tags"), wrong), path)
-    with pytest.raises(StageError, match="row 2 has not a tag for each token; correct it"):
+    with pytest.raises(StageError, match="row 2 does not have one tag per token; correct it"):
         read(path)
 
 
@@ -135,5 +138,5 @@ def test_another_file(path):
     with pytest.raises(StageError) as error:
         read(path)
     assert str(error.value).startswith(f"{path} is not Parquet (")
-    assert str(error.value).endswith("); set align.format")
+    assert str(error.value).endswith("); correct align.format")
     assert "\n" not in str(error.value)

@@ -6,11 +6,12 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from stages.text import windows_table
+from stages.text import windows_writer
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
-from stages.text.windows_table import read_aligned, write_rows
+from stages.text.windows_table import read_aligned
+from stages.text.windows_writer import write_aligned
 
 TEXT = "李明在北京会见王芳"
 TAGS = ("B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O", "B-PER", "I-PER")
@@ -28,7 +29,7 @@ def write(tmp_path):
 
     def write(sentences, done=lambda _: None):
         path = tmp_path / "train.parquet"
-        figures = write_rows(sentences, labels, CellEncoder(tokenizer, 0), path, done)
+        figures = write_aligned(sentences, labels, CellEncoder(tokenizer, 0), path, done)
         return path, figures
 
     return write
@@ -38,7 +39,7 @@ def write(tmp_path):
 def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monkeypatch, at_once):
     path, figures = write(SENTENCES * 2)
     expected = path.read_bytes()
-    monkeypatch.setattr(windows_table, "SENTENCES_AT_ONCE", at_once)
+    monkeypatch.setattr(windows_writer, "SENTENCES_AT_ONCE", at_once)
     lots = []
     path, again = write(SENTENCES * 2, lots.append)
     assert (path.read_bytes(), again) == (expected, figures)
@@ -66,7 +67,7 @@ def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(w
 
 
 def test_python_objects_are_of_few_sentences(write, monkeypatch):
-    monkeypatch.setattr(windows_table, "SENTENCES_AT_ONCE", 300)
+    monkeypatch.setattr(windows_writer, "SENTENCES_AT_ONCE", 300)
     write(SENTENCES)  # what is imported and made once
 
     def peak_bytes(count):
