@@ -1,4 +1,4 @@
-"""transformers' own Trainer, tuned, as a loop that yields after each of its steps."""
+"""The Trainer of transformers, tuned, as a loop that yields after each step."""
 
 import tempfile
 import threading
@@ -18,9 +18,9 @@ def trainer_loop(
 ) -> Iterator[torch.Tensor]:
     """bf16, fused AdamW, batches of similar length, workers; yields the tokens of each step.
 
-    The Trainer has a thread and waits at the end of each step, so that who takes the next is the
-    clock. `torch_compile` is off: each length is compiled anew, which had not ended after three
-    minutes on an H100 (torch 2.11).
+    The Trainer runs in a thread and waits at the end of each step, so that the caller can time it.
+    `torch_compile` is off: it compiles each length anew, which had not ended after three minutes on
+    an H100 (torch 2.11).
     """
     done: SimpleQueue[torch.Tensor | BaseException | None] = SimpleQueue()
     go: SimpleQueue[bool] = SimpleQueue()
