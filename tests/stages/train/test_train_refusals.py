@@ -39,8 +39,7 @@ def refusal(tiny, tmp_path):
 
 def test_bf16_on_the_cpu(refusal):
     assert refusal(precision="bf16") == (
-        "train.precision is bf16, which needs a GPU that has it, and this is the CPU; "
-        "set it to auto or fp32"
+        "train.precision is bf16, which this device does not have: the CPU; set it to auto or fp32"
     )
 
 
