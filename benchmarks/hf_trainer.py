@@ -38,20 +38,7 @@ def trainer_loop(
     with tempfile.TemporaryDirectory() as folder:
         trainer = Counting(
             model,
-            TrainingArguments(
-                folder,
-                max_steps=steps,
-                per_device_train_batch_size=batch,
-                learning_rate=5e-5,
-                bf16=True,
-                optim="adamw_torch_fused",
-                train_sampling_strategy="group_by_length",
-                dataloader_num_workers=4,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-            ),
+            _arguments(folder, steps, batch),
             data_collator=collate,
             train_dataset=Windows(data, range(len(data.input_ids))),
             callbacks=[Waiting()],
@@ -75,3 +62,20 @@ def trainer_loop(
         finally:
             go.put(False)
             thread.join()
+
+
+def _arguments(folder: str, steps: int, batch: int) -> TrainingArguments:
+    return TrainingArguments(
+        folder,
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=5e-5,
+        bf16=True,
+        optim="adamw_torch_fused",
+        train_sampling_strategy="group_by_length",
+        dataloader_num_workers=4,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )

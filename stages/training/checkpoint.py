@@ -81,7 +81,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> bool:
-        """True if the dev F1 of this step is known, which must have a row."""
+        """True if the row of this step has its dev F1."""
         return "dev_f1" in self.rows[-1]
 
     def record_f1(self, f1: float, model: PreTrainedModel, ranks: Ranks) -> None:

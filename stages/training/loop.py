@@ -81,7 +81,7 @@ def _train(
     with (
         _deferred_sigterm() as sigterm,
         closing(train_steps(objective, params, training, gradients, ranks, resumed_after)) as steps,
-        _progress_bar(objective, runtime, resumed_after) as bar,
+        _progress_bar(objective, training.model.device, ranks, resumed_after) as bar,
     ):
         saver = _Saver(training, runtime, params.checkpoint_minutes)
         for step in steps:
@@ -96,7 +96,7 @@ def _train(
             if objective.evaluates_after(state.step) and not state.evaluated:
                 _evaluate(objective, training.model, state, ranks, bar, sigterm)
             ended, terminated = objective.ends_after(state, params.patience_evals), sigterm.is_set()
-            # Without evaluations the last weights count: what follows starts from them.
+            # Without evaluations the last weights are the result, and a resumed run needs them.
             result = ended and objective.evaluation is None and state.step > resumed_after
             saver.save_if_due(state, at_once=result or terminated)
             if terminated and ranks.first:  # the others cannot continue without rank 0
@@ -128,7 +128,7 @@ def train_steps(
 ) -> Generator[Step]:
     """Trains from step `after` on and yields each step, that step itself first, without a loss.
 
-    So whoever consumes the steps first makes up for an evaluation that was interrupted.
+    The step itself comes first so that an interrupted evaluation of it can be made up for.
     """
     model, optimizer, schedule = training.model, training.optimizer, training.schedule
     yield Step(after, None, 0.0)
@@ -165,7 +165,7 @@ def _evaluate(
     bar: "tqdm[NoReturn]",
     sigterm: threading.Event,
 ) -> None:
-    """Records the dev F1 of this step; not at SIGTERM, after which a resumed run evaluates it."""
+    """Records the dev F1 of this step; at SIGTERM stops without one; a resumed run repeats it."""
 
     def on_batch(_: int) -> None:
         bar.update(0)
@@ -180,7 +180,7 @@ def _evaluate(
         state.record_f1(ranks.broadcast(f1), model, ranks)
 
 
-class _Interrupted(Exception):  # noqa: N818  no error: SIGTERM came
+class _Interrupted(Exception):  # noqa: N818  SIGTERM, not an error
     pass
 
 
@@ -200,10 +200,12 @@ class _Saver:
 
 
 @contextmanager
-def _progress_bar(objective: Objective, runtime: Runtime, after: int) -> Iterator["tqdm[NoReturn]"]:
+def _progress_bar(
+    objective: Objective, device: torch.device, ranks: Ranks, after: int
+) -> Iterator["tqdm[NoReturn]"]:
     """Counts tokens, those of the steps before a resumed run included."""
-    about = f"{objective.name} on {runtime.device}"
-    with progress(sum(objective.tokens), about, " tokens", shown=runtime.ranks.first) as bar:
+    about = f"{objective.name} on {device}"
+    with progress(sum(objective.tokens), about, " tokens", shown=ranks.first) as bar:
         bar.initial = bar.n = sum(objective.tokens[:after])
         yield bar
 
