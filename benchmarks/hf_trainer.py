@@ -1,4 +1,4 @@
-"""transformers' own Trainer, tuned, as a loop that yields after each of its steps."""
+"""The Trainer of transformers, tuned, as a loop that yields after each step."""
 
 import tempfile
 import threading
@@ -18,9 +18,9 @@ def trainer_loop(
 ) -> Iterator[torch.Tensor]:
     """bf16, fused AdamW, batches of similar length, workers; yields the tokens of each step.
 
-    The Trainer has a thread and waits at the end of each step, so that who takes the next is the
-    clock. `torch_compile` is off: each length is compiled anew, which had not ended after three
-    minutes on an H100 (torch 2.11).
+    The Trainer runs in a thread and waits at the end of each step, so that the caller can time it.
+    `torch_compile` is off: it compiles each length anew, which had not ended after three minutes on
+    an H100 (torch 2.11).
     """
     done: SimpleQueue[torch.Tensor | BaseException | None] = SimpleQueue()
     go: SimpleQueue[bool] = SimpleQueue()
@@ -38,20 +38,7 @@ def trainer_loop(
     with tempfile.TemporaryDirectory() as folder:
         trainer = Counting(
             model,
-            TrainingArguments(
-                folder,
-                max_steps=steps,
-                per_device_train_batch_size=batch,
-                learning_rate=5e-5,
-                bf16=True,
-                optim="adamw_torch_fused",
-                train_sampling_strategy="group_by_length",
-                dataloader_num_workers=4,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-            ),
+            _arguments(folder, steps, batch),
             data_collator=collate,
             train_dataset=Windows(data, range(len(data.input_ids))),
             callbacks=[Waiting()],
@@ -75,3 +62,20 @@ def trainer_loop(
         finally:
             go.put(False)
             thread.join()
+
+
+def _arguments(folder: str, steps: int, batch: int) -> TrainingArguments:
+    return TrainingArguments(
+        folder,
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=5e-5,
+        bf16=True,
+        optim="adamw_torch_fused",
+        train_sampling_strategy="group_by_length",
+        dataloader_num_workers=4,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )

@@ -1,4 +1,4 @@
-"""This project's training step, to be timed: by `training` on one GPU, by `scaling` on several."""
+"""This project's training step, for `training` to time on one GPU and `scaling` on several."""
 
 import time
 from collections.abc import Iterator
@@ -10,9 +10,10 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 from stages.model.device import make_repeatable
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
-from stages.training.batches import batches_of, decay_groups, one_ahead, plan_steps
+from stages.training.batches import batch_maker, plan_steps, prefetch
 from stages.training.gradients import Gradients, compile_layers
-from stages.training.ranks import ALONE, Ranks
+from stages.training.optimizer import decay_groups
+from stages.training.ranks import SINGLE, Ranks
 
 ROW_TOKENS = 128
 WARM_UP_STEPS = 5
@@ -26,18 +27,18 @@ def our_loop(
     compiled: bool = False,
     graph: bool = False,
     deterministic: bool = False,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE,
 ) -> Iterator[int]:
-    """The loop of stages/train.py without its evaluations; yields the tokens of this rank."""
+    """The loop of stages/train.py without evaluations; yields this rank's tokens of each step."""
     make_repeatable(0, 2, deterministic)
     plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
     optimizer = torch.optim.AdamW(decay_groups(model, 1e-4, 0.01), fused=True)
     if compiled:
         compile_layers(model)
-    gradients = Gradients(ranks.wrapped(model), bf16=True, graph=graph)
-    batched = batches_of(data, plan, ranks, tokens_per_step, ROW_TOKENS, first=0)
+    gradients = Gradients(ranks.wrap(model), bf16=True, graph=graph)
+    make = batch_maker(data, plan, ranks, tokens_per_step, ROW_TOKENS, first_position=0)
     model.train()
-    for step, batches in enumerate(one_ahead(batched, range(len(plan)))):
+    for step, batches in enumerate(prefetch(make, range(len(plan)))):
         labelled = sum(int((batch[3] != IGNORED).sum()) for batch in batches)
         gradients(batches, labelled, seed=step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -47,14 +48,14 @@ def our_loop(
 
 
 def new_model(layers: int) -> BertForTokenClassification:
-    """Of BERT-base's size if there are 12, with the same random weights each time."""
+    """A BERT of that many layers, BERT-base if 12, with the same random weights each time."""
     torch.manual_seed(0)
     config = BertConfig(vocab_size=21128, num_labels=7, num_hidden_layers=layers)
     return BertForTokenClassification(config).cuda()
 
 
 def timed(steps: Iterator[Any]) -> tuple[list[int], float]:
-    """Tokens of each step that is left after the warm-up, and their seconds together."""
+    """Tokens of each step after the warm-up, and the seconds of all these steps."""
     for _ in range(WARM_UP_STEPS - 1):
         next(steps)
     torch.cuda.synchronize()

@@ -1,9 +1,9 @@
-"""What a recipe comes to over several seeds: a rung of docs/experiments.md.
+"""Trains a recipe with several seeds: a row of docs/experiments.md.
 
-Trains on data/aligned once a seed, by `train` of params.yaml with overlays, and prints and writes
-the best dev F1 of each and when it came to which; with --test, for a recipe that was chosen, test
-F1 as well. It imports what the stages import, no DVC: for a GPU machine that has nothing else.
-Elsewhere sweep by `dvc exp`.
+Trains on data/aligned with each seed, by `train` of params.yaml with overlays. Prints and writes
+the best dev F1 of each run and its dev F1 over time; with --test, for a recipe already chosen, test
+F1 too. It imports only what the stages import, without DVC, for a GPU machine that has no more.
+Elsewhere use `dvc exp`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from stages.train import train
 
 
 def main() -> None:
-    """Trains seed after seed; writes what is there after each."""
+    """Trains with each seed; writes the results so far after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, action="append", default=[], metavar="FILE")
     parser.add_argument("--set", type=yaml.safe_load, default={}, metavar="'{train: {...}}'")
@@ -38,24 +38,26 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, default=Path("data/encoder"))
     parser.add_argument("--test", action="store_true", help="score test too")
     parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     runs: list[dict[str, Any]] = []
-    for seed in asked.seed:
-        of_train = {**asked.set.get("train", {}), "seed": seed}
-        given = sections(Path(), asked.params, {**asked.set, "train": of_train})
-        params = given.stages.train
-        runs.append({"seed": seed, **_run(params, asked.aligned, asked.encoder, asked.test)})
+    for seed in arguments.seed:
+        train_values = {**arguments.set.get("train", {}), "seed": seed}
+        overrides = {**arguments.set, "train": train_values}
+        params = sections(Path(), arguments.params, overrides).stages.train
+        runs.append(
+            {"seed": seed, **_run(params, arguments.aligned, arguments.encoder, arguments.test)}
+        )
         print(json.dumps(runs[-1]), flush=True)
-        found = {
-            "machine": machine() | device_figures(torch.device(runs[-1].pop("on"))),
+        result = {
+            "machine": machine() | device_figures(torch.device(runs[-1].pop("device"))),
             "train": params.model_dump(exclude={"seed"}),
             "mean": {
                 key: _spread([run[key] for run in runs]) for key in runs[0] if key[-2:] == "f1"
             },
             "runs": runs,
         }
-        asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(found["mean"]))
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result["mean"]))
 
 
 def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, Any]:
@@ -67,17 +69,20 @@ def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, A
             rows = [row for row in csv.DictReader(file) if row["dev_f1"]]
         first, seconds = measured["first_step_seconds"], measured["fit_seconds"]
         per_step = (seconds - first) / best["steps_run"]
-        before = measured.get("pretrain_fit_seconds", 0)
-        found = {
-            "on": measured["device"],
+        pretrain_seconds = measured.get("pretrain_fit_seconds", 0)
+        run = {
+            "device": measured["device"],
             "dev_f1": round(best["best_dev_f1"], 5),
             "best_step": best["best_step"],
-            "seconds": round(before + seconds, 1),
+            "seconds": round(pretrain_seconds + seconds, 1),
             "memory_mib": {
                 name: measured.get(f"gpu_memory_{name}_mib") for name in ("estimate", "peak")
             },
-            "curve": [  # seconds, told from the step; dev F1
-                [round(before + first + per_step * int(row["step"]), 1), float(row["dev_f1"])]
+            "curve": [  # seconds, estimated from the step; dev F1
+                [
+                    round(pretrain_seconds + first + per_step * int(row["step"]), 1),
+                    float(row["dev_f1"]),
+                ]
                 for row in rows
             ],
         }
@@ -85,13 +90,13 @@ def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, A
             model = load_tagger(ner, torch.device(measured["device"]))
             tags, data = Labels.read(aligned).tags, read_aligned(aligned / "test.parquet")
             predicted = predict(data, forward_of(model), tags, params.tokens_per_batch)[1]
-            found["test_f1"] = round(score(data, predicted, tags)["f1"], 5)
-    return found
+            run["test_f1"] = round(score(data, predicted, tags)["f1"], 5)
+    return run
 
 
-def _spread(figures: list[float]) -> dict[str, float]:
-    deviation = statistics.stdev(figures) if len(figures) > 1 else 0.0
-    return {"mean": round(statistics.mean(figures), 5), "stdev": round(deviation, 5)}
+def _spread(values: list[float]) -> dict[str, float]:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": round(statistics.mean(values), 5), "stdev": round(deviation, 5)}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Training on several GPUs of one host against one: `python -m benchmarks.scaling --gpus 1 2`.
+"""Measures training on several GPUs of one host: `python -m benchmarks.scaling --gpus 1 2`.
 
-The step of stages/train.py at BERT-base size with random weights, the same tokens a step whatever
-the number of GPUs. Writes results/scaling.json beside this file.
+Times the step of stages/train.py at BERT-base size with random weights. The tokens per step do not
+depend on the number of GPUs. Writes results/scaling.json beside this file.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from torch import distributed
 
 from benchmarks.our_loop import WARM_UP_STEPS, new_model, our_loop, timed
 from stages.text.windows_table import read_aligned
-from stages.training.ranks import joined
+from stages.training.ranks import process_group
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -32,27 +32,27 @@ def main() -> None:
     parser.add_argument(
         "--tokens-per-step", type=int, nargs="+", default=[32768, 65536, 131072, 262144]
     )
-    parser.add_argument("--tokens", type=int, default=5_242_880, help="that each run trains on")
+    parser.add_argument("--tokens", type=int, default=5_242_880, help="trained on in each run")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--rank-writes", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.rank_writes:
-        as_rank(asked)
+    arguments = parser.parse_args()
+    if arguments.rank_writes:
+        as_rank(arguments)
         return
     rows: list[dict[str, Any]] = []
-    for gpus in asked.gpus:
+    for gpus in arguments.gpus:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "rows.json"
             command = f"-m torch.distributed.run --nproc-per-node {gpus} -m benchmarks.scaling"
-            arguments = [*sys.argv[1:], "--rank-writes", str(file)]
-            subprocess.run([sys.executable, *command.split(), *arguments], check=True)
+            options = [*sys.argv[1:], "--rank-writes", str(file)]
+            subprocess.run([sys.executable, *command.split(), *options], check=True)
             rows += json.loads(file.read_text(encoding="utf-8"))
-    one = {row["tokens_per_step"]: row["tokens_per_s"] for row in rows if row["gpus"] == 1}
+    single = {row["tokens_per_step"]: row["tokens_per_s"] for row in rows if row["gpus"] == 1}
     for row in rows:
-        if alone := one.get(row["tokens_per_step"]):
-            row["speedup"] = round(row["tokens_per_s"] / alone, 3)
+        if baseline := single.get(row["tokens_per_step"]):
+            row["speedup"] = round(row["tokens_per_s"] / baseline, 3)
             row["efficiency"] = round(row["speedup"] / row["gpus"], 3)
         print(json.dumps(row))
     result = {
@@ -60,50 +60,50 @@ def main() -> None:
         "device": torch.cuda.get_device_name(),
         "gpus": torch.cuda.device_count(),
         "torch": torch.__version__,
-        "layers": asked.layers,
-        "deterministic": asked.deterministic,
+        "layers": arguments.layers,
+        "deterministic": arguments.deterministic,
         "rows": rows,
     }
-    asked.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=2) + "\n"
-    (asked.out / "scaling.json").write_text(text, encoding="utf-8")
+    (arguments.out / "scaling.json").write_text(text, encoding="utf-8")
 
 
-def as_rank(asked: argparse.Namespace) -> None:
-    """What each process does; rank 0 writes."""
-    data = read_aligned(asked.aligned / "train.parquet")
+def as_rank(arguments: argparse.Namespace) -> None:
+    """Measures in each process; rank 0 writes."""
+    data = read_aligned(arguments.aligned / "train.parquet")
     rows = []
-    with joined(torch.device("cuda")) as ranks:
-        for tokens_per_step in asked.tokens_per_step:
+    with process_group(torch.device("cuda")) as ranks:
+        for tokens_per_step in arguments.tokens_per_step:
             torch._dynamo.reset()
             torch.cuda.reset_peak_memory_stats()
-            steps = WARM_UP_STEPS + math.ceil(asked.tokens / tokens_per_step)
+            steps = WARM_UP_STEPS + math.ceil(arguments.tokens / tokens_per_step)
             loop = our_loop(
                 steps,
                 tokens_per_step,
-                new_model(asked.layers),
+                new_model(arguments.layers),
                 data,
                 compiled=True,
                 graph=True,
-                deterministic=asked.deterministic,
+                deterministic=arguments.deterministic,
                 ranks=ranks,
             )
             next(loop)
             tokens, seconds = timed(loop)
-            of_all = torch.tensor(float(sum(tokens)), device="cuda")
+            all_tokens = torch.tensor(float(sum(tokens)), device="cuda")
             if ranks.count > 1:
-                distributed.all_reduce(of_all)
+                distributed.all_reduce(all_tokens)
             rows.append(
                 {
                     "gpus": ranks.count,
                     "tokens_per_step": tokens_per_step,
-                    "tokens_per_s": round(of_all.item() / seconds),
+                    "tokens_per_s": round(all_tokens.item() / seconds),
                     "step_ms": round(1000 * seconds / len(tokens), 2),
                     "memory_peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
                 }
             )
     if ranks.first:
-        asked.rank_writes.write_text(json.dumps(rows), encoding="utf-8")
+        arguments.rank_writes.write_text(json.dumps(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Training speed, side by side in one process on one GPU: `make bench-training`.
+"""Compares training speeds in one process on one GPU: `make bench-training`.
 
-The tutorial loop, transformers' Trainer and this project's step, rung by rung, on the same windows
-of MSRA, for a model of BERT-base size with random weights. Sentences and tokens count what is no
-padding; [CLS] and [SEP] count. Writes results/training.json and .svg beside this file, and README's
-table.
+Times the tutorial loop, transformers' Trainer and this project's step with one speed-up after the
+other, on the same windows of MSRA, for a model of BERT-base size with random weights. Sentences and
+tokens are counted without padding, with [CLS] and [SEP]. Writes results/training.json and .svg
+beside this file, and the table in README.
 """
 
 import argparse
@@ -34,10 +34,10 @@ def main() -> None:
     """Measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
-    parser.add_argument("--tokens", type=int, default=655_360, help="that each loop trains on")
+    parser.add_argument("--tokens", type=int, default=655_360, help="trained on in each loop")
     parser.add_argument("--layers", type=int, default=12)
-    asked = parser.parse_args()
-    data = read_aligned(asked.aligned / "train.parquet")
+    arguments = parser.parse_args()
+    data = read_aligned(arguments.aligned / "train.parquet")
     per_window = 1 / np.bincount(data.sentence)[data.sentence]
     tokens_per_sentence = sum(map(len, data.input_ids)) / per_window.sum()
     peak = matmul_peak_flops()
@@ -47,26 +47,26 @@ def main() -> None:
         "torch": torch.__version__,
         "bf16_peak_tflops": round(peak / 1e12, 1),
         "tokens_per_sentence": round(tokens_per_sentence, 2),
-        "tokens": asked.tokens,
-        "layers": asked.layers,
+        "tokens": arguments.tokens,
+        "layers": arguments.layers,
         "rows": [],
     }
     print(f"{result['device']}, torch {torch.__version__}, peak {peak / 1e12:.0f} TFLOP/s")
-    for name, loop in loops(asked.tokens, tokens_per_sentence).items():
-        row = {"name": name, **measured(loop, data, asked.layers)}
+    for name, loop in loops(arguments.tokens, tokens_per_sentence).items():
+        row = {"name": name, **measure(loop, data, arguments.layers)}
         row["sentences_per_s"] = round(row["tokens_per_s"] / tokens_per_sentence, 1)
         row["peak_fraction"] = round(row.pop("flops_per_token") * row["tokens_per_s"] / peak, 4)
         result["rows"].append(row)
         print(json.dumps(row), flush=True)
         file = RESULTS / "training.json"
         file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    result["kernels"] = kernels(asked.layers, data)
+    result["kernels"] = kernels(arguments.layers, data)
     file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     training_report.write(RESULTS.parent)
 
 
 def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
-    """What is compared, from the slowest on; each yields the tokens of a step."""
+    """The loops to compare, slowest first; each yields the tokens of a step."""
 
     def steps(tokens_per_step: float) -> int:
         return WARM_UP_STEPS + math.ceil(tokens / tokens_per_step)
@@ -77,8 +77,8 @@ def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
     def trainer(batch: int) -> Loop:
         return partial(trainer_loop, steps=steps(batch * tokens_per_sentence), batch=batch)
 
-    def ours(tokens_per_step: int, **how: bool) -> Loop:
-        return partial(our_loop, steps(tokens_per_step), tokens_per_step, **how)
+    def ours(tokens_per_step: int, **options: bool) -> Loop:
+        return partial(our_loop, steps(tokens_per_step), tokens_per_step, **options)
 
     fast = {"compiled": True, "graph": True}
     return {
@@ -97,8 +97,8 @@ def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
     }
 
 
-def measured(loop: Loop, data: Aligned, layers: int) -> dict[str, Any]:
-    """Times all steps of one loop but the first ones."""
+def measure(loop: Loop, data: Aligned, layers: int) -> dict[str, Any]:
+    """Times one loop after its warm-up steps."""
     torch._dynamo.reset()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -115,13 +115,13 @@ def measured(loop: Loop, data: Aligned, layers: int) -> dict[str, Any]:
         "step_ms": round(1000 * seconds / len(tokens), 2),
         "first_step_s": round(first_step_s, 2),
         "memory_peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
-        # Forward 2, backward 4 a weight; attention and padding are left out, so this is a floor.
+        # Per weight 2 forward, 4 backward. A lower bound: attention and padding are left out.
         "flops_per_token": 6 * matrices,
     }
 
 
 def kernels(layers: int, data: Aligned, steps: int = 3) -> list[dict[str, Any]]:
-    """Where the GPU's time of `ours` goes: the longest kernels, by name, in ms a step."""
+    """The longest GPU kernels of `ours`, by name, in ms per step."""
     torch._dynamo.reset()
     loop = our_loop(WARM_UP_STEPS + steps, 65536, new_model(layers), data, True, True)
     for _ in range(WARM_UP_STEPS):
@@ -129,15 +129,15 @@ def kernels(layers: int, data: Aligned, steps: int = 3) -> list[dict[str, Any]]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in loop:
             torch.cuda.synchronize()
-    found = [
+    rows = [
         {"name": row.key[:120], "ms": round(row.self_device_time_total / 1000 / steps, 3)}
         for row in profile.key_averages()
     ]
-    return sorted(found, key=lambda row: -row["ms"])[:40]
+    return sorted(rows, key=lambda row: -row["ms"])[:40]
 
 
 def matmul_peak_flops(size: int = 8192, times: int = 30) -> float:
-    """What this GPU reaches on one large bf16 product, in FLOP/s."""
+    """The speed of this GPU on one large bf16 matrix product, in FLOP/s."""
     a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):
         a @ b

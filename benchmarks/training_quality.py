@@ -1,8 +1,7 @@
-"""Does the fast path cost F1? Ours and the tutorial's loop on the same data, seed by seed.
+"""Compares the dev F1 of our loop with the tutorial's, on the same data, seed by seed.
 
-The best dev F1 of each run on all of `--aligned`: ours by benchmarks/recipe.py; `tutorial` trains
-benchmarks/tutorial.py's loop, evaluated as often. From the files that both wrote `compare` makes
-results/training_quality.json and prints it.
+benchmarks/recipe.py trains our loop; `tutorial` trains the loop of benchmarks/tutorial.py, with as
+many evaluations. From the files of both, `compare` writes and prints results/training_quality.json.
 """
 
 import argparse
@@ -26,53 +25,53 @@ from stages.text.labels import Labels
 from stages.text.windows_table import read_aligned
 
 RESULTS = Path(__file__).parent / "results"
-TUTORIAL_RATE = 5e-5  # what tutorials take for 16 sentences a step
-TARGET_BELOW = 0.002  # what the tutorial's loop comes to is the target, less this
+TUTORIAL_RATE = 5e-5  # usual in tutorials for 16 sentences per step
+TARGET_BELOW = 0.002  # the target is this much below the dev F1 of the tutorial's loop
 
 
 def main() -> None:
-    """Trains and writes the file; or compares two."""
+    """Trains the tutorial's loop, or compares two files."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("tutorial")
     command.add_argument("--aligned", type=Path, default=Path("data/aligned"))
     command.add_argument("--encoder", type=Path, default=Path("data/encoder"))
-    command.add_argument("--epochs", type=int, default=3, help="3 is what tutorials take")
+    command.add_argument("--epochs", type=int, default=3, help="3 is usual in tutorials")
     command.add_argument("--seed", type=int, action="append", required=True)
     command.add_argument("--out", type=Path, required=True)
-    command.set_defaults(run=trained)
+    command.set_defaults(run=train_tutorial)
     command = commands.add_parser("compare")
     command.add_argument("ours", type=Path)
     command.add_argument("tutorial", type=Path, nargs="+")
     command.add_argument("--out", type=Path, default=RESULTS / "training_quality.json")
     command.set_defaults(run=compare)
-    asked = parser.parse_args()
-    asked.run(asked)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
 
 
-def trained(asked: argparse.Namespace) -> None:
-    """The tutorial's loop, seed by seed."""
-    params = read(Train, Path("params.yaml")).model_copy(update={"epochs": asked.epochs})
+def train_tutorial(arguments: argparse.Namespace) -> None:
+    """Trains the tutorial's loop with each seed."""
+    params = read(Train, Path("params.yaml")).model_copy(update={"epochs": arguments.epochs})
     runs = []
-    for seed in asked.seed:
-        made = params.model_copy(update={"seed": seed})
-        runs.append({"seed": seed, **tutorial(made, asked.aligned, asked.encoder)})
+    for seed in arguments.seed:
+        seeded = params.model_copy(update={"seed": seed})
+        runs.append({"seed": seed, **tutorial(seeded, arguments.aligned, arguments.encoder)})
         print(json.dumps(runs[-1]), flush=True)
-        found = {
+        result = {
             "machine": machine() | device_figures(choose_device("auto", "")),
-            "epochs": asked.epochs,
+            "epochs": arguments.epochs,
             "learning_rate": TUTORIAL_RATE,
             "runs": runs,
         }
-        _write(asked.out, found)
+        _write(arguments.out, result)
 
 
-def compare(asked: argparse.Namespace) -> None:
-    """Dev F1 of ours less the tutorial's, paired by seed, and how long each took to a target."""
-    fast = json.loads(asked.ours.read_text(encoding="utf-8"))
-    parts = [json.loads(path.read_text(encoding="utf-8")) for path in asked.tutorial]
+def compare(arguments: argparse.Namespace) -> None:
+    """Writes the differences in dev F1, paired by seed, and the seconds of each to a target F1."""
+    fast = json.loads(arguments.ours.read_text(encoding="utf-8"))
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.tutorial]
     slow = {**parts[0], "runs": [run for part in parts for run in part["runs"]]}
-    ours, tutorials = ({run["seed"]: run for run in found["runs"]} for found in (fast, slow))
+    ours, tutorials = ({run["seed"]: run for run in part["runs"]} for part in (fast, slow))
     differences = [100 * (ours[s]["dev_f1"] - tutorials[s]["dev_f1"]) for s in sorted(ours)]
     mean = statistics.mean(differences)
     half = float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences)
@@ -84,25 +83,25 @@ def compare(asked: argparse.Namespace) -> None:
         "interval_95_points": [round(mean - half, 2), round(mean + half, 2)],
         "target_dev_f1": round(target, 4),
         "seconds_to_target": {
-            name: [_seconds_to(target, run["curve"]) for run in found["runs"]]
-            for name, found in (("ours", fast), ("tutorial", slow))
+            name: [_seconds_to(target, run["curve"]) for run in part["runs"]]
+            for name, part in (("ours", fast), ("tutorial", slow))
         },
     }
     print(json.dumps(figures, indent=2))
-    _write(asked.out, {**figures, "ours": fast, "tutorial": slow})
+    _write(arguments.out, {**figures, "ours": fast, "tutorial": slow})
 
 
 def _seconds_to(target: float, curve: list[list[float]]) -> float | None:
     return next((seconds for seconds, f1 in curve if f1 >= target), None)
 
 
-def _write(path: Path, found: dict[str, Any]) -> None:
+def _write(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def tutorial(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
-    """One run of the tutorial's loop."""
+    """Trains the tutorial's loop once."""
     make_repeatable(params.seed, params.cpu_threads, False)
     data, dev = (read_aligned(aligned / f"{split}.parquet") for split in ("train", "dev"))
     labels = Labels.read(aligned)
@@ -116,8 +115,8 @@ def tutorial(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
         if step % every == 0 or step == steps:
             model.eval()
             forward = forward_of(model)
-            found = predict(dev, forward, labels.tags, params.tokens_per_batch)[1]
-            f1 = score(dev, found, labels.tags)["f1"]
+            predicted = predict(dev, forward, labels.tags, params.tokens_per_batch)[1]
+            f1 = score(dev, predicted, labels.tags)["f1"]
             curve.append([round(time.monotonic() - began, 1), f1])
             print(f"step {step} of {steps}: dev F1 {f1:.4f}", file=sys.stderr)
     seconds = round(time.monotonic() - began, 1)

@@ -1,4 +1,4 @@
-"""README's table and the plot of what `benchmarks.training` measured."""
+"""Writes README's table and the plot of what `benchmarks.training` measured."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 BLOCK = re.compile(r"(<!-- made by make bench-training -->\n).*?(<!-- end -->)", re.DOTALL)
 BARS = {"tutorial": 30, "trainer": 3}
 TOKENS_PER_S = 500_000
-KINDS = {  # of a kernel, by what its name holds
+KINDS = {  # of kernels, by parts of their names
     "matrix products": ("gemm", "nvjet", "cutlass_80_tensorop", "cublas"),
     "attention": ("fmha", "attention", "flash", "efficient", "cudnn::fusion"),
     "optimizer and clipping": ("multi_tensor", "foreach", "FusedAdam", "fused_adam"),
@@ -17,7 +17,7 @@ KINDS = {  # of a kernel, by what its name holds
 
 
 def write(folder: Path) -> None:
-    """Draws results/training.svg, and writes the table into the README beside `folder`."""
+    """Draws results/training.svg; writes the table into the README beside `folder`."""
     result = json.loads((folder / "results/training.json").read_text(encoding="utf-8"))
     _plot(result, folder / "results/training.svg")
     readme = folder.parent / "README.md"
@@ -40,15 +40,15 @@ def _table(result: dict[str, Any]) -> str:
         " | first step, s |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    before = None
+    previous = None
     for row in rows:
         rate = row["sentences_per_s"]
         lines.append(
             f"| {row['name']} | {rate:,.0f} | {rate / by_name['tutorial']['sentences_per_s']:.1f}"
-            f" | {f'{rate / before:.2f}' if before else ''} | {row['tokens_per_s']:,}"
+            f" | {f'{rate / previous:.2f}' if previous else ''} | {row['tokens_per_s']:,}"
             f" | {row['peak_fraction']:.1%} | {row['memory_peak_gib']} | {row['first_step_s']} |"
         )
-        before = rate
+        previous = rate
     ours = by_name["ours"]
     bars = [
         f"{ours['sentences_per_s'] / by_name[name]['sentences_per_s']:.1f}x the {name}"
@@ -58,13 +58,13 @@ def _table(result: dict[str, Any]) -> str:
     bars.append(f"{ours['tokens_per_s']:,} tokens/s (bar: {TOKENS_PER_S:,})")
     lines += ["", f"{', '.join(bars)}."]
     if kernels := result.get("kernels"):
-        lines += ["", _spent(kernels)]
+        lines += ["", _kernel_shares(kernels)]
     if note := result.get("note"):
         lines += ["", note]
     return "\n".join([*lines, ""])
 
 
-def _spent(kernels: list[dict[str, Any]]) -> str:
+def _kernel_shares(kernels: list[dict[str, Any]]) -> str:
     times: Counter[str] = Counter()
     for kernel in kernels:
         kind = next(
@@ -72,9 +72,9 @@ def _spent(kernels: list[dict[str, Any]]) -> str:
             "the rest: norms, GELU, dropout, residuals, casts",
         )
         times[kind] += kernel["ms"]
-    whole = times.total()
-    shares = ", ".join(f"{kind} {ms / whole:.0%}" for kind, ms in times.most_common())
-    return f"The GPU's {whole:.0f} ms a step of `ours`: {shares}."
+    total = times.total()
+    shares = ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in times.most_common())
+    return f"The GPU's {total:.0f} ms a step of `ours`: {shares}."
 
 
 def _plot(result: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The loops that others train with, to be compared with ours: written as tutorials write them."""
+"""The training loop of tutorials, to compare with ours."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ Example = dict[str, list[int]]
 
 
 class Windows(Dataset[Example]):
-    """The windows of a split as `datasets` would give them."""
+    """The windows of a split as lists, as in `datasets`."""
 
     def __init__(self, data: Aligned, indices: Sequence[int]) -> None:
         self._rows = [
@@ -30,7 +30,7 @@ class Windows(Dataset[Example]):
 
 
 def collate(rows: list[Example], length: int | None = None) -> dict[str, torch.Tensor]:
-    """Rows padded to `length`, or to the longest of them."""
+    """Pads rows to `length`, by default to the longest row."""
     length = length or max(len(row["input_ids"]) for row in rows)
 
     def filled(key: str, fill: int) -> torch.Tensor:
@@ -54,10 +54,10 @@ def tutorial_loop(
     batch: int = 16,
     steps: int | None = None,
 ) -> Iterator[int]:
-    """fp32, AdamW, linear decay, everything padded to `length`; yields after each step.
+    """fp32, AdamW, linear decay, every row padded to `length`.
 
-    As huggingface.co/learn/llm-course/chapter7/2 has it, without accelerate. Yields the tokens of
-    the step that are no padding.
+    As in huggingface.co/learn/llm-course/chapter7/2, without accelerate. Yields the tokens of each
+    step, without padding.
     """
     windows = Windows(data, range(len(data.input_ids)))
     torch.manual_seed(seed)

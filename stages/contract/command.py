@@ -1,4 +1,4 @@
-"""The command line that every stage has: `python -m stages.NAME`."""
+"""Runs a stage from the command line: `python -m stages.NAME`."""
 
 import argparse
 import json
@@ -19,15 +19,16 @@ S = TypeVar("S", bound=Section)
 
 
 def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about: str) -> None:
-    """Runs `stage` with its section of ./params.yaml, below the present folder.
+    """Runs `stage` with its section of ./params.yaml, in the current folder.
 
     What it returns is measured, not determined by the inputs, so it goes to `.measured/NAME.json`
-    and into no out; None is not written. A `StageError` ends the process with 1 and its sentence.
+    and into no out; None is not written. A `StageError` ends the process with status 1 and its
+    message.
     """
     name = section.__name__.lower()
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)
     parser.parse_args()
-    # SIGTERM unwinds like Ctrl-C, so that half-written outs are removed.
+    # SIGTERM unwinds the stack as Ctrl-C does, so that half-written outs are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started = time.monotonic()
     try:
@@ -44,7 +45,7 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about
         "python": platform.python_version(),
         **measured,
     }
-    if image := os.environ.get("NER_IMAGE"):  # by docker/run
+    if image := os.environ.get("NER_IMAGE"):  # set by docker/run
         measured["image"] = image
     with whole(Path(".measured", f"{name}.json")) as [path]:
         path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""An out is written whole or not at all."""
+"""Writes outs whole or not at all."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @contextmanager
 def whole(*outs: Path) -> Iterator[list[Path]]:
-    """Yields a temporary path beside each of `outs`; they take the outs' places on success.
+    """Yields a temporary path beside each of `outs`; on success these replace the outs.
 
-    The body makes a file or a folder of each. If it raises, or is interrupted, the temporary paths
-    are removed and what stood at the outs stays as it was: all are replaced or none. What a killed
-    run left is removed first.
+    The body writes a file or a folder to each. If it raises or is interrupted, the temporary paths
+    are removed and the outs stay as they were: all are replaced or none. What a killed run left
+    behind is removed first.
 
     Raises:
-        FileNotFoundError: the body did not make one of them.
+        FileNotFoundError: the body did not write one of them.
     """
     partial = [out.with_name(f".{out.name}.partial") for out in outs]
     former = [out.with_name(f".{out.name}.former") for out in outs]
@@ -37,7 +37,7 @@ def _replace(outs: tuple[Path, ...], partial: list[Path], former: list[Path]) ->
     try:
         for out, new, old in zip(outs, partial, former, strict=True):
             if os.path.lexists(out):
-                os.replace(out, old)  # noqa: PTH105  rename(2) does not replace a full folder
+                os.replace(out, old)  # noqa: PTH105  rename(2) does not replace a folder with files
             os.replace(new, out)  # noqa: PTH105
     except BaseException:
         for out, new, old in zip(outs, partial, former, strict=True):

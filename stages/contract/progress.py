@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line every so often elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, else a line now and then."""
 
 import sys
 from collections.abc import Iterator
@@ -12,12 +12,11 @@ LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator["tqdm[NoReturn]"]:
-    """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds figures.
+    """A `tqdm` over `total` units: `update(n)` moves it, `set_postfix` adds values.
 
-    Not `shown`, it does nothing.
-
-    Elsewhere than on a terminal it prints a line each `LINE_EVERY_S` seconds at most, at an
-    `update` (of 0 units too), and one at the end; nothing at all if the end comes sooner.
+    Without a terminal it prints a line at most every `LINE_EVERY_S` seconds, at an `update` (of 0
+    units too), and one at the end; nothing if the end comes sooner. If not `shown`, it does
+    nothing.
     """
     terminal = sys.stderr.isatty()
     bar = tqdm(
@@ -28,7 +27,7 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
         unit_scale=True,
         file=sys.stderr if terminal else _Lines(),
         mininterval=0.1 if terminal else LINE_EVERY_S,
-        # Given, so that tqdm's monitor leaves it alone: it would print lines of its own.
+        # Set, or tqdm's monitor would print extra lines.
         miniters=None if terminal else 0,
         dynamic_ncols=terminal,
         ncols=None if terminal else 0,
@@ -37,9 +36,8 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
     try:
         yield bar
     finally:
-        bar.leave = (
-            not shown or terminal or bar.n > bar.last_print_n
-        )  # else its last line stands there already
+        # Without a terminal, the last line may be printed already.
+        bar.leave = not shown or terminal or bar.n > bar.last_print_n
         bar.close()
 
 

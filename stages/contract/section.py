@@ -1,4 +1,4 @@
-"""What a section of params.yaml is, and how one is read."""
+"""Reads sections of params.yaml and checks them."""
 
 import json
 import os
@@ -21,12 +21,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _without_secret(address: str) -> str:
-    """Neither a login nor a token may stand in it, other than as a $VARIABLE."""
+    """Refuses a login or token in an address, except as a $VARIABLE."""
     parts = urlsplit(address)
     login = parts.netloc.rpartition("@")[0]
-    asked = [value for key, value in parse_qsl(parts.query) if SECRET.search(key)]
-    if any(value and "$" not in value for value in [login, *asked]):
-        raise ValueError(  # without the address: logs keep what is said
+    secrets = [value for key, value in parse_qsl(parts.query) if SECRET.search(key)]
+    if any(value and "$" not in value for value in [login, *secrets]):
+        raise ValueError(  # without the address: logs keep the message
             "is an address with a password or token, which MLflow and logs would show: put it in"
             " an environment variable and write $VARIABLE"
         )
@@ -37,7 +37,7 @@ Address = Annotated[str, AfterValidator(_without_secret)]
 
 
 class Section(BaseModel):
-    """A frozen section: strict types, and a key that is not listed is an error."""
+    """A frozen section with strict types; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -51,22 +51,22 @@ def read(
     whole: bool = False,
     layers: Mapping[str, str] | None = None,
 ) -> S:
-    """Reads the section that is called as the class, or with `whole` the file.
+    """Reads the section with the name of its class, or with `whole` the entire file.
 
     Args:
-        section: What it must be.
-        path: The file.
-        whole: Whether the section is all of it.
-        layers: Name → text of the files that `path` was merged from, in turn.
+        section: the class to read.
+        path: the file.
+        whole: True if the section is the entire file.
+        layers: name → text of the files that were merged into `path`, in that order.
 
     Raises:
-        StageError: every error at once, each with its line, key and value.
+        StageError: all errors at once, each with its line, key and value.
     """
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.safe_load(text)
     except FileNotFoundError:
-        raise StageError(f"{path} is not here: run from the folder that holds it") from None
+        raise StageError(f"{path} not found: run in the folder that contains it") from None
     except OSError as error:
         raise StageError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month is a ValueError
@@ -75,41 +75,43 @@ def read(
     if not isinstance(values, dict) or (name and name not in values):
         raise StageError(f"{path} has no section {name or 'at all'}")
     try:
-        # JSON, as strict mode is for typed input: a list stays one, 1 may be 1.0, a date is text.
-        given = json.dumps(values[name] if name else values, default=str)
-        return section.model_validate_json(given)
+        # As JSON: strict mode then takes a list as a list, 1 as 1.0, and a date as text.
+        text_json = json.dumps(values[name] if name else values, default=str)
+        return section.model_validate_json(text_json)
     except ValidationError as error:
-        said = [_where(name, e, layers or {"": text}) + _said(name, e) for e in error.errors()]
-        raise StageError(f"{path}: " + "; ".join(said)) from None
+        messages = [
+            _location(name, e, layers or {"": text}) + _message(name, e) for e in error.errors()
+        ]
+        raise StageError(f"{path}: " + "; ".join(messages)) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise StageError(f"{path}: a key or value is of no kind that JSON has: {error}") from None
+        raise StageError(f"{path}: a key or value has no equal in JSON: {error}") from None
 
 
 def expanded(path: str) -> str:
-    """`path` with $VARIABLES filled in.
+    """`path` with its $VARIABLES replaced.
 
     Raises:
-        StageError: if one is not set.
+        StageError: a variable is not set.
     """
     if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
         raise StageError(f"{path}: that environment variable is not set; set it or write the path")
     return os.path.expandvars(path)
 
 
-def _where(section: str, error: Any, layers: Mapping[str, str]) -> str:
-    """`FILE line N: ` of the key, or of the nearest around it that is there."""
+def _location(section: str, error: Any, layers: Mapping[str, str]) -> str:
+    """`FILE line N: ` of the key, or of its nearest parent that exists."""
     keys = [*([section] if section else []), *error["loc"]]
-    found = (-1, "")
+    deepest = (-1, "")
     for name, text in layers.items():
         depth, line = _line(yaml.compose(text, Loader=yaml.SafeLoader), keys)
-        # The last file counts; a key that is missing was to stand in the first.
-        if depth > found[0] or (depth == found[0] and error["type"] != "missing"):
-            found = (depth, f"{name} line {line}: ".lstrip())
-    return found[1]
+        # The last file counts, but a missing key belongs in the first.
+        if depth > deepest[0] or (depth == deepest[0] and error["type"] != "missing"):
+            deepest = (depth, f"{name} line {line}: ".lstrip())
+    return deepest[1]
 
 
 def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
-    """How many of `keys` are there, one below the other, and the line of the last of them."""
+    """How many of `keys` exist, each below the one before, and the line of the last that does."""
     line = 1
     for depth, key in enumerate(keys):
         inner = []
@@ -124,12 +126,12 @@ def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
     return len(keys), line
 
 
-def _said(section: str, error: Any) -> str:
+def _message(section: str, error: Any) -> str:
     key = ".".join(filter(None, [section, *map(str, error["loc"])]))
-    said = error["msg"].removeprefix("Value error, ")
+    text = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("missing", "value_error"):
-        return f"{key}: {said}"
+        return f"{key}: {text}"
     value = repr(error["input"])
     if error["type"] == "float_type" and re.fullmatch(r"'[+-]?\d+e[+-]?\d+'", value, re.I):
-        value += ", to YAML a text: write 5.0e-5 for 5e-5"
-    return f"{key}: {said} (it is {value})"
+        value += ", a string in YAML: write 5.0e-5 for 5e-5"
+    return f"{key}: {text} (it is {value})"

@@ -1,1 +1,1 @@
-"""The torch model and how its output becomes tags."""
+"""The torch model, and how its output becomes tags."""

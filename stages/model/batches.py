@@ -1,4 +1,4 @@
-"""Batches of similar length, sized in tokens."""
+"""Groups items of similar length into batches, sized in tokens."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-    """Indices of `lengths` in batches, longest first, padding included in `tokens_per_batch`.
+    """Indices of `lengths` in batches, longest first; `tokens_per_batch` includes padding.
 
-    A single item that is longer than the budget gets a batch of its own.
+    An item longer than `tokens_per_batch` is a batch by itself.
     """
     batches: list[list[int]] = []
     longest = 0
@@ -22,7 +22,7 @@ def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[lis
 
 
 def padded(rows: Sequence[NDArray[np.integer]], fill: int) -> NDArray[np.int64]:
-    """Rows of different lengths as one array [rows, longest], the rest filled."""
+    """Rows of different lengths as one array [rows, longest], padded with `fill`."""
     result = np.full((len(rows), max(map(len, rows))), fill, dtype=np.int64)
     for target, row in zip(result, rows, strict=True):
         target[: len(row)] = row

@@ -1,4 +1,4 @@
-"""From log-probabilities to tags and entities."""
+"""Decodes log-probabilities into tags and entities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stages.model.batches import batches_by_length
 from stages.text.labels import follows
 
-CELLS_AT_ONCE = 2**16  # bounds the memory of decoding, whatever the lengths
+CELLS_AT_ONCE = 2**16  # limits the memory of decoding
 
 
 @dataclass(frozen=True, order=True)
@@ -24,16 +24,16 @@ class Span:
 def best_tags(
     emissions: Sequence[NDArray[np.float32]], tags: Sequence[str]
 ) -> list[NDArray[np.intp]]:
-    """The most probable label sequence that IOB2 allows, of each sentence (Viterbi, 1967).
+    """The most probable label sequence of each sentence that IOB2 allows (Viterbi, 1967).
 
     Args:
-        emissions: a sentence each, log-probabilities [cells, labels].
+        emissions: of each sentence, log-probabilities [cells, labels].
         tags: the tag of each label.
     """
     allowed = np.array([[follows(tag, before) for tag in tags] for before in tags])
     transition = np.where(allowed, 0.0, -np.inf).astype(np.float32)
     result: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)] * len(emissions)
-    # Sentences of similar length step through time together.
+    # Sentences of similar length are decoded together.
     for group in batches_by_length([len(emission) for emission in emissions], CELLS_AT_ONCE):
         for index, path in zip(
             group, _viterbi([emissions[i] for i in group], transition), strict=True
@@ -69,7 +69,7 @@ def _viterbi(
         padded[: len(emission), index] = emission
     active = [int((lengths > step).sum()) for step in range(steps)]
     back = np.zeros(padded.shape, dtype=np.intp)
-    # Label 0 is O: a sentence starts as if after one.
+    # Label 0 is O: a sentence starts as if it followed an O.
     score = (padded[0] + transition[0]) if steps else np.zeros((len(emissions), len(transition)))
     for step in range(1, steps):
         n = active[step]

@@ -1,4 +1,4 @@
-"""Chooses the device and precision of torch, and makes it repeatable."""
+"""Chooses the device and precision of torch, and makes its results repeatable."""
 
 import os
 from typing import Any
@@ -13,11 +13,11 @@ def choose_device(wanted: str, key: str, instead: str = "cpu") -> torch.device:
 
     Args:
         wanted: one of the three.
-        key: of the parameter that asks for it.
-        instead: the value of `key` that does without a GPU.
+        key: the parameter that has this value.
+        instead: the value of `key` that needs no GPU.
 
     Raises:
-        StageError: `cuda` without one, with what was found.
+        StageError: `cuda`, but there is no GPU.
     """
     if torch.cuda.is_available() and wanted != "cpu":
         return torch.device("cuda")
@@ -31,36 +31,36 @@ def choose_device(wanted: str, key: str, instead: str = "cpu") -> torch.device:
 
 
 def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16, for `auto`, `fp32` or `bf16`.
+    """True if computing in bf16, for `auto`, `fp32` or `bf16`.
 
     Raises:
-        StageError: `bf16` where no GPU has it, the CPU included.
+        StageError: `bf16` on the CPU or on a GPU that does not have it.
     """
     on_gpu = device.type == "cuda"
-    # By default it also counts GPUs that only emulate bf16, which is slower than fp32.
-    has_it = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    if precision == "bf16" and not has_it:
+    # Emulated bf16, which torch includes by default, is slower than fp32.
+    supported = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and not supported:
         raise StageError(
-            "train.precision is bf16, which needs a GPU that has it, and this is"
+            "train.precision is bf16, which this device does not have:"
             f" {torch.cuda.get_device_name(device) if on_gpu else 'the CPU'};"
             " set it to auto or fp32"
         )
-    return has_it and precision != "fp32"
+    return supported and precision != "fp32"
 
 
 def make_repeatable(seed: int, cpu_threads: int, deterministic: bool) -> None:
-    """Seeds torch and fixes what else decides its results: threads, algorithms."""
-    # cuBLAS reads it at its first use: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+    """Seeds torch and fixes its threads and algorithms, which also decide the results."""
+    # cuBLAS reads it when first used: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cpu_threads)
     torch.use_deterministic_algorithms(deterministic)
-    # It would fill every new tensor with NaN, to make a read of memory that none wrote repeatable.
+    # It would fill every new tensor with NaN, so that reads of unwritten memory are repeatable.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
 
 
 def device_figures(device: torch.device) -> dict[str, Any]:
-    """What `.measured` keeps of torch and its device."""
+    """The device, its GPU and memory peak, and torch's version, for `.measured`."""
     figures: dict[str, Any] = {"device": device.type, "torch": torch.__version__}
     if device.type == "cuda":
         figures["gpu"] = torch.cuda.get_device_name(device)

@@ -1,4 +1,4 @@
-"""A model's log-probabilities, put together from windows to whole sentences."""
+"""Computes a model's log-probabilities of sentences from those of their windows."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,11 +23,11 @@ def emissions(
 
     Args:
         input_ids: of each window, with [CLS] and [SEP].
-        scored: for each window, which of its tokens stand for a cell that it owns.
-        sentence: for each window, the number of its sentence: 0, 0, 1, 2, ... without a gap.
+        scored: of each window, True for each token whose cell this window scores.
+        sentence: of each window, the number of its sentence: 0, 0, 1, 2, ... without a gap.
         forward: the model.
         tokens_per_batch: padding included.
-        on_batch: called with the number of windows of each batch that is done.
+        on_batch: called after each batch with its number of windows.
     """
     of_window: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(input_ids)
     for batch in batches_by_length([len(ids) for ids in input_ids], tokens_per_batch):

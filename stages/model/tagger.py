@@ -1,4 +1,4 @@
-"""The tagger as a torch model: transformers' own classes, nothing forked."""
+"""Makes, loads and runs the tagger, a token classifier of transformers."""
 
 from pathlib import Path
 
@@ -17,19 +17,19 @@ from stages.contract.errors import StageError
 from stages.model.emissions import Forward
 from stages.text.labels import Labels
 
-# A fresh head is meant to be missing from the checkpoint; the bars are shorter than a second.
+# A new head is missing from the weights, as it should be; the bars last under a second.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
 def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
-    """A token classifier on the encoder of that folder, in fp32; its head is fresh.
+    """A token classifier on the encoder in that folder, in fp32, with a new head.
 
-    An encoder without weights (`from_scratch`) starts from random ones; a pickle is never read.
+    An encoder without weights (`from_scratch`) gets random ones. A pickle is never read.
 
     Raises:
-        StageError: no encoder there; fewer positions than a window has tokens; weights that are
-            of another model or a pickle only.
+        StageError: there is no encoder; it has fewer positions than a window has tokens; its
+            weights are of another model, or only a pickle.
     """
     if not (encoder / "config.json").is_file():
         raise StageError(f"{encoder} holds no config.json: run `dvc repro download` first")
@@ -49,10 +49,10 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
         if any(encoder.glob("*.bin")):
             raise StageError(f"{encoder} has its weights as a pickle only: take model.safetensors")
         return AutoModelForTokenClassification.from_config(config)
-    model, found = AutoModelForTokenClassification.from_pretrained(
+    model, info = AutoModelForTokenClassification.from_pretrained(
         encoder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
     )
-    missing = [k for k in found["missing_keys"] if k.startswith(model.base_model_prefix + ".")]
+    missing = [k for k in info["missing_keys"] if k.startswith(model.base_model_prefix + ".")]
     if missing:
         raise StageError(
             f"{encoder}/model.safetensors lacks {len(missing)} weights that its config.json asks"
@@ -62,7 +62,7 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
 
 
 def new_masked_lm(encoder: Path) -> PreTrainedModel:
-    """The encoder with a head for masked language modelling: its own where it came with one."""
+    """The encoder with a head for masked language modelling, its own if the weights include one."""
     config = AutoConfig.from_pretrained(encoder, dtype="float32")
     if not (encoder / "model.safetensors").is_file():
         return AutoModelForMaskedLM.from_config(config)
@@ -72,16 +72,16 @@ def new_masked_lm(encoder: Path) -> PreTrainedModel:
 
 
 def first_position(model: PreTrainedModel) -> int:
-    """The position id of a first token: 0, but for RoBERTa's kin, which count on from padding."""
+    """The position id of a first token: 0; in RoBERTa-like encoders, one above padding's."""
     padding = getattr(model.base_model.embeddings, "padding_idx", None)
     return 0 if padding is None else int(padding) + 1
 
 
 def load_tagger(folder: Path, device: torch.device) -> PreTrainedModel:
-    """The fine-tuned model of that folder, in fp32, ready to predict.
+    """The fine-tuned model in that folder, in fp32, ready to predict.
 
     Raises:
-        StageError: if `train` has not written it.
+        StageError: `train` has not written it.
     """
     if not (folder / "model.safetensors").is_file():
         raise StageError(f"{folder} holds no model.safetensors: run `dvc repro train` first")
@@ -92,7 +92,7 @@ def load_tagger(folder: Path, device: torch.device) -> PreTrainedModel:
 
 
 def forward_of(model: PreTrainedModel, bf16: bool = False) -> Forward:
-    """The model as numpy in, numpy out."""
+    """Wraps the model as a function of numpy arrays."""
 
     @torch.inference_mode()
     def forward(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
-"""Saves and restores training: whole files in a folder that is named by what decides the result."""
+"""Saves and restores training, in a folder named by a hash of all that decides the result."""
 
 import fcntl
 import hashlib
 import os
-import pickle  # noqa: TID251 - its error alone
+import pickle  # noqa: TID251 - only for its error
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -25,20 +25,22 @@ CODE = Path(__file__).parents[1]
 
 
 def root() -> Path:
-    """Where checkpoints are: NER_CHECKPOINTS, which runs share, or .checkpoints here."""
+    """The folder of all checkpoints: NER_CHECKPOINTS, which runs can share, or .checkpoints."""
     return Path(os.environ.get("NER_CHECKPOINTS", ".checkpoints"))
 
 
 @contextmanager
-def held(root: Path | None, params: Section, inputs: Iterable[Path]) -> Iterator[Path | None]:
-    """Yields the folder for checkpoints below `root`, for this process alone until the end.
+def locked_folder(
+    root: Path | None, params: Section, inputs: Iterable[Path]
+) -> Iterator[Path | None]:
+    """Yields the checkpoint folder of this training below `root`, locked for this process.
 
     Its name is a hash of the parameters, the content of `inputs`, the code of the stages and the
-    versions of torch and transformers. It goes at the end if `remove` was called. Yields None where
-    `root` is None or, which is said, where another process has the folder.
+    versions of torch and transformers. If it has no checkpoint at the end, it is deleted. Yields
+    None if `root` is None or, with a message, if another process has locked the folder.
 
     Raises:
-        StageError: if nothing can be written there.
+        StageError: the folder is not writable.
     """
     if root is None:
         yield None
@@ -49,14 +51,14 @@ def held(root: Path | None, params: Section, inputs: Iterable[Path]) -> Iterator
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise StageError(
-            f"no checkpoint can be kept in {folder}: {error.strerror};"
-            " set NER_CHECKPOINTS to a folder that can be written"
+            f"cannot write checkpoints to {folder}: {error.strerror};"
+            " set NER_CHECKPOINTS to a writable folder"
         ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{folder} is another run's: no checkpoint is kept of this one", file=sys.stderr)
+            print(f"another run uses {folder}: this run keeps no checkpoints", file=sys.stderr)
             yield None
             return
         try:
@@ -66,76 +68,24 @@ def held(root: Path | None, params: Section, inputs: Iterable[Path]) -> Iterator
                 shutil.rmtree(folder)
 
 
-def save(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Writes the state after `step` in place of what is there: whole, and on the disk, or not."""
-    partial = folder / "partial"
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    path = folder / f"{step:08}-{_sha256(partial)}.pt"
-    partial.rename(path)
-    _to_disk(folder)
-    for other in folder.glob("*.pt"):
-        if other != path:
-            other.unlink()
-
-
-def load(folder: Path, said: bool = True) -> dict[str, Any] | None:
-    """The newest state that is whole, on the CPU, or None; `said` which are not used."""
-    say: Callable[..., None] = partial(print, file=sys.stderr) if said else lambda _: None
-    for path in sorted(folder.glob("*.pt"), reverse=True):
-        try:
-            if _sha256(path) == path.stem.partition("-")[2]:
-                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                return state
-        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-            say(f"{path}: {' '.join(str(error).split())}")
-        say(f"{path} is damaged and not used")
-    if {path.parent for path in folder.parent.glob("*/*.pt")} - {folder}:
-        say(f"{folder.parent} has checkpoints, but of other parameters, data or code")
-    return None
-
-
-def remove(folder: Path) -> None:
-    """Deletes the checkpoints there and below, once what they were for is done."""
-    for path in folder.rglob("*.pt"):
-        path.unlink()
-
-
-def _key(params: Section, inputs: Iterable[Path]) -> str:
-    told = [params.model_dump_json(), torch.__version__, transformers.__version__]
-    told += [f"{path.relative_to(CODE)} {_sha256(path)}" for path in sorted(CODE.rglob("*.py"))]
-    told += [f"{path.name} {_sha256(path)}" for path in inputs]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _to_disk(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @dataclass
-class Standing:
-    """All that the next step and the outs depend on, but for the tensors of `Trained`."""
+class TrainingState:
+    """All that the next step and the outs depend on, except the tensors of `Training`."""
 
     step: int = 0
     best_f1: float = -1.0
     best_step: int = 0
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """Of train.csv: step, loss, lr and, once it is evaluated, dev_f1."""
+    """Of train.csv: step, loss, lr and, after an evaluation, dev_f1."""
 
-    def note(self, f1: float, model: PreTrainedModel, ranks: Ranks) -> None:
-        """Keeps the dev F1 of this step and, in rank 0, the weights if they are the best."""
+    @property
+    def evaluated(self) -> bool:
+        """True if the row of this step has its dev F1."""
+        return "dev_f1" in self.rows[-1]
+
+    def record_f1(self, f1: float, model: PreTrainedModel, ranks: Ranks) -> None:
+        """Records the dev F1 of this step; rank 0 keeps the weights if they are the best."""
         self.rows[-1]["dev_f1"] = f1
         if f1 > self.best_f1:
             self.best_f1, self.best_step = f1, self.step
@@ -145,34 +95,91 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What changes with each step."""
+class Training:
+    """What each step changes."""
 
     model: PreTrainedModel
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
 
-    def save(self, now: Standing, folder: Path) -> None:
+    def save(self, state: TrainingState, folder: Path) -> None:
         """Writes a checkpoint, as `save` does."""
         tensors = {name: part.state_dict() for name, part in vars(self).items()}
-        save(folder, now.step, {"standing": vars(now), **tensors})
+        save(folder, state.step, {"state": vars(state), **tensors})
 
-    def restore(self, folder: Path, ranks: Ranks) -> Standing:
-        """Takes the newest whole checkpoint, in place; where there is none, nothing is changed.
+    def restore(self, folder: Path, ranks: Ranks) -> TrainingState:
+        """Loads the newest intact checkpoint; without one, changes nothing.
 
         Raises:
-            StageError: if the ranks do not find the same one.
+            StageError: the ranks find different checkpoints.
         """
-        state = load(folder, ranks.first)
-        now = Standing(**state["standing"]) if state else Standing()
-        if not ranks.all_same(now.step):
+        loaded = load(folder, messages=ranks.first)
+        state = TrainingState(**loaded["state"]) if loaded else TrainingState()
+        if not ranks.all_equal(state.step):
             raise StageError(
-                f"the checkpoint in {folder} is not the same for all ranks: set NER_CHECKPOINTS to"
-                " a folder that all nodes share"
+                f"the ranks find different checkpoints in {folder}: set NER_CHECKPOINTS to a"
+                " folder that all nodes share"
             )
-        if state:
+        if loaded:
             for name, part in vars(self).items():
-                part.load_state_dict(state[name])
+                part.load_state_dict(loaded[name])
             if ranks.first:
-                print(f"goes on after step {now.step}, from {folder}", file=sys.stderr)
-        return now
+                print(f"resuming after step {state.step}, from {folder}", file=sys.stderr)
+        return state
+
+
+def save(folder: Path, step: int, content: dict[str, Any]) -> None:
+    """Replaces the checkpoint in `folder`; after a crash the old or the new one is there, whole."""
+    partial = folder / "partial"
+    with partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    path = folder / f"{step:08}-{_sha256(partial)}.pt"
+    partial.rename(path)
+    _fsync(folder)
+    for other in folder.glob("*.pt"):
+        if other != path:
+            other.unlink()
+
+
+def load(folder: Path, messages: bool = True) -> dict[str, Any] | None:
+    """The newest intact checkpoint, on the CPU, or None; with `messages` prints why not others."""
+    warn: Callable[..., None] = partial(print, file=sys.stderr) if messages else lambda _: None
+    for path in sorted(folder.glob("*.pt"), reverse=True):
+        try:
+            if _sha256(path) == path.stem.partition("-")[2]:
+                content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                return content
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            warn(f"{path}: {' '.join(str(error).split())}")
+        warn(f"{path} is damaged: not used")
+    if {path.parent for path in folder.parent.glob("*/*.pt")} - {folder}:
+        warn(f"{folder.parent} has checkpoints, but of other parameters, data or code")
+    return None
+
+
+def remove(folder: Path) -> None:
+    """Deletes all checkpoints in `folder` and below."""
+    for path in folder.rglob("*.pt"):
+        path.unlink()
+
+
+def _key(params: Section, inputs: Iterable[Path]) -> str:
+    lines = [params.model_dump_json(), torch.__version__, transformers.__version__]
+    lines += [f"{path.relative_to(CODE)} {_sha256(path)}" for path in sorted(CODE.rglob("*.py"))]
+    lines += [f"{path.name} {_sha256(path)}" for path in inputs]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
+def _fsync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The gradients of a training step, as fast as the device can."""
+"""Computes the gradients of a training step, on a GPU by CUDA graphs."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ from transformers import PreTrainedModel
 
 from stages.text.labels import IGNORED
 
-WARM_UP = 11  # passes before a capture: pytorch.org/docs/stable/notes/cuda.html, for DDP
+WARM_UP = 11  # passes before a capture, for DDP: pytorch.org/docs/stable/notes/cuda.html
 
 
 def compile_layers(model: PreTrainedModel) -> None:
-    """Compiles the encoder's layers in place, all by one compilation, for batches of one shape."""
+    """Compiles the encoder's layers in place, with one compilation, for batches of one shape."""
     for layer in model.base_model.encoder.layer:
         layer.compile(fullgraph=True, dynamic=False)
 
 
 class Gradients:
-    """Adds up the gradients of a step; on a GPU by replaying a CUDA graph a batch, if `graph`.
+    """Adds up the gradients of a step; with `graph` it replays a CUDA graph for each batch.
 
-    A graph starts some hundred kernels at once; all batches must then have the same shape. Wrapped
-    for DDP, the model averages the gradients over the ranks during the last batch's backward, which
-    then has a graph of its own, NCCL's kernels in it.
+    A graph starts hundreds of kernels at once; all batches must have the same shape. A model
+    wrapped for DDP averages the gradients over the ranks during the backward of the last batch,
+    which therefore has its own graph, NCCL's kernels included.
 
-    With `r_drop` each batch goes through the model twice, with other dropout, and that many times
-    the divergence of the two answers is part of the loss (https://arxiv.org/abs/2106.14448).
+    With `r_drop` each batch goes through the model twice, with different dropout, and the loss
+    includes `r_drop` times the divergence of the two outputs (https://arxiv.org/abs/2106.14448).
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Gradients:
     ) -> None:
         self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
         self._ddp = isinstance(model, DistributedDataParallel)
-        self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by: is it a step's last batch
+        self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # key: is it a step's last batch
         self._loss = torch.zeros((), device=model.device)
-        self._share = torch.zeros((), device=model.device)  # of one labelled token in the mean
+        self._share = torch.zeros((), device=model.device)  # one labelled token's weight
 
     def __call__(self, batches: Sequence[torch.Tensor], labelled: float, seed: int) -> torch.Tensor:
-        """The gradients are in the parameters' `.grad`; returns the loss, still on the device.
+        """Adds the gradients to the parameters' `.grad`; returns the loss, on the device.
 
-        The loss is the mean cross-entropy over the step's labelled tokens, in however many batches,
-        so accumulation changes no result but by rounding. `seed` decides the step's dropout.
+        The loss is the mean cross-entropy over the step's labelled tokens, whatever the number of
+        batches, so accumulation changes results by rounding only. `seed` decides the dropout.
         """
         if self._replay and not self._graphs:
             self._batch = batches[0].to(self._model.device)
@@ -71,8 +71,8 @@ class Gradients:
             return
         if self._r_drop:
             batch = torch.cat([batch, batch], dim=1)
-        ids, positions, member, labels = batch.unbind()
-        mask = member[:, None, :, None] == member[:, None, None, :]
+        ids, positions, windows, labels = batch.unbind()
+        mask = windows[:, None, :, None] == windows[:, None, None, :]
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self._model(input_ids=ids, position_ids=positions, attention_mask=mask).logits
         total = cross_entropy(
@@ -85,8 +85,8 @@ class Gradients:
         self._loss += loss.detach()
 
     def _captured(self, last: bool) -> torch.cuda.CUDAGraph:
-        """Records what `_add` does on a batch of this shape; the weights stay as they are."""
-        # All on one stream: on another the gradients would be added up outside of the graph.
+        """Captures `_add` for batches of this shape; the weights do not change."""
+        # One stream for all: on another, the gradients would be added up outside the graph.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -96,7 +96,7 @@ class Gradients:
         # Zeroed, not dropped: the graph adds to gradients at fixed addresses.
         self._model.zero_grad(set_to_none=False)
         graph = torch.cuda.CUDAGraph()
-        # NCCL has a thread that asks after older work meanwhile.
+        # A thread of NCCL queries older work during the capture.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             self._add(self._batch, last)
         self._loss.zero_()
@@ -104,8 +104,8 @@ class Gradients:
 
 
 def _divergence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Of both halves of the rows, Kullback-Leibler, the mean of both ways, summed over labels."""
+    """Symmetric Kullback-Leibler divergence of the two halves of the rows, summed over labels."""
     one, other = log_softmax(logits, dim=-1).chunk(2)
-    apart = ((one - other) * (one.exp() - other.exp())).sum(dim=-1) / 2
-    # Multiplied, not chosen: a graph's shapes are fixed.
-    return (apart * (labels.chunk(2)[0] != IGNORED)).sum()
+    divergence = ((one - other) * (one.exp() - other.exp())).sum(dim=-1) / 2
+    # Multiplied by the mask, not indexed: a graph's shapes are fixed.
+    return (divergence * (labels.chunk(2)[0] != IGNORED)).sum()

@@ -1,181 +1,221 @@
-"""The training loop, whatever is learnt."""
+"""The training loop: a generator of steps, and what is done after each."""
 
 import math
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel
 
 from stages.contract.errors import StageError
 from stages.contract.progress import progress
 from stages.params.train import Train
-from stages.training.batches import decay_groups, one_ahead, seed_of
-from stages.training.checkpoint import Standing, Trained
+from stages.training.batches import prefetch, step_seed
+from stages.training.checkpoint import Training, TrainingState
 from stages.training.gradients import Gradients, compile_layers
+from stages.training.objective import Objective
+from stages.training.optimizer import make_optimizer
 from stages.training.ranks import Ranks
+from stages.training.runtime import Runtime
 
-LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def fit(
+    objective: Objective, params: Train, model: PreTrainedModel, runtime: Runtime
+) -> tuple[TrainingState, dict[str, Any]]:
+    """Trains `model` in place; returns the final state, and what was planned and measured.
+
+    Resumes from the checkpoint in the folder of `runtime`, and saves one there every
+    `checkpoint_minutes` and at SIGTERM, which then ends the process; without evaluations, at the
+    end too. A step depends on its number alone, dropout included, so an interruption does not
+    change the weights.
+
+    Each rank takes its share of a step's rows; the loss is the mean over the tokens of all ranks.
+    Only rank 0 evaluates, saves and prints.
+
+    Raises:
+        StageError: the loss is not finite.
+    """
+    if fast := params.compile and runtime.device.type == "cuda":
+        compile_layers(model)
+    gradients = Gradients(runtime.ranks.wrap(model), runtime.bf16, fast, objective.r_drop)
+    rate = objective.learning_rate[1]
+    training = Training(
+        model, *make_optimizer(model, params, rate, objective.layer_decay, objective.steps)
+    )
+    state = TrainingState()
+    if runtime.checkpoints:
+        state = training.restore(runtime.checkpoints, runtime.ranks)
+    resumed_after, started = state.step, time.monotonic()
+    first_step_ended = _train(objective, params, training, gradients, runtime, state)
+    seconds = time.monotonic() - started
+    return state, {
+        "steps_planned": objective.steps,
+        "resumed_after_step": resumed_after,
+        "fit_seconds": round(seconds, 3),
+        "first_step_seconds": round(first_step_ended - started if first_step_ended else 0, 3),
+        "last_loss": round(state.rows[-1]["loss"], 4),
+        "tokens_per_s": round(sum(objective.tokens[resumed_after : state.step]) / seconds),
+    }
+
+
+def _train(
+    objective: Objective,
+    params: Train,
+    training: Training,
+    gradients: Gradients,
+    runtime: Runtime,
+    state: TrainingState,
+) -> float | None:
+    """Trains from `state` on, which it updates; returns the time after its first step."""
+    ranks, resumed_after, first_step_ended = runtime.ranks, state.step, None
+    with (
+        _deferred_sigterm() as sigterm,
+        closing(train_steps(objective, params, training, gradients, ranks, resumed_after)) as steps,
+        _progress_bar(objective, training.model.device, ranks, resumed_after) as bar,
+    ):
+        saver = _Saver(training, runtime, params.checkpoint_minutes)
+        for step in steps:
+            if step.loss is not None:
+                state.step = step.number
+                bar.update(objective.tokens[step.number - 1])
+                if first_step_ended is None:
+                    step.loss.item()  # waits for the device
+                    first_step_ended = time.monotonic()
+                if objective.logs_after(step.number):
+                    _log_loss(ranks.mean(step.loss), step, objective, state, bar)
+            if objective.evaluates_after(state.step) and not state.evaluated:
+                _evaluate(objective, training.model, state, ranks, bar, sigterm)
+            ended, terminated = objective.ends_after(state, params.patience_evals), sigterm.is_set()
+            # Without evaluations the last weights are the result, and a resumed run needs them.
+            result = ended and objective.evaluation is None and state.step > resumed_after
+            saver.save_if_due(state, at_once=result or terminated)
+            if terminated and ranks.first:  # the others cannot continue without rank 0
+                sys.exit(128 + signal.SIGTERM)
+            if ended:
+                break
+    return first_step_ended
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is learnt, step by step. A step depends on its number alone."""
+class Step:
+    """One optimizer step, just taken."""
 
-    name: str
-    """Shown beside the progress bar."""
-    learning_rate: tuple[str, float]
-    """Its key in params.yaml, and its value."""
-    tokens: list[int]
-    """Of each step, over all ranks, padding left out."""
-    labelled: Sequence[float]
-    """Of each step's tokens, those with a label: what the loss is divided by."""
-    batches: Callable[[int], list[torch.Tensor]]
-    """This rank's batches of a step, by its index from 0; all of one shape."""
-    layer_decay: float = 1.0
-    """Of the learning rate, from each layer to the one below."""
-    r_drop: float = 0.0
-    """Of `Gradients`."""
-    evals: int = 0
-    """How often dev is looked at; 0: never, and the last weights count."""
-    dev_f1: Callable[[Callable[[int], object]], float] = lambda _: 0.0
-    """Called by rank 0, with what is to be called after each batch."""
+    number: int
+    """From 1."""
+    loss: torch.Tensor | None
+    """This rank's, on the device; None before the first step."""
+    learning_rate: float
+    """Of the head and the last layer."""
 
 
-def learn(
-    lesson: Lesson,
+def train_steps(
+    objective: Objective,
     params: Train,
-    model: PreTrainedModel,
-    bf16: bool,
-    checkpoints: Path | None,
+    training: Training,
+    gradients: Gradients,
     ranks: Ranks,
-) -> tuple[Standing, dict[str, Any]]:
-    """Trains `model` where it is; returns what it came to, and what was planned and measured.
+    after: int,
+) -> Generator[Step]:
+    """Trains from step `after` on and yields each step, that step itself first, without a loss.
 
-    Goes on from the checkpoint in the folder `checkpoints`, and leaves one there every
-    `checkpoint_minutes` and at SIGTERM, which then ends the process; at the end too of what is not
-    evaluated. A step depends on its number alone, dropout too, so the weights are the same whenever
-    training was interrupted.
-
-    Each of the `ranks` takes its share of a step's rows; the loss is the mean over the tokens of
-    all. Rank 0 alone evaluates, saves and says things.
-
-    Raises:
-        StageError: a loss that is no number.
+    The step itself comes first so that an interrupted evaluation of it can be made up for.
     """
-    device, count = model.device, len(lesson.tokens)
-    fast = params.compile and device.type == "cuda"
-    if fast:
-        compile_layers(model)
-    gradients = Gradients(ranks.wrapped(model), bf16, fast, lesson.r_drop)
-    rate_key, rate = lesson.learning_rate
-    optimizer = torch.optim.AdamW(
-        decay_groups(model, rate, params.weight_decay, lesson.layer_decay),
-        lr=rate,
-        fused=device.type == "cuda",
-    )
-    schedule = get_linear_schedule_with_warmup(
-        optimizer, math.ceil(params.warmup_fraction * count), count
-    )
-    eval_every = math.ceil(count / lesson.evals) if lesson.evals else 0
-    loss_every = math.ceil(count / LOSS_ROWS)
-    trained = Trained(model, optimizer, schedule)
-    now = trained.restore(checkpoints, ranks) if checkpoints else Standing()
-    begun_after, first_step_seconds = now.step, None
-    started = saved = time.monotonic()
+    model, optimizer, schedule = training.model, training.optimizer, training.schedule
+    yield Step(after, None, 0.0)
+    with closing(prefetch(objective.batches, range(after, objective.steps))) as batches_of_steps:
+        for number, batches in enumerate(batches_of_steps, start=after + 1):
+            model.train()
+            # DDP divides the sum of the gradients by the number of ranks.
+            labelled = objective.labelled[number - 1] / ranks.count
+            loss = gradients(batches, labelled, step_seed(params.seed, number, ranks.rank))
+            torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
+            learning_rate = float(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=False)  # the graph adds to them at fixed addresses
+            yield Step(number, loss, learning_rate)
 
-    def evaluated_at(step: int) -> bool:
-        return eval_every > 0 and (step % eval_every == 0 or step == count)
 
-    def on_batch_of_dev(_: int) -> None:
+def _log_loss(
+    loss: float, step: Step, objective: Objective, state: TrainingState, bar: "tqdm[NoReturn]"
+) -> None:
+    """Adds a row to train.csv and shows the loss, which must be finite."""
+    state.rows.append({"step": step.number, "loss": loss, "lr": step.learning_rate})
+    bar.set_postfix(refresh=False, loss=f"{loss:.4f}")
+    if not math.isfinite(loss):
+        key, rate = objective.learning_rate
+        raise StageError(f"the loss is {loss} at step {step.number}; lower {key} (now {rate})")
+
+
+def _evaluate(
+    objective: Objective,
+    model: PreTrainedModel,
+    state: TrainingState,
+    ranks: Ranks,
+    bar: "tqdm[NoReturn]",
+    sigterm: threading.Event,
+) -> None:
+    """Records the dev F1 of this step; at SIGTERM stops without one; a resumed run repeats it."""
+
+    def on_batch(_: int) -> None:
         bar.update(0)
         if sigterm.is_set():
             raise _Interrupted
 
-    with (
-        _sigterm_noted() as sigterm,
-        closing(one_ahead(lesson.batches, range(now.step, count))) as ahead,
-        progress(
-            sum(lesson.tokens), f"{lesson.name} on {device}", " tokens", shown=ranks.first
-        ) as bar,
-    ):
-        bar.initial = bar.n = sum(lesson.tokens[: now.step])
-        while True:
-            if now.step and evaluated_at(now.step) and "dev_f1" not in now.rows[-1]:
-                with suppress(_Interrupted):
-                    f1 = 0.0
-                    if ranks.first:
-                        f1 = lesson.dev_f1(on_batch_of_dev)
-                        said = f"step {now.step} of {count}: dev F1 {f1:.4f}"
-                        bar.write(said, file=sys.stderr)
-                    now.note(ranks.from_first(f1), model, ranks)
-            minutes = (time.monotonic() - saved) / 60
-            patience = params.patience_evals * eval_every
-            done = now.step == count or (patience > 0 and now.step - now.best_step >= patience)
-            kept = not lesson.evals and now.step > begun_after  # what comes next begins with it
-            if (
-                checkpoints
-                and ranks.first
-                and (sigterm.is_set() or minutes >= params.checkpoint_minutes or (done and kept))
-            ):
-                trained.save(now, checkpoints)
-                saved = time.monotonic()
-            if sigterm.is_set() and ranks.first:  # without it the others cannot go on
-                sys.exit(128 + signal.SIGTERM)
-            if done:
-                break
-
-            batches = next(ahead)
-            model.train()
-            # DDP divides the sum of the gradients by the number of ranks.
-            of_all, seed = lesson.labelled[now.step], seed_of(params.seed, now.step + 1, ranks.rank)
-            loss = gradients(batches, of_all / ranks.count, seed)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
-            taken = schedule.get_last_lr()[0]
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=False)  # the graph adds to them where they are
-            now.step += 1
-            bar.update(lesson.tokens[now.step - 1])
-            if first_step_seconds is None:
-                loss.item()  # waits for the device
-                first_step_seconds = time.monotonic() - started
-            if evaluated_at(now.step) or now.step % loss_every == 0:
-                mean = ranks.mean(loss)
-                now.rows.append({"step": now.step, "loss": mean, "lr": taken})
-                bar.set_postfix(refresh=False, loss=f"{mean:.4f}")
-                if not math.isfinite(mean):
-                    raise StageError(
-                        f"the loss is {mean} at step {now.step}; lower {rate_key} (now {rate})"
-                    )
-    seconds = time.monotonic() - started
-    return now, {
-        "steps_planned": count,
-        "resumed_after_step": begun_after,
-        "fit_seconds": round(seconds, 3),
-        "first_step_seconds": round(first_step_seconds or 0, 3),
-        "last_loss": round(now.rows[-1]["loss"], 4),
-        "tokens_per_s": round((bar.n - bar.initial) / seconds),
-    }
+    f1 = 0.0
+    with suppress(_Interrupted):
+        if ranks.first and objective.evaluation:
+            f1 = objective.evaluation.dev_f1(on_batch)
+            bar.write(f"step {state.step} of {objective.steps}: dev F1 {f1:.4f}", file=sys.stderr)
+        state.record_f1(ranks.broadcast(f1), model, ranks)
 
 
-class _Interrupted(Exception):  # noqa: N818  no error: SIGTERM came
+class _Interrupted(Exception):  # noqa: N818  SIGTERM, not an error
     pass
 
 
+class _Saver:
+    """Saves checkpoints in rank 0, every so many minutes."""
+
+    def __init__(self, training: Training, runtime: Runtime, every_minutes: float) -> None:
+        self._training, self._every_minutes = training, every_minutes
+        self._folder: Path | None = runtime.checkpoints if runtime.ranks.first else None
+        self._saved = time.monotonic()
+
+    def save_if_due(self, state: TrainingState, at_once: bool) -> None:
+        minutes = (time.monotonic() - self._saved) / 60
+        if self._folder and (at_once or minutes >= self._every_minutes):
+            self._training.save(state, self._folder)
+            self._saved = time.monotonic()
+
+
 @contextmanager
-def _sigterm_noted() -> Iterator[threading.Event]:
-    """SIGTERM sets the event and does nothing else, as in the midst of a step nothing fits."""
-    came = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+def _progress_bar(
+    objective: Objective, device: torch.device, ranks: Ranks, after: int
+) -> Iterator["tqdm[NoReturn]"]:
+    """Counts tokens, those of the steps before a resumed run included."""
+    about = f"{objective.name} on {device}"
+    with progress(sum(objective.tokens), about, " tokens", shown=ranks.first) as bar:
+        bar.initial = bar.n = sum(objective.tokens[:after])
+        yield bar
+
+
+@contextmanager
+def _deferred_sigterm() -> Iterator[threading.Event]:
+    """Makes SIGTERM set the event and nothing else: a step must not end halfway."""
+    received = threading.Event()
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
     try:
-        yield came
+        yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)

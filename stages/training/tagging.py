@@ -1,7 +1,6 @@
-"""Fine-tuning as a tagger."""
+"""Fine-tunes the encoder as a tagger."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,48 +9,45 @@ from transformers import PreTrainedModel
 from stages.model.tagger import first_position, forward_of
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
-from stages.text.labels import IGNORED, Labels
-from stages.text.windows_table import Aligned
-from stages.training.batches import batches_of, plan_steps, summed
-from stages.training.checkpoint import Standing
-from stages.training.loop import Lesson, learn
-from stages.training.ranks import Ranks
+from stages.text.labels import IGNORED
+from stages.training.batches import batch_maker, plan_steps, sum_per_step
+from stages.training.checkpoint import TrainingState
+from stages.training.data import Data
+from stages.training.loop import fit
+from stages.training.objective import Evaluation, Objective
+from stages.training.runtime import Runtime
 
 
-def fit(
-    params: Train,
-    model: PreTrainedModel,
-    data: Aligned,
-    dev: Aligned,
-    labels: Labels,
-    bf16: bool,
-    checkpoints: Path | None,
-    ranks: Ranks,
-) -> tuple[Standing, dict[str, Any]]:
-    """Trains `model` on `data` as `loop.learn` does, and keeps the weights with the best dev F1."""
-    lengths = [len(ids) for ids in data.input_ids]
-    row_tokens = labels.window_tokens
-    steps = plan_steps(lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
+def fine_tune(
+    params: Train, model: PreTrainedModel, data: Data, runtime: Runtime
+) -> tuple[TrainingState, dict[str, Any]]:
+    """Trains `model` as `loop.fit` does, and keeps the weights with the best dev F1."""
+    tags, row_tokens = data.labels.tags, data.labels.window_tokens
+    steps = plan_steps(data.lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
 
     def dev_f1(on_batch: Callable[[int], object]) -> float:
         model.eval()
-        # Batches of dev come in many shapes, and each would be compiled anew.
+        # Batches of dev have many shapes, and each would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
-            forward = forward_of(model, bf16)
-            _, found = predict(dev, forward, labels.tags, params.tokens_per_batch, on_batch)
-        return float(score(dev, found, labels.tags)["f1"])
+            forward = forward_of(model, runtime.bf16)
+            _, predicted = predict(data.dev, forward, tags, params.tokens_per_batch, on_batch)
+        return float(score(data.dev, predicted, tags)["f1"])
 
-    lesson = Lesson(
+    objective = Objective(
         name="train",
         learning_rate=("train.learning_rate", params.learning_rate),
-        tokens=summed(steps, lengths),
-        labelled=summed(steps, [int((row != IGNORED).sum()) for row in data.labels]),
-        batches=batches_of(
-            data, steps, ranks, params.tokens_per_batch, row_tokens, first_position(model)
+        tokens=sum_per_step(steps, data.lengths),
+        labelled=sum_per_step(steps, [int((row != IGNORED).sum()) for row in data.train.labels]),
+        batches=batch_maker(
+            data.train,
+            steps,
+            runtime.ranks,
+            params.tokens_per_batch,
+            row_tokens,
+            first_position(model),
         ),
         layer_decay=params.layer_decay,
         r_drop=params.r_drop,
-        evals=params.epochs * params.evals_per_epoch,
-        dev_f1=dev_f1,
+        evaluation=Evaluation(params.epochs * params.evals_per_epoch, dev_f1),
     )
-    return learn(lesson, params, model, bf16, checkpoints, ranks)
+    return fit(objective, params, model, runtime)

@@ -139,7 +139,7 @@ def test_no_params(run, tmp_path):
     assert run("return {}") == (
         1,
         "",
-        "evaluate: params.yaml is not here: run from the folder that holds it\n",
+        "evaluate: params.yaml not found: run in the folder that contains it\n",
     )
 
 

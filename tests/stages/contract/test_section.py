@@ -20,7 +20,7 @@ WRONG = {
     "zero": ("0", "Input should be greater than 0 (it is 0)"),
     "YAML's number without a dot": (
         "5e-5",
-        "Input should be a valid number (it is '5e-5', to YAML a text: write 5.0e-5 for 5e-5)",
+        "Input should be a valid number (it is '5e-5', a string in YAML: write 5.0e-5 for 5e-5)",
     ),
 }
 
@@ -46,7 +46,7 @@ def test_a_date_is_text(tmp_path, refused):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, " is not here: run from the folder that holds it"),
+        (None, " not found: run in the folder that contains it"),
         ("", " has no section align"),
         ("train: {}", " has no section align"),
         ("- align", " has no section align"),

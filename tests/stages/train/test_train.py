@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from transformers.models.bert.modeling_bert import BertAttention
 
 import stages.contract.progress
-import stages.training.loop
+import stages.training.objective
 from stages.model.device import choose_device
 from stages.model.tagger import forward_of, load_tagger, new_tagger
 from stages.scoring.spans import predict, score
@@ -101,7 +101,7 @@ def test_the_curve(tiny):
 
 
 def test_patience_ends_it(fit, monkeypatch):
-    monkeypatch.setattr(stages.training.loop, "LOSS_ROWS", 10)
+    monkeypatch.setattr(stages.training.objective, "LOSS_ROWS", 10)
     # So small a rate changes no tag: the first evaluation stays the best.
     _, report, rows = fit(learning_rate=1e-9, patience_evals=2, evals_per_epoch=2)
     assert report["steps_planned"] == 90

@@ -88,5 +88,5 @@ def test_the_same_files_twice_and_where_it_was_killed_meanwhile(workspace, gpus)
     assert not outs(killed)
 
     with start("train", killed) as process:
-        assert "goes on after step 1" in trained(process)
+        assert "resuming after step 1" in trained(process)
     assert outs(killed) == outs(once)

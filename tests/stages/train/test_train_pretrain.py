@@ -13,7 +13,7 @@ from stages.contract.errors import StageError
 from stages.text.labels import IGNORED, Labels
 from stages.text.windows_table import read_aligned
 from stages.train import train
-from stages.training.batches import as_batches, plan_steps
+from stages.training.batches import make_batches, plan_steps
 from stages.training.masked_lm import hide
 from tests.stage_process import files
 from tests.tiny import write_params
@@ -42,7 +42,7 @@ def test_hidden_tokens_are_the_labels(tiny):
     data, labels = read_aligned(tiny.aligned / "train.parquet"), Labels.read(tiny.aligned)
     lengths = [len(ids) for ids in data.input_ids]
     rows = plan_steps(lengths, 1, 64 * 500, 64, seed=1)[0]
-    [batch] = as_batches(data, rows, len(rows), 64, first=0)
+    [batch] = make_batches(data, rows, len(rows), 64, first_position=0)
     ids, positions, member, _ = batch.clone().unbind()
     hidden = hide(batch.clone(), labels, MASK, 0.15, np.random.default_rng(1))
     chosen = hidden[3] != IGNORED
@@ -88,7 +88,7 @@ def test_ended_meanwhile_it_goes_on_to_the_same_bytes(learn, tmp_path, monkeypat
     capsys.readouterr()
     measured, ours = learn("on")
     assert measured["pretrain_resumed_after_step"] == int(kept.name[:8]) > 0
-    assert capsys.readouterr().err.startswith(f"goes on after step {int(kept.name[:8])}")
+    assert capsys.readouterr().err.startswith(f"resuming after step {int(kept.name[:8])}")
     assert ours == undisturbed
     assert list((tmp_path / "shared").iterdir()) == []
 

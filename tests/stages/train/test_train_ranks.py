@@ -155,7 +155,7 @@ def goes_on(folder: Path) -> None:
     with start("train", folder) as process:
         printed = process.communicate(timeout=120)[1]
     assert process.returncode == 0, printed
-    assert printed.startswith("goes on after step ")
+    assert printed.startswith("resuming after step ")
 
 
 def ranks_of(parent: int) -> list[int]:

@@ -8,7 +8,8 @@ import torch
 
 from stages.contract.errors import StageError
 from stages.text.labels import Labels
-from stages.train import memory_explained, train
+from stages.train import train
+from stages.training.memory import explain_exhaustion
 from tests.invented import write_encoder
 from tests.stage_process import files, start
 from tests.tiny import write_params
@@ -38,8 +39,7 @@ def refusal(tiny, tmp_path):
 
 def test_bf16_on_the_cpu(refusal):
     assert refusal(precision="bf16") == (
-        "train.precision is bf16, which needs a GPU that has it, and this is the CPU; "
-        "set it to auto or fp32"
+        "train.precision is bf16, which this device does not have: the CPU; set it to auto or fp32"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_loss_that_is_no_number(refusal):
 
 def test_out_of_memory_names_what_to_turn(tiny):
     labels = Labels.read(tiny.aligned)
-    with pytest.raises(StageError) as error, memory_explained(tiny.params.train, labels):
+    with pytest.raises(StageError) as error, explain_exhaustion(tiny.params.train, labels):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
     assert str(error.value) == (
         "the GPU is out of memory; lower train.tokens_per_batch (now 256) or"

@@ -67,7 +67,7 @@ def test_killed_at_any_step_it_comes_to_the_same_weights_and_curve(tiny, tmp_pat
     codes = [line for line in said if line.startswith(("SIG", "end"))]
     assert codes == ["SIGKILL -9", "SIGTERM 143", "SIGKILL -9", "end 0"]
     steps = [int(line.split()[1]) for line in said if line.startswith("run ")]
-    on = [int(line.split()[4][:-1]) for line in said if line.startswith("goes on after step ")]
+    on = [int(line.split()[3][:-1]) for line in said if line.startswith("resuming after step ")]
     assert on == steps[1:]
     assert 1 <= on[0] < on[1] < on[2] < tiny.json("train.json")["steps_run"]
     assert same_as(tiny, tmp_path)

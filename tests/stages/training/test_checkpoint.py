@@ -24,7 +24,7 @@ def state(step):
 
 @pytest.fixture
 def folder(tmp_path, params, data):
-    with checkpoint.held(tmp_path / "shared", params, [data]) as folder:
+    with checkpoint.locked_folder(tmp_path / "shared", params, [data]) as folder:
         yield folder
 
 
@@ -51,7 +51,7 @@ def test_a_damaged_one_is_not_used_and_that_is_said(folder, capsys, how):
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     assert checkpoint.load(folder) is None
-    assert capsys.readouterr().err == f"{path} is damaged and not used\n"
+    assert capsys.readouterr().err == f"{path} is damaged: not used\n"
 
 
 def test_one_that_was_being_written_is_no_checkpoint(folder):
@@ -69,7 +69,7 @@ def test_no_code_is_read(folder, capsys):
 
 def test_the_folder_is_of_these_parameters_and_data(tmp_path, params, data):
     def name(params, data):
-        with checkpoint.held(tmp_path / "other", params, [data]) as folder:
+        with checkpoint.locked_folder(tmp_path / "other", params, [data]) as folder:
             return folder.name
 
     first = name(params, data)
@@ -81,10 +81,10 @@ def test_the_folder_is_of_these_parameters_and_data(tmp_path, params, data):
 
 
 def test_two_runs_of_the_same_do_not_share_it(folder, tmp_path, params, data, capsys):
-    with checkpoint.held(tmp_path / "shared", params, [data]) as second:
+    with checkpoint.locked_folder(tmp_path / "shared", params, [data]) as second:
         assert second is None
     assert capsys.readouterr().err == (
-        f"{folder} is another run's: no checkpoint is kept of this one\n"
+        f"another run uses {folder}: this run keeps no checkpoints\n"
     )
     assert folder.is_dir()
 
@@ -93,12 +93,10 @@ def test_a_folder_that_is_a_file(tmp_path, params, data):
     (tmp_path / "file").touch()
     with (
         pytest.raises(StageError) as error,
-        checkpoint.held(tmp_path / "file", params, [data]),
+        checkpoint.locked_folder(tmp_path / "file", params, [data]),
     ):
         pass
-    assert str(error.value).endswith(
-        ": Not a directory; set NER_CHECKPOINTS to a folder that can be written"
-    )
+    assert str(error.value).endswith(": Not a directory; set NER_CHECKPOINTS to a writable folder")
 
 
 def test_the_root_is_where_the_environment_says(monkeypatch):

@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertForTokenClassification
 
 from stages.text.labels import IGNORED
-from stages.training.batches import as_batches
+from stages.training.batches import make_batches
 from stages.training.gradients import Gradients, compile_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,7 +23,7 @@ def model():
 
 def of_step(model, data, rows, rows_per_batch, row_tokens=16, r_drop=0.0):
     model.zero_grad()
-    batches = as_batches(data, rows, rows_per_batch, row_tokens, first=0)
+    batches = make_batches(data, rows, rows_per_batch, row_tokens, first_position=0)
     loss = Gradients(model, False, False, r_drop)(batches, labelled_in(data), seed=5)
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
 
@@ -79,7 +79,7 @@ def test_r_drop_adds_how_far_two_answers_are_apart(model, rows_of):
     model.register_forward_hook(lambda *_: answers.append(_[-1].logits.detach()))
     loss, _ = of_step(model, data, rows, len(rows), r_drop=0.5)
     [both] = answers
-    labels = as_batches(data, rows, len(rows), 16, first=0)[0][3]
+    labels = make_batches(data, rows, len(rows), 16, first_position=0)[0][3]
     kept = labels != IGNORED
     p, q = (Categorical(logits=half[kept]) for half in both.chunk(2))
     log_likelihood = (p.log_prob(labels[kept]) + q.log_prob(labels[kept])) / 2
@@ -103,7 +103,7 @@ def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
     model = model.cuda().eval()
     loss, gradients = of_step(model, data, rows, 2)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    batches, labelled = as_batches(data, rows, 2, 16, first=0), labelled_in(data)
+    batches, labelled = make_batches(data, rows, 2, 16, first_position=0), labelled_in(data)
     compile_layers(model)
     compiled = Gradients(model, False, graph=True)
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_one_graph_and_compiled_layers_give_the_same_gradients(model, rows_of):
 def test_each_replay_draws_its_own_dropout_from_the_seed(model, rows_of, r_drop):
     data, rows = rows_of(row_tokens=16)
     model = model.cuda().train()
-    batches, labelled = as_batches(data, rows, 2, 16, first=0), labelled_in(data)
+    batches, labelled = make_batches(data, rows, 2, 16, first_position=0), labelled_in(data)
     compile_layers(model)
     compiled = Gradients(model, False, True, r_drop)
     losses = [compiled(batches, labelled, seed=seed).item() for seed in (1, 2, 1, 2, 3)]

@@ -4,12 +4,10 @@ import pytest
 from transformers import BertConfig
 
 from stages.contract.errors import StageError
-from stages.training.memory import GIB, Need, require
+from stages.training.memory import GIB, ModelSize, Need, require
 
 BERT_BASE = Need(
-    config=BertConfig(),
-    parameters=102_000_000,
-    outputs=7,
+    model=ModelSize(BertConfig(), parameters=102_000_000, outputs=7),
     row_tokens=128,
     tokens_per_batch=32768,
     bf16=True,
@@ -36,8 +34,8 @@ def test_it_is_near_what_was_measured(tokens, compiled):
 
 def test_what_is_needed_is_said():
     assert require(BERT_BASE, 79 * GIB) == (
-        "needs about 13.9 GiB of GPU memory, 79.0 GiB are free: weights 0.4 GiB, gradients 0.4 GiB,"
-        " optimizer 0.8 GiB, activations 12.2 GiB, bf16 weights 0.2 GiB"
+        "training needs about 13.9 GiB of GPU memory, 79.0 GiB are free: weights 0.4 GiB,"
+        " gradients 0.4 GiB, optimizer 0.8 GiB, activations 12.2 GiB, bf16 weights 0.2 GiB"
     )
 
 
@@ -49,10 +47,10 @@ def refused(need, free):
 
 def test_too_little_is_said_with_settings_that_fit():
     assert refused(BERT_BASE, 6 * GIB) == (
-        "training needs about 13.9 GiB of GPU memory, and 6.0 GiB are free; set"
+        "training needs about 13.9 GiB of GPU memory, but 6.0 GiB are free; set"
         " train.tokens_per_batch to 8192, or train.gradient_checkpointing to true,"
         " train.compile to false and train.tokens_per_batch to 32768;"
-        " `nvidia-smi` says which other processes have some"
+        " `nvidia-smi` shows which other processes use the GPU"
     )
     require(replace(BERT_BASE, tokens_per_batch=8192), 6 * GIB)
     require(replace(BERT_BASE, compiled=False, checkpointing=True), 6 * GIB)
@@ -60,8 +58,8 @@ def test_too_little_is_said_with_settings_that_fit():
 
 def test_where_nothing_fits():
     assert refused(BERT_BASE, GIB) == (
-        "training needs about 13.9 GiB of GPU memory, and 1.0 GiB are free; no batch is small"
-        " enough; `nvidia-smi` says which other processes have some"
+        "training needs about 13.9 GiB of GPU memory, but 1.0 GiB are free; no batch is small"
+        " enough; `nvidia-smi` shows which other processes use the GPU"
     )
 
 
@@ -71,5 +69,6 @@ def test_what_costs_more():
     assert (
         replace(BERT_BASE, passes=2).bytes() == replace(BERT_BASE, tokens_per_batch=65536).bytes()
     )
-    small = replace(BERT_BASE, config=BertConfig(hidden_size=384, intermediate_size=1536))
+    config = BertConfig(hidden_size=384, intermediate_size=1536)
+    small = replace(BERT_BASE, model=replace(BERT_BASE.model, config=config))
     assert small.parts()["activations"] < 0.6 * BERT_BASE.parts()["activations"]

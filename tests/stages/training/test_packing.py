@@ -30,12 +30,14 @@ def test_the_order_is_random_but_repeatable():
 
 def test_windows_stand_one_after_the_other_each_with_its_own_positions(rows_of):
     data, _ = rows_of(row_tokens=16)
-    packed = pack(data, [[1, 0], [], [4]], row_tokens=16, first=2)
+    packed = pack(data, [[1, 0], [], [4]], row_tokens=16, first_position=2)
     a, b, c = (data.input_ids[i].tolist() for i in (1, 0, 4))
     assert packed.input_ids.tolist() == [
         a + b + [0] * (16 - len(a) - len(b)), [0] * 16, c + [0] * (16 - len(c))
     ]  # fmt: skip
-    assert packed.member[0].tolist() == [1] * len(a) + [2] * len(b) + [0] * (16 - len(a) - len(b))
+    assert packed.window_ids[0].tolist() == [1] * len(a) + [2] * len(b) + [0] * (
+        16 - len(a) - len(b)
+    )
     assert packed.position_ids[0].tolist() == [
         *range(2, 2 + len(a)), *range(2, 2 + len(b)), *[0] * (16 - len(a) - len(b))
     ]  # fmt: skip

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stages.contract.errors import StageError
-from stages.training.ranks import Ranks, joined, processes, run
+from stages.training.ranks import Ranks, process_count, process_group, run
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -13,26 +13,26 @@ def no_torchrun(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_how_many_processes():
-    assert [processes(gpus, CPU) for gpus in ("auto", 1, 2)] == [1, 1, 2]
+def test_how_many_process_count():
+    assert [process_count(gpus, CPU) for gpus in ("auto", 1, 2)] == [1, 1, 2]
     found = torch.cuda.device_count()
-    assert processes("auto", GPU) == found
+    assert process_count("auto", GPU) == found
     with pytest.raises(StageError) as error:
-        processes(found + 1, GPU)
+        process_count(found + 1, GPU)
     assert str(error.value) == (
-        f"train.gpus is {found + 1}, and {found} are visible: lower it or set it to auto"
+        f"train.gpus is {found + 1}, but {found} are visible: lower it or set it to auto"
     )
 
 
 def test_alone_it_is_the_first_of_one_and_nothing_is_wrapped():
-    with joined(CPU) as ranks:
+    with process_group(CPU) as ranks:
         assert ranks == Ranks(0, 1)
         assert ranks.first
-        assert ranks.from_first("f1") == "f1"
-        assert ranks.all_same(3)
+        assert ranks.broadcast("f1") == "f1"
+        assert ranks.all_equal(3)
         assert ranks.mean(torch.tensor(0.5)) == 0.5
         model = torch.nn.Linear(2, 2)
-        assert ranks.wrapped(model) is model
+        assert ranks.wrap(model) is model
         assert not torch.distributed.is_initialized()
 
 

@@ -1,0 +1,51 @@
+"""The optimizer, its parameter groups and the schedule of its learning rate."""
+
+import math
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+
+from stages.params.train import Train
+
+
+def make_optimizer(
+    model: PreTrainedModel, params: Train, learning_rate: float, layer_decay: float, steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """AdamW, and a learning rate that rises linearly at first, then falls linearly to 0."""
+    optimizer = torch.optim.AdamW(
+        decay_groups(model, learning_rate, params.weight_decay, layer_decay),
+        lr=learning_rate,
+        fused=model.device.type == "cuda",
+    )
+    warmup_steps = math.ceil(params.warmup_fraction * steps)
+    return optimizer, get_linear_schedule_with_warmup(optimizer, warmup_steps, steps)
+
+
+def decay_groups(
+    model: PreTrainedModel, rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
+    """Parameters grouped by learning rate and weight decay; head and last layer come first.
+
+    Weight decay applies to matrices, not to biases and layer norms, as in BERT's training. Each
+    layer learns at `layer_decay` times the rate of the layer above, the embeddings below the first
+    layer (https://aclanthology.org/P18-1031: general features should change less).
+    """
+    layers = model.base_model.encoder.layer
+    depths = {p: len(layers) for p in model.base_model.parameters()}
+    for number, layer in enumerate(layers, start=1):
+        depths |= dict.fromkeys(layer.parameters(), len(layers) - number)
+    groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            key = depths.get(parameter, 0), parameter.ndim < 2
+            groups.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": rate * layer_decay**depth,
+            "weight_decay": 0.0 if vector else weight_decay,
+        }
+        for (depth, vector), parameters in sorted(groups.items(), key=lambda group: group[0])
+    ]
