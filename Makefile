@@ -27,6 +27,9 @@ faults: environment ## Kill runs at random and fuzz what takes requests: half an
 lint: environment ## Lint, format, types and import contracts alone
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-logo
 
+shape: environment ## The longest functions and files, the fullest folders, against their limits
+	$(VENV)/bin/python -m tests.support.shape
+
 bench-serving: environment ## Latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
@@ -79,4 +82,4 @@ pin: ## Ask the registry for the digests of their images that are not ours
 environment:
 	@bin/install
 
-.PHONY: help run test test-all faults lint bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
+.PHONY: help run test test-all faults lint shape bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
