@@ -7,8 +7,8 @@ import pytest
 
 from stages.contract.errors import StageError
 from stages.fetching.file import digests
-from tests.mirror import Reply
 from tests.stages.fetching.conftest import BODY
+from tests.support.mirror import Reply
 
 PAGE = b"\n<!DOCTYPE html><title>Please sign in</title>"
 
