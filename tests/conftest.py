@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.exporting", "tests.mirror", "tests.tiny", "tests.loopback"]
+pytest_plugins = [
+    "tests.support.exporting",
+    "tests.support.mirror",
+    "tests.tiny",
+    "tests.support.loopback",
+]
 
 # The longest: begun last, one of them would have one of two processes wait for the other.
 FIRST = ("test_job.py", "test_main.py", "test_flow.py", "test_killed.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clone import clone, commit
+from tests.support.clone import clone, commit
 
 pytestmark = pytest.mark.slow  # its tools come from the package index
 CANARY = ("jinja2", "2.10.1")

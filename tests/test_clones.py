@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clone import clone
+from tests.support.clone import clone
 
 ROOT_USER, NOBODY = 0, 65534
 ONE = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "umask": "022"}

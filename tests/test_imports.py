@@ -3,10 +3,9 @@ import ast
 import pytest
 
 from tests.conftest import ROOT
-from tests.imports import graph_of, loaded_at_import
+from tests.support.imports import graph_of, loaded_at_import
 
 OURS = ("stages", "pipelines", "tests", "benchmarks", "docker", "samples")
-MODULES_IN_A_FOLDER = 15
 
 
 @pytest.mark.parametrize("heavy", ["torch", "transformers"])
@@ -44,17 +43,6 @@ def test_the_check_finds_what_it_looks_for(tmp_path, monkeypatch, code, found):
     monkeypatch.syspath_prepend(tmp_path)
     chains = loaded_at_import(graph_of(package), f"{package}.one", "torch")
     assert bool(chains) == found
-
-
-@pytest.mark.parametrize("package", ["stages", "pipelines"])
-def test_no_folder_is_fuller_than_a_reader_can_take_in(package):
-    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
-    modules = {folder: [*folder.glob("[!_]*.py")] for folder in folders}
-    assert {
-        str(folder): len(found)
-        for folder, found in modules.items()
-        if len(found) > MODULES_IN_A_FOLDER
-    } == {}
 
 
 def test_no_module_takes_a_private_name_of_another():

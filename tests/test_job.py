@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from pipelines.tracking import connection
-from tests.clone import clone, commit
+from tests.support.clone import clone, commit
 
 STAGES = ["download", "align", "train", "evaluate", "export"]
 OUTS = {

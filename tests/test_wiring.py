@@ -13,8 +13,8 @@ from dvc.repo import Repo
 
 from stages.params.params import Params
 from tests.conftest import ROOT
-from tests.imports import graph_of, import_closure
 from tests.stages.tiny import align_text, write_encoder
+from tests.support.imports import graph_of, import_closure
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = DVC["stages"]

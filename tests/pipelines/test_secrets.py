@@ -11,9 +11,9 @@ from pipelines.tracking import connection
 from pipelines.workspaces import workspace
 from pipelines.workspaces.git import run as git
 from tests.conftest import ROOT
-from tests.mirror import Mirror
 from tests.pipelines import standin
 from tests.pipelines.mlflow_server import prepare, serving
+from tests.support.mirror import Mirror
 
 TOKEN, KEY, PASSWORD, HUB = "t0k3n-of-a-url", "s3cr3t-of-s3", "p4ssw0rd-of-mlflow", "hf-t0k3n"
 SECRETS = [secret.encode() for secret in (TOKEN, KEY, PASSWORD, HUB)]

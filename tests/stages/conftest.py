@@ -21,8 +21,8 @@ from stages.params.download import Download
 from stages.params.params import Params
 from stages.train import train
 from tests.conftest import ROOT
-from tests.mirror import Mirror
 from tests.stages.curve import curve
+from tests.support.mirror import Mirror
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from stages.contract.errors import StageError
-from tests.mirror import Reply
 from tests.stages.fetching.conftest import BODY
+from tests.support.mirror import Reply
 
 PAGE = b"\n<!DOCTYPE html><title>Please sign in</title>"
 

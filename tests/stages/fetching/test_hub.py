@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mirror import Reply
 from tests.stage_process import until_made
+from tests.support.mirror import Reply
 
 TAKEN = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
 

@@ -1,4 +1,4 @@
-"""Inference by torch and ONNX Runtime side by side, in one process: `make bench-inference`.
+"""Compares the speed of torch and ONNX Runtime in one process: `make bench-inference`.
 
 Random weights of BERT-base's size, or `--model FOLDER`. It writes inference.json (on the CPU
 inference-cpu.json), a plot and README's table; `--out FOLDER` leaves the JSON there and touches
@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
 
-from benchmarks import inference_bars, inference_report
-from benchmarks.inference_engines import ENGINES, Engine, kernels
+from benchmarks.inference import bars, report
+from benchmarks.inference.engines import ENGINES, Engine, kernels
 from stages.model.batches import batches_by_length
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 FIXED = {  # batch, tokens
     "cuda": [(1, 64), (32, 64), (256, 64)],
     "cpu": [(1, 64), (8, 64), (32, 64)],
@@ -36,7 +36,7 @@ TOKENS_PER_BATCH = 16384
 
 def main() -> None:
     """Measures, prints and writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.inference", description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default=_device())
     parser.add_argument("--model", type=Path, help="an encoder or a tagger instead of random ones")
     parser.add_argument("--layers", type=int, default=12)
@@ -52,7 +52,7 @@ def main() -> None:
         text = json.dumps(_measured(asked), indent=2) + "\n"
         (folder / name).write_text(text, encoding="utf-8")
     if not asked.out:
-        inference_report.write(HERE)
+        report.write(HERE)
 
 
 def _measured(asked: argparse.Namespace) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
             engine = None
             if asked.device == "cuda":
                 torch.cuda.empty_cache()
-    result["bars"] = inference_bars.judged(result["engines"], asked.device)
+    result["bars"] = bars.judged(result["engines"], asked.device)
     print(json.dumps(result["bars"], indent=2))
     return result
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.inference` compares: each as numpy in, numpy out, and bound to its device."""
+"""The engines: each as numpy in, numpy out, and bound to its device."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What `benchmarks.inference` is held to."""
+"""The bars that the measured figures should reach."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""README's table and the plot of what `benchmarks.inference` measured."""
+"""Writes README's table and draws the plot from the measured figures."""
 
 import json
 import re
