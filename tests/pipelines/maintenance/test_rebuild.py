@@ -21,7 +21,9 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     project = standin.project(tmp_path_factory.mktemp("rebuild") / "project")
     shutil.copy(empty_mlflow, project)
     made = done.run(project, 0.25)
-    connection.connect(project).set_tag(run_log.log_run(connection.check(project), made).run_id, "dirty", "false")
+    connection.connect(project).set_tag(
+        run_log.log_run(connection.check(project), made).run_id, "dirty", "false"
+    )
     (project / "stage.py").write_text("import sys; sys.exit('another commit')\n")
     standin.commit(project)
     return project
