@@ -1,8 +1,9 @@
-"""What DVC, Prefect and MLflow add to the stages' own time: `make bench-pipeline`.
+"""Measures what DVC, Prefect and MLflow add to the stages' own time: `make bench-pipeline`.
 
-Runs the last commit on the sample in a clone with an empty cache, `align` on all of MSRA if it is
-there, and `--help`, each on two cores. It writes benchmarks/results/pipeline.json beside this file.
-Other work on the machine makes seconds longer; CPU seconds hardly.
+Runs the last commit on the sample in a clone with an empty cache, again with everything cached,
+again with nothing to do, then `align` on all of MSRA if it is there, and `--help`, on two cores. It
+writes benchmarks/results/pipeline.json. Other work on the machine affects seconds, but hardly CPU
+seconds.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def _run(project: Path) -> dict[str, object]:
-    """The flow on the sample: what each stage took by itself, and each tool on top."""
+    """The flow on the sample: what each stage takes alone, and what each tool adds."""
     clock, lines = project.with_name("clock.json"), project.with_name("stages.jsonl")
     timed = f'#!/bin/sh\nexec python {ROOT / "benchmarks" / "spent.py"} {lines} "$@"\n'
     (project / "docker" / "run").write_text(timed, encoding="utf-8")
@@ -69,21 +70,21 @@ def _run(project: Path) -> dict[str, object]:
     return {
         "stages": stages,
         "stages_alone": alone,
-        "dvc": {key: tools["dvc"][key] - alone[key] for key in BOTH},  # it started the stages
+        "dvc": {key: tools["dvc"][key] - alone[key] for key in BOTH},  # includes the stages
         "mlflow": tools["mlflow"],
         "prefect_and_rest": {
             key: whole[key] - sum(tool[key] for tool in tools.values()) for key in BOTH
         },
         "added": {key: whole[key] - alone[key] for key in BOTH},
         "run": whole,
-        "run_again": _spent(
-            project, "pipelines", *RUN, "--force"
-        ),  # all done, and both databases made
+        # Every stage is cached, and both databases exist.
+        "run_again": _spent(project, "pipelines", *RUN, "--force"),
+        "nothing_to_do": _spent(project, "pipelines", *RUN),
     }
 
 
 def _align(project: Path, shared: Path) -> Spent:
-    """The stage by itself, as DVC would run it, with the real job's parameters."""
+    """The stage alone, as DVC would run it, with the parameters of the full job."""
     work = project.with_name("align")
     (work / "data" / "msra").mkdir(parents=True)
     shutil.copy(project / "params.yaml", work)
@@ -97,7 +98,7 @@ def _align(project: Path, shared: Path) -> Spent:
 
 
 def _spent(folder: Path, module: str, *arguments: str, **env: str) -> Spent:
-    """By `python -m module` in `folder`, which asks no server that the environment names."""
+    """What `python -m module` spends in `folder`, without servers named by the environment."""
     servers = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
     kept = {key: value for key, value in os.environ.items() if key not in servers}
     command = [sys.executable, "-m", module, *arguments]

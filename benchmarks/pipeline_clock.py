@@ -1,4 +1,4 @@
-"""`python -m pipelines`, with the time that DVC and MLflow took of it written to a file.
+"""Runs `python -m pipelines` and writes to a file how much of its time DVC and MLflow took.
 
 For `benchmarks.pipeline`: python -m benchmarks.pipeline_clock FILE ARGUMENT...
 """
@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from pipelines.cli import app as command_line
-from pipelines.flows import local_server
+from pipelines.flows.local_server import QUIET
 
-# By tool; of its own process, and of those that it has started and seen end.
+# Tool → seconds; CPU seconds include those of child processes that have ended.
 SECONDS: Counter[str] = Counter()
 CPU_SECONDS: Counter[str] = Counter()
 
@@ -26,7 +26,7 @@ CPU_SECONDS: Counter[str] = Counter()
 def main() -> None:
     """Runs the command line; the file gets {tool: {seconds, cpu_seconds}}."""
     file, *arguments = sys.argv[1:]
-    local_server.start = _then_watch(local_server.start)
+    _watch_tools()
     code = command_line.main(arguments)
     figures = {
         tool: {"seconds": SECONDS[tool], "cpu_seconds": CPU_SECONDS[tool]} for tool in SECONDS
@@ -35,21 +35,18 @@ def main() -> None:
     sys.exit(code)
 
 
-def _then_watch(start: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """Prefect has to be imported after `start`, and so have those that would import it."""
-
-    def started(project: Path) -> Any:
-        wait = start(project)
-        with _spent_by("dvc"):
-            from pipelines.dvc_repo import stages as dvc_stages
-        with _spent_by("mlflow"):
-            from pipelines.tracking import connection, run_log
-        _watch(dvc_stages, "dvc", "stages", "repro", "reports", "artifact")
-        _watch(connection, "mlflow", "check")
-        _watch(run_log, "mlflow", "log_run")
-        return wait
-
-    return started
+def _watch_tools() -> None:
+    """Wraps the functions of DVC and MLflow; neither imports Prefect, which must come later."""
+    os.environ.update(QUIET)
+    with _spent_by("dvc"):
+        from pipelines.dvc_repo import fingerprint
+        from pipelines.dvc_repo import stages as dvc_stages
+    with _spent_by("mlflow"):
+        from pipelines.tracking import connection, run_log
+    _watch(dvc_stages, "dvc", "stages", "repro", "reports", "artifact")
+    _watch(fingerprint, "dvc", "of")
+    _watch(connection, "mlflow", "check")
+    _watch(run_log, "mlflow", "log_run")
 
 
 def _watch(module: ModuleType, tool: str, *names: str) -> None:
@@ -68,7 +65,7 @@ def _watched(function: Callable[..., Any], tool: str) -> Callable[..., Any]:
 
 @contextmanager
 def _spent_by(tool: str) -> Iterator[None]:
-    """What is spent inside by another tool is that one's."""
+    """Adds the time spent inside to `tool`, except what a watched call inside adds to another."""
     clocks = ((SECONDS, time.monotonic), (CPU_SECONDS, lambda: sum(os.times()[:4])))
     before = [clock() - spent.total() for spent, clock in clocks]
     try:

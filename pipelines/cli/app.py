@@ -1,6 +1,6 @@
 """The command line: `python -m pipelines`.
 
-What a subcommand needs is imported in its function, for a quick --help.
+A subcommand imports what it needs in its function, so that --help is quick.
 """
 
 import argparse
@@ -13,12 +13,12 @@ from pipelines.errors import PipelineError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one subcommand in the present folder; returns its exit code."""
+    """Runs one subcommand in the current folder; returns its exit code."""
     arguments = _parser().parse_args(argv)
-    # Neither MLflow nor Prefect reports home, also where the network is there.
+    # Turns off the telemetry of MLflow and Prefect.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Unwinds like Ctrl-C; Prefect hands the signal on to this when the flow has seen it.
+    # Unwinds like Ctrl-C; Prefect passes the signal on to this after the flow has seen it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return int(arguments.command(arguments))
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines",
         description="Chinese named-entity recognition, from raw text to a registered model.",
-        epilog="Run it in the folder that holds dvc.yaml and params.yaml.",
+        epilog="Run it in the folder with dvc.yaml and params.yaml.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

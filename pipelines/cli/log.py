@@ -1,4 +1,4 @@
-"""`log` on the command line."""
+"""The command `log`."""
 
 import argparse
 from pathlib import Path
@@ -9,11 +9,11 @@ def add(commands: Any) -> None:
     """Adds the subcommand."""
     log = commands.add_parser(
         "log",
-        help="log a run whose stages are done and that MLflow did not take",
+        help="log a run whose stages are done but that MLflow did not take",
         description="Logs to MLflow what the stages of a run wrote, and registers the model, as"
         " `run` would have done. What is logged already is not logged again.",
     )
-    log.add_argument("run", metavar="RUN", help="the folder's name in .runs, or how it begins")
+    log.add_argument("run", metavar="RUN", help="the folder's name in .runs, or its beginning")
     log.set_defaults(command=_log)
 
 

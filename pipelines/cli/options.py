@@ -10,7 +10,7 @@ PARAMS.add_argument(
     type=Path,
     action="append",
     default=[],
-    help="YAML merged over params.yaml; may be given several times",
+    help="YAML file merged over params.yaml; may be repeated",
 )
 JSON = ArgumentParser(add_help=False)
 JSON.add_argument("--json", action="store_true", help="print one line of JSON")

@@ -1,12 +1,15 @@
-"""`run` on the command line."""
+"""The command `run`."""
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.options import PARAMS
-from pipelines.errors import PipelineError
+from pipelines.errors import NothingToDo, PipelineError
+
+if TYPE_CHECKING:
+    from pipelines.flows.prepare import Prepared, Request
+    from pipelines.flows.train import Outcome
 
 
 def add(commands: Any) -> None:
@@ -15,11 +18,11 @@ def add(commands: Any) -> None:
         "run",
         parents=[PARAMS],
         help="run all stages, log to MLflow, register the model",
-        description="Runs the stages of dvc.yaml in a workspace of its own below .runs, logs them"
-        " to one MLflow run and registers the model. What DVC has already is not run again; where"
-        " a finished run had the same source, code, parameters and image, there is nothing to do."
-        " MLFLOW_TRACKING_URI and PREFECT_API_URL are honoured; unset, all stays beside the"
-        " project (mlflow.db, mlartifacts, .runs).",
+        description="Runs the stages of dvc.yaml in a workspace below .runs, logs them to one"
+        " MLflow run and registers the model. Stages whose outs DVC has are not run again. If a"
+        " finished run had the same source, code, parameters and image, there is nothing to do."
+        " MLFLOW_TRACKING_URI and PREFECT_API_URL name servers to use; without them everything is"
+        " kept beside the project (mlflow.db, mlartifacts, .runs).",
     )
     run.add_argument(
         "--dirty",
@@ -35,37 +38,54 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.flows import local_server
+    from pipelines.flows.prepare import Request
     from pipelines.workspaces import workspace
 
-    project = Path.cwd()
-    workspace.require_project(project)
-    wait = local_server.start(project)
+    folder = Path.cwd()
+    workspace.require_project(folder)
+    try:
+        request = Request(arguments.params, arguments.dirty, force=arguments.force)
+        outcome = _train(folder, request)
+    except NothingToDo as nothing:
+        print(f"{nothing}; --force runs anyway")
+        return 0
+    from pipelines.cli import run_summary
+
+    run_summary.show(outcome, folder, arguments.params)
+    return 0
+
+
+def _train(folder: Path, request: "Request") -> "Outcome":
+    from pipelines.flows import local_server
+    from pipelines.flows.prepare import prepare
+    from pipelines.tracking import connection
+
+    if local_server.configured():  # the flow prepares the run, so that this server records it
+        return _flow(folder, request, None)
+    # Before Prefect is imported and a server starts: both take 9 CPU seconds, for nothing to do.
+    with prepare(connection.check(folder, connection.Need.LOG), request) as prepared:
+        return _flow(folder, request, prepared)
+
+
+def _flow(folder: Path, request: "Request", prepared: "Prepared | None") -> "Outcome":
+    from pipelines.flows import local_server
+
+    wait = local_server.start(folder)
     import httpx
 
-    from pipelines.cli import run_summary
-    from pipelines.errors import NothingToDo
-    from pipelines.flows.train import Outcome, msra_ner
-    from pipelines.tracking import connection
-    from pipelines.tracking.connection import Need
+    from pipelines.flows.train import Outcome, run_flow
 
-    # The flow does so too; here MLflow makes its database while Prefect's server starts.
-    connection.check(project, Need.LOG)
     wait()
-    given = (arguments.params, arguments.dirty, project, arguments.force)
     try:
-        state = msra_ner(*given, return_state=True)
+        state = run_flow(folder, request, prepared)
     except httpx.HTTPError as error:
         raise PipelineError(
-            f"Prefect's server at {local_server.configured()} went away during the run ({error}):"
-            " mend that and run again; what is done is kept"
+            f"Prefect's server at {local_server.configured()} stopped answering during the run"
+            f" ({error}): fix that and run again; finished stages are cached"
         ) from None
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, NothingToDo):
-        print(f"{outcome}; --force runs all the same")
-        return 0
+        raise outcome
     if not isinstance(outcome, Outcome):
-        print(state.message, file=sys.stderr)
-        return 1
-    run_summary.show(outcome, project, arguments.params)
-    return 0
+        raise PipelineError(str(state.message))
+    return outcome

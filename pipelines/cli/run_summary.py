@@ -1,4 +1,4 @@
-"""What a run prints at its end."""
+"""Prints the summary at the end of a run."""
 
 import os
 import shlex
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None:
-    """Prints the scores, what was registered, the seconds and the next commands."""
+    """Prints the scores, the registered version, the time it took and the next commands."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(_scores(outcome))
-    version, model = outcome.logged.version, MODEL
+    version = outcome.logged.version
     console.print(
-        f"{model} was already registered as version {version}: the same result (dvc.lock) as before"
+        f"{MODEL} version {version} is the same result (dvc.lock): nothing new was registered"
         if outcome.logged.already_logged
-        else f"Registered {model} version {version}, alias {aliases.CHALLENGER}"
+        else f"Registered {MODEL} version {version}, alias {aliases.CHALLENGER}"
     )
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
         console.print(f"{outcome.warning}\n", markup=False)
     report = outcome.workspace / run_log.REPORT
     if report.is_file():
-        console.print(f"The report, for a browser:\n  {report}", markup=False)
-    for about, command in _next(project, params):
-        console.print(f"{about}:\n  {command}", markup=False)
+        console.print(f"Open the report in a browser:\n  {report}", markup=False)
+    for purpose, command in _next_commands(project, params):
+        console.print(f"{purpose}:\n  {command}", markup=False)
 
 
 def _scores(outcome: "Outcome") -> Table:
@@ -52,7 +52,7 @@ def _scores(outcome: "Outcome") -> Table:
     return table
 
 
-def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
+def _next_commands(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
     if server.startswith("http"):
@@ -60,17 +60,17 @@ def _next(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
     else:
         ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
     return [
-        ("See it in MLflow (http://127.0.0.1:5000)" if ui != server else "See it in MLflow", ui),
+        ("Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui),
         (
-            "Find the names in your own sentence",
+            "Find the names in a sentence of yours",
             f'{python_command()} -m pipelines predict "李明在北京。"',
         ),
         (
-            f"Make it the {aliases.CHAMPION} if it passes the gates",
+            f"Promote it to {aliases.CHAMPION} if it passes the gates",
             " ".join(
                 [f"{python_command()} -m pipelines promote"]
                 + [f"--params {shlex.quote(str(path))}" for path in params]
             ),
         ),
-        ("Run the real job: MSRA, on a GPU", f"{python_command()} -m pipelines run"),
+        ("Run the full job: MSRA, on a GPU", f"{python_command()} -m pipelines run"),
     ]

@@ -1,4 +1,4 @@
-"""`setup` on the command line."""
+"""The command `setup`."""
 
 import argparse
 from typing import Any
@@ -8,18 +8,18 @@ def add(commands: Any) -> None:
     """Adds the subcommand."""
     setup = commands.add_parser(
         "setup",
-        help="make what the deployments need on the Prefect server",
-        description="Makes the work pool, the one GPU slot and the automation that marks runs of"
-        " dead workers as crashed, on the server that PREFECT_API_URL or the Prefect profile names."
-        " Again, it changes only what differs.",
+        help="create what the deployments need on the Prefect server",
+        description="Creates the work pool, the GPU slot and the automation that marks runs of dead"
+        " workers as crashed, on the server that PREFECT_API_URL or the Prefect profile names."
+        " Running it again changes only what differs.",
     )
     setup.add_argument(
         "--heartbeat-s",
         metavar="N",
         type=int,
         default=60,
-        help="seconds between the signs of life of a run, 30 at least; after three that are missed"
-        " it counts as crashed; default %(default)s",
+        help="seconds between the heartbeats of a run, at least 30; a run that misses three counts"
+        " as crashed; default %(default)s",
     )
     setup.set_defaults(command=_setup)
 

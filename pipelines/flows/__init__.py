@@ -1,1 +1,1 @@
-"""What Prefect runs."""
+"""The Prefect flows."""

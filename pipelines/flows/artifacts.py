@@ -1,45 +1,44 @@
-"""What a deployed run leaves in Prefect for people to read: an artifact with a table."""
+"""Publishes the artifact of a deployed run in Prefect, a page for people to read."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
 from pipelines.flows.train import Outcome
-from pipelines.names import EXPERIMENT, MODEL, Logged
-from pipelines.tracking import connection
+from pipelines.names import MODEL, Logged
+from pipelines.tracking import run_log
+from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
 
 KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
 
-def trained(outcome: Outcome, project: Path, promotion: str | None) -> None:
-    """The scores of a run that trained, its version, where MLflow has it, and its promotion."""
+def trained(outcome: Outcome, project: Project, promotion: str | None) -> None:
+    """Publishes the scores of a run that trained, its version, MLflow run and promotion."""
     logged = outcome.logged
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
         f"{MODEL} version {logged.version}{before}",
         scores(outcome.figures),
-        f"MLflow run {_link(project, logged.run_id)}; workspace `{outcome.workspace.name}`;"
+        f"MLflow run {_link(project, logged)}; workspace `{outcome.workspace.name}`;"
         f" {outcome.seconds:.0f} s",
         *([f"Promotion: {promotion}"] if promotion else []),
     )
 
 
-def evaluated(said: str, figures: Mapping[str, Leaf]) -> None:
-    """The champion's scores of a night."""
-    _publish(said, scores(figures))
+def evaluated(title: str, figures: Mapping[str, Leaf]) -> None:
+    """Publishes the champion's scores of a night."""
+    _publish(title, scores(figures))
 
 
-def nothing(said: str, project: Path, logged: Logged) -> None:
-    """That a run was not needed, and where MLflow has the one that was."""
-    _publish(f"{MODEL}: nothing to do", said, f"MLflow run {_link(project, logged.run_id)}")
+def nothing(message: str, project: Project, logged: Logged) -> None:
+    """Publishes that a run was not needed, with a link to the MLflow run that makes it so."""
+    _publish(f"{MODEL}: nothing to do", message, f"MLflow run {_link(project, logged)}")
 
 
 def failed(message: str) -> None:
-    """Why a run failed."""
+    """Publishes why a run failed."""
     _publish(f"{MODEL}: failed", f"```text\n{message}\n```")
 
 
@@ -60,10 +59,6 @@ def _publish(title: str, *paragraphs: str) -> None:
     create_markdown_artifact(markdown, key=KEY, description=title)
 
 
-def _link(project: Path, run_id: str) -> str:
-    server = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not server.startswith("http"):
-        return f"`{run_id}`"
-    found = connection.connect(project).get_experiment_by_name(EXPERIMENT)
-    where = f"experiments/{found.experiment_id}/runs/{run_id}" if found else ""
-    return f"[{run_id}]({server}/#/{where})"
+def _link(project: Project, logged: Logged) -> str:
+    page = run_log.page(project, logged)
+    return f"[{logged.run_id}]({page})" if page else f"`{logged.run_id}`"

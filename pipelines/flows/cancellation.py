@@ -1,6 +1,6 @@
-"""Whether someone cancelled the flow run in Prefect's UI or by its API.
+"""Watches whether the flow run was cancelled in Prefect's UI or through its API.
 
-A worker ends the process of a cancelled run; nobody does for one that was started by hand.
+A worker ends the process of a cancelled run; nothing does so for a run that was started by hand.
 """
 
 import contextvars
@@ -15,12 +15,12 @@ from prefect.client.schemas.objects import StateType
 from prefect.runtime import flow_run
 
 POLL_S = 3.0
-ASKED = {StateType.CANCELLING, StateType.CANCELLED}
+STOPPED = {StateType.CANCELLING, StateType.CANCELLED}
 
 
 @contextmanager
 def watched() -> Iterator[threading.Event]:
-    """Yields an event that is set within seconds of the cancelling of this flow run."""
+    """Yields an event that is set within seconds after this flow run is cancelled."""
     cancelled, over = threading.Event(), threading.Event()
 
     def poll(flow_run_id: UUID) -> None:
@@ -28,14 +28,14 @@ def watched() -> Iterator[threading.Event]:
             while not over.wait(POLL_S):
                 try:
                     state = client.read_flow_run(flow_run_id).state
-                except Exception as error:  # a server that is away for a while ends no run
-                    logging.getLogger(__name__).debug("Not known if cancelled: %s", error)
+                except Exception as error:  # a server that is away for a while must not end a run
+                    logging.getLogger(__name__).debug("Cannot tell if cancelled: %s", error)
                     continue
-                if state and state.type in ASKED:
+                if state and state.type in STOPPED:
                     cancelled.set()
                     return
 
-    # Prefect's settings are of the context that they were made in.
+    # Prefect's settings belong to the context in which they were made.
     arguments = (poll, UUID(flow_run.get_id()))
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=arguments, daemon=True, name="cancel"

@@ -1,7 +1,8 @@
-"""The flows that prefect.yaml deploys and that train: `retrain` and `train-on-demand`.
+"""The deployed flows that train: `retrain` and `train-on-demand`.
 
-They run in the folder where the worker was started, the project's; what they run is `ref`'s. No
-parameter has a default here: prefect.yaml holds every number, and Prefect's form shows them.
+They run in the folder where the worker was started, the project's; the code that they run is that
+of `ref`. No parameter has a default here: prefect.yaml holds every number, and Prefect's form shows
+them.
 """
 
 from pathlib import Path
@@ -13,15 +14,16 @@ from prefect.states import Completed
 from pydantic import Field
 
 from pipelines.errors import NothingToDo, PipelineError, Refused
-from pipelines.flows import artifacts, gpu_slot, up_to_date
+from pipelines.flows import artifacts, gpu_slot
+from pipelines.flows.prepare import Request, prepare
 from pipelines.flows.train import Outcome, ended, train
 from pipelines.names import MODEL
 from pipelines.promotion import promote as promotion
 from pipelines.tracking import connection
-from pipelines.tracking.connection import Need
+from pipelines.tracking.connection import Need, Project
 from pipelines.workspaces import overlays
 
-# Constraints stand in the type, words in the docstring: Prefect's form takes each from there.
+# Prefect's form takes constraints from the type and descriptions from the docstring.
 Ref = Annotated[str, Field(pattern=r"^[^\s-]\S*$", examples=["main"])]
 Overrides = Annotated[
     dict[str, dict[str, Any]], Field(examples=[{"train": {"learning_rate": 0.0001}}])
@@ -33,7 +35,7 @@ WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 def retrain(
     ref: Ref, promote: bool, wait_minutes: WaitMinutes, force: bool
 ) -> Outcome | State[Any]:
-    """Trains what stands at a branch, with unpinned sources as they are now, on a schedule.
+    """Trains the head of a branch, with unpinned sources as they are now, on a schedule.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
@@ -41,7 +43,8 @@ def retrain(
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
         force: Run although a finished run had the same source, code, parameters and image.
     """
-    return _run(ref, {}, promote, wait_minutes, force, refetch=True)
+    request = Request(ref=ref, promote=promote, force=force, refetch=True)
+    return _run(request, wait_minutes)
 
 
 @flow(name="train-on-demand", persist_result=False)
@@ -57,32 +60,22 @@ def train_on_demand(
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
         force: Run although a finished run had the same source, code, parameters and image.
     """
-    return _run(ref, overrides, promote, wait_minutes, force)
+    request = Request(ref=ref, overrides=overrides, promote=promote, force=force)
+    return _run(request, wait_minutes)
 
 
-def _run(
-    ref: str,
-    overrides: dict[str, Any],
-    promote: bool,
-    wait_minutes: float,
-    force: bool,
-    refetch: bool = False,
-) -> Outcome | State[Any]:
-    project = Path.cwd()
+def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
+    needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
     try:
-        if promote:
-            connection.check(project, Need.PROMOTE)
-        if not force:
-            up_to_date.require_change(
-                project, [], ref=ref, overrides=overrides, refetch=refetch, promote=promote
-            )
-        with gpu_slot.gpu(wait_minutes):
-            outcome = train(project, [], ref=ref, overrides=overrides, refetch=refetch)
+        project = connection.check(Path.cwd(), *needs)
+        try:
+            with prepare(project, request) as prepared, gpu_slot.gpu(wait_minutes):
+                outcome = train(prepared)
+        except NothingToDo as nothing:
+            artifacts.nothing(str(nothing), project, nothing.logged)
+            return ended(nothing)
         # Outside the slot: the gates need no GPU for long, and time the CPU.
-        state = _promote(outcome, project) if promote else None
-    except NothingToDo as nothing:
-        artifacts.nothing(str(nothing), project, nothing.logged)
-        return ended(nothing)
+        state = _promote(outcome, project) if request.promote else None
     except PipelineError as error:
         artifacts.failed(str(error))
         return ended(error)
@@ -90,15 +83,13 @@ def _run(
     return state or outcome
 
 
-def _promote(outcome: Outcome, project: Path) -> State[Outcome]:
-    """Through the gates of the commit that was run; a refusal is no failure of the run."""
+def _promote(outcome: Outcome, project: Project) -> State[Outcome]:
+    """Promotes by the gates of the commit that was run; a refusal does not fail the run."""
     gates = overlays.sections(outcome.workspace).promote
     try:
-        done = promotion.promote(
-            connection.connect(project), project, gates, outcome.logged.version
-        )
+        done = promotion.promote(project.client, project.folder, gates, outcome.logged.version)
     except Refused as refused:
         return Completed(name="NotPromoted", message=str(refused), data=outcome)
-    said = f"{MODEL} version {outcome.logged.version} is the champion"
-    said += f"\nComparison: {done.comparison}"
-    return Completed(name="Promoted", message=said, data=outcome)
+    message = f"{MODEL} version {outcome.logged.version} is the champion"
+    message += f"\nComparison: {done.comparison}"
+    return Completed(name="Promoted", message=message, data=outcome)

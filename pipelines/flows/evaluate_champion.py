@@ -67,8 +67,8 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
     version = aliases.by_alias(client, CHAMPION)
     if version is None:
         raise PipelineError(f"{MODEL} has no champion yet: promote a version")
-    with in_workspace(project, [], ref=ref) as made:
-        run_stages(made.path, _up_to(dvc_stages.stages(made.path), "align"))
+    with in_workspace(project, [], ref) as made:
+        run_stages(made, _up_to(dvc_stages.stages(made.path), "align"))
         tags = Labels.read(made.path / ALIGNED).tags
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]

@@ -1,4 +1,4 @@
-"""Prefect's API for a run on one's own machine, ended with the run however that ends."""
+"""Starts a Prefect server for a run on one machine; it ends with the run, however that ends."""
 
 import atexit
 import base64
@@ -22,30 +22,30 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Else each event that a server does not take is an error of a thousand characters.
+    # Otherwise Prefect logs a thousand characters for each event that a server does not accept.
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
 
 def start(project: Path) -> Callable[[], None]:
-    """Sets PREFECT_API_URL, for Prefect to read when it is imported after this.
+    """Sets PREFECT_API_URL, which Prefect reads when it is imported afterwards.
 
-    If the environment or the Prefect profile names a server, that one stands. Else a server is
-    started with its database in `.runs/prefect`. Prefect's own temporary server would outlive a
-    killed run and be hit by a Ctrl-C before the run has reported its end.
+    A server that the environment or the Prefect profile names is used. Otherwise one is started
+    with its database in `.runs/prefect`: Prefect's own temporary server would outlive a killed run,
+    and a Ctrl-C would end it before the run has reported its end.
 
     Returns:
-        What waits until the server answers, which takes seconds: enough to import Prefect.
+        A function that waits until the server answers, which takes as long as importing Prefect.
 
     Raises:
         PipelineError: if the named server does not answer; while waiting, if one does not start.
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
-    if theirs := configured():
-        ask(theirs, ", or unset PREFECT_API_URL to run without one")
+    if named := configured():
+        ask(named, ", or unset PREFECT_API_URL to run without one")
         return lambda: None
-    for key in ("NO_PROXY", "no_proxy"):  # a proxy, where one is set, would be asked for loopback
+    for key in ("NO_PROXY", "no_proxy"):  # a proxy must not be asked for loopback
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -54,37 +54,37 @@ def start(project: Path) -> Callable[[], None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
-    # As Prefect starts its temporary server: without scheduler and UI, with what records runs.
+    # As Prefect starts its temporary server: it records runs, but has no scheduler and no UI.
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
     with (home / "server.log").open("w", encoding="utf-8") as log:
         env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
         process = process_group.start(command, home, env, output=log)
-    # Registered before Prefect is imported, so that it runs after Prefect has sent its last events.
+    # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
     atexit.register(process.communicate)
     os.environ["PREFECT_API_URL"] = url
-    os.environ["PREFECT_UI_URL"] = ""  # or each run would print a link that leads nowhere
+    os.environ["PREFECT_UI_URL"] = ""  # otherwise each run prints a link that leads nowhere
     return partial(_wait, process, f"{url}/health", home / "server.log")
 
 
 def require() -> None:
     """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
-    theirs = configured()
-    if not theirs:
+    named = configured()
+    if not named:
         raise PipelineError(
-            "Deployments need a Prefect server that stays: start one with `prefect server start`"
+            "Deployments need a permanent Prefect server: start one with `prefect server start`"
             " and set PREFECT_API_URL (docs/operations.md)"
         )
-    ask(theirs, "")
+    ask(named, "")
 
 
 def configured() -> str | None:
-    """The server that the environment or the Prefect profile names; None: neither does."""
+    """The server that the environment or the Prefect profile names; None if neither does."""
     return _setting("PREFECT_API_URL")
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers there, be it that it wants to know who asks."""
+    """Whether a server answers there, even if only to require a login."""
     try:
         with urllib.request.urlopen(url, timeout=5):  # noqa: S310
             return True
@@ -95,27 +95,27 @@ def answers(url: str) -> bool:
 
 
 def ask(url: str, otherwise: str) -> None:
-    """Raises a PipelineError, `otherwise` at its end, unless the server answers and lets us in."""
-    if not answers(f"{url}/health"):  # which needs no password
+    """Raises a PipelineError that ends with `otherwise` unless the server answers and allows us."""
+    if not answers(f"{url}/health"):  # an address that needs no password
         raise PipelineError(f"Prefect's server at {url} does not answer: start it{otherwise}")
     password = _setting("PREFECT_API_AUTH_STRING") or ""
-    given = {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
-    request = urllib.request.Request(f"{url}/admin/version", headers=given if password else {})  # noqa: S310
+    login = {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    request = urllib.request.Request(f"{url}/admin/version", headers=login if password else {})  # noqa: S310
     try:
         urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
     except urllib.error.HTTPError as error:
         if error.code == 401:
-            wrong = "not the one in PREFECT_API_AUTH_STRING" if password else "and has got none"
+            wrong = "not the one in PREFECT_API_AUTH_STRING" if password else "and got none"
             raise PipelineError(
-                f"Prefect's server at {url} wants a password, {wrong}: set PREFECT_API_AUTH_STRING"
-                " to the server's PREFECT_SERVER_API_AUTH_STRING"
+                f"Prefect's server at {url} requires a password, {wrong}: set"
+                " PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING"
             ) from None
     except OSError:
         return  # it did answer
 
 
 def _setting(name: str) -> str | None:
-    """A setting of Prefect's, without importing it."""
+    """A setting of Prefect, read without importing it."""
     if value := os.environ.get(name):
         return value
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
@@ -132,7 +132,7 @@ def _wait(process: "subprocess.Popen[str]", url: str, log: Path) -> None:
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise PipelineError(
-                f"Prefect's server did not start; its log is {log}: mend that, or"
-                " set PREFECT_API_URL to a server that runs"
+                f"Prefect's server did not start; its log is {log}: fix that, or set"
+                " PREFECT_API_URL to a running server"
             )
         time.sleep(0.1)

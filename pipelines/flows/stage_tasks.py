@@ -10,26 +10,28 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.states import Cancelled, Completed, Failed
 
-from pipelines import settings
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.flows import cancellation
 from pipelines.tracking import system_metrics
+from pipelines.workspaces.workspace import Workspace
 
-RETRIES = {"download": 2}  # the one stage that a second try may help: it uses the network
+RETRIES = {"download": 2}  # the only stage that uses the network, so a second try may help
 RETRY_AFTER_S = 10.0
 logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(record))
 
 
-def run_stages(path: Path, stages: list[dvc_stages.Stage], again: Collection[str] = ()) -> None:
-    """One at a time, as DVC is made for; each knows those that it reads from.
+def run_stages(
+    made: Workspace, stages: list[dvc_stages.Stage], again: Collection[str] = ()
+) -> None:
+    """Runs the stages one at a time, as DVC requires; Prefect shows which reads from which.
 
     Those in `again` run although DVC has their outs.
 
     Raises:
-        PipelineError: by the first that fails, lasts too long or is cancelled.
+        PipelineError: from the first stage that fails, takes too long or is cancelled.
     """
-    timeout_s = settings.read_run(path / "params.yaml").timeout_s
+    path, timeout_s = made.path, made.params.run.timeout_s
     states: dict[str, State] = {}
     with cancellation.watched() as cancelled, system_metrics.into(path):
         for stage in stages:
@@ -45,8 +47,10 @@ def run_stages(path: Path, stages: list[dvc_stages.Stage], again: Collection[str
                 persist_result=False,
             )(_repro)
             upstream = [states[name] for name in stage.upstream]
-            how = (stage.name in again, timeout_s(stage.name), cancelled)
-            states[stage.name] = run(path, stage.name, *how, return_state=True, wait_for=upstream)
+            options = (stage.name in again, timeout_s(stage.name), cancelled)
+            states[stage.name] = run(
+                path, stage.name, *options, return_state=True, wait_for=upstream
+            )
             states[stage.name].result()
 
 
@@ -62,12 +66,12 @@ def _repro(
         return Failed(name="TimedOut", message=str(error), data=error)
     except RunCancelledError as error:
         return Cancelled(message=str(error), data=error)
-    # A state, not a value: Prefect takes equal values of two tasks for one, and draws wrong edges.
+    # A state, not a value: Prefect takes equal values of two tasks for one and draws wrong edges.
     return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
 
 
 def _without_none(record: logging.LogRecord) -> bool:
-    """Prefect asks for a traceback where a task returned its failure, which has none."""
+    """Drops the empty traceback that Prefect logs where a task returned its failure."""
     if record.exc_info and record.exc_info[0] is None:
         record.exc_info = None
     return True

@@ -18,9 +18,9 @@ def log(project: Path, run_id: str) -> Logged:
     run_state.sweep(project)
     made = workspace.find(project, run_id)
     run_state.require_done(made.path)
-    connection.check(project, Need.LOG)
+    connected = connection.check(project, Need.LOG)
     try:
-        logged = run_log.log_run(project, made)
+        logged = run_log.log_run(connected, made)
     except connection.FAILURES as error:
         raise PipelineError(
             f"MLflow did not take {made.run_id} ({connection.said(error)}): mend that"

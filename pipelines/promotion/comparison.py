@@ -102,6 +102,7 @@ FILE = "comparison.html"
 def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
     """Keeps the page, in place of one of before; returns where to look at it."""
     run_id = str(version.run_id)
-    connection.connect(project).log_text(run_id, html, FILE)
+    connected = connection.check(project)
+    connected.client.log_text(run_id, html, FILE)
     logged = Logged(run_id, str(version.version), already_logged=True)
-    return run_log.address(project, logged, FILE).removeprefix("file://")
+    return run_log.address(connected, logged, FILE).removeprefix("file://")

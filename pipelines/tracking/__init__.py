@@ -1,1 +1,1 @@
-"""MLflow runs: the one place that writes to them."""
+"""MLflow runs; nothing else writes to them."""

@@ -1,4 +1,4 @@
-"""The champion's score night by night in MLflow: one run a version, a point a night."""
+"""Logs the champion's nightly scores to MLflow: one run per version, one step per night."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def log_champion(
 ) -> None:
     """Adds the scores to the run of `version`, as the next step of each metric's curve.
 
-    The tags say what the last night's were measured on.
+    The tags name the commit and the flow run of the last night.
     """
     client = connection.connect(project)
     run_id = _run(client, project, version)
@@ -32,9 +32,9 @@ def log_champion(
 
 def _run(client: MlflowClient, project: Path, version: str) -> str:
     experiment = connection.experiment(client, project, EXPERIMENT)
-    found = client.search_runs([experiment], f"tags.version = '{version}'")
-    if found:
-        return str(found[0].info.run_id)
-    made = client.create_run(experiment, run_name=f"version {version}", tags={"version": version})
-    client.set_terminated(made.info.run_id)
-    return str(made.info.run_id)
+    runs = client.search_runs([experiment], f"tags.version = '{version}'")
+    if runs:
+        return str(runs[0].info.run_id)
+    run = client.create_run(experiment, run_name=f"version {version}", tags={"version": version})
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)

@@ -1,7 +1,8 @@
-"""Connects to MLflow, and asks what its server lets the present user do before hours of work."""
+"""Connects to MLflow and checks, before hours of work, what its server lets the user do."""
 
 import logging
 import os
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -19,78 +20,98 @@ from pipelines.registry.aliases import ABSENT
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
 REACH = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-MARK = ("source", "python -m pipelines")  # a tag that always says the same
-# Of MLflow, also where it is a database in this process that is locked, or a full disk.
+MARK = ("source", "python -m pipelines")  # a tag whose value never changes
+# What MLflow raises, also where it is a database in this process: locked, or on a full disk.
 FAILURES = (MlflowException, SQLAlchemyError, OSError)
 
 
 class Need(Enum):
-    """What is about to be done."""
+    """What the caller is about to do with MLflow."""
 
     READ = auto()
     LOG = auto()
     PROMOTE = auto()
 
 
+@dataclass(frozen=True)
+class Project:
+    """A project and its MLflow, connected once by `check`.
+
+    Attributes:
+        folder: The folder with dvc.yaml and params.yaml.
+        uri: The address of MLflow, without user and password.
+        client: Its client.
+        experiment_id: Of the project's experiment there.
+    """
+
+    folder: Path
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+
 def connect(project: Path) -> MlflowClient:
-    """A client of the project's MLflow, which becomes the process's own."""
+    """A client of the project's MLflow, which becomes MLflow's default in this process."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    # With a traceback it says what it raises as well.
+    # It logs, with a traceback, what it raises as well.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    theirs = os.environ.get("MLFLOW_TRACKING_URI")
+    set_by_user = os.environ.get(URI) is not None
     mlflow.set_tracking_uri(uri(project))
-    if theirs is None:  # MLflow has set it, and it would hold for the next project as well
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if not set_by_user:  # MLflow has set it, and it would apply to the next project as well
+        os.environ.pop(URI, None)
     return MlflowClient()
 
 
 def uri(project: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite beside the project.
 
-    User and password in it go to the variables that MLflow has for them.
+    A user and password in it move to the variables that MLflow reads them from.
     """
-    given = os.environ.get(URI)
-    if not given:
+    address = os.environ.get(URI)
+    if not address:
         return f"sqlite:///{project.resolve()}/mlflow.db"
-    parts = urlsplit(given)
+    parts = urlsplit(address)
     login, _, host = parts.netloc.rpartition("@")
     if parts.scheme in ("http", "https") and login:
         user, _, password = login.partition(":")
         os.environ[USER], os.environ[PASSWORD] = unquote(user), unquote(password)
-        given = os.environ[URI] = urlunsplit(parts._replace(netloc=host))
-    return given
+        address = os.environ[URI] = urlunsplit(parts._replace(netloc=host))
+    return address
 
 
-def check(project: Path, need: Need = Need.READ) -> None:
-    """Makes sure that what is needed can be done later.
+def check(folder: Path, *needs: Need) -> Project:
+    """Connects to the MLflow of the project in `folder` and checks that it allows all `needs`.
 
     Raises:
         PipelineError: if the tracking server does not answer, or refuses.
     """
-    kept = {key: os.environ.get(key) for key in REACH}
-    os.environ.update({key: value for key, value in REACH.items() if not kept[key]})
+    before = {key: os.environ.get(key) for key in REACH}
+    os.environ.update({key: value for key, value in REACH.items() if not before[key]})
     try:
-        client = connect(project)
-        require(client, experiment(client, project), need)
+        client = connect(folder)
+        experiment_id = experiment(client, folder)
+        for need in needs:
+            require(client, experiment_id, need)
     except FAILURES as error:
         raise PipelineError(
             refusal(error)
-            or f"MLflow at {uri(project)} cannot be used ({said(error)}): start it, or"
+            or f"MLflow at {uri(folder)} cannot be used ({said(error)}): start it, or"
             " correct MLFLOW_TRACKING_URI, or unset it to log beside the project"
         ) from None
     finally:
-        for key in (key for key, value in kept.items() if value is None):
+        for key in (key for key, value in before.items() if value is None):
             del os.environ[key]
+    return Project(folder, uri(folder), client, experiment_id)
 
 
 def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> str:
-    """The id of the experiment, which is made if there is none."""
+    """The id of the experiment, which is created if there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
         # A server decides itself where artifacts go.
-        beside = (project / "mlartifacts").resolve().as_uri()
-        location = None if os.environ.get("MLFLOW_TRACKING_URI") else beside
+        local = (project / "mlartifacts").resolve().as_uri()
+        location = None if os.environ.get(URI) else local
         return str(client.create_experiment(name, location))
     if found.lifecycle_stage != "active":
         raise MlflowException(f"experiment {name} is deleted: `mlflow experiments restore`")
@@ -98,10 +119,10 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
 
 
 def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
-    """Asks by doing something that changes nothing: other servers' rules cannot be read.
+    """Tries an operation that changes nothing: a server's permissions cannot be read.
 
     Raises:
-        MlflowException: if the server refuses; `refusal` says it in words.
+        MlflowException: if the server refuses; `refusal` explains it.
     """
     if need is Need.READ:
         return
@@ -116,29 +137,29 @@ def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
     if need is Need.LOG:
         client.set_registered_model_tag(MODEL, *MARK)
     else:
-        # Moving aliases deletes some, for which EDIT is not enough: it would stop half-way.
+        # Moving aliases deletes some, for which EDIT is not enough: it would stop halfway.
         client.delete_registered_model_alias(MODEL, "nobody")
 
 
 def refusal(error: BaseException) -> str | None:
-    """A sentence for the user whom MLflow refused; None where the error is another."""
+    """A sentence for the user if MLflow refused access; None if the error is another one."""
     code, server = getattr(error, "error_code", None), f"MLflow at {mlflow.get_tracking_uri()}"
     user = read_mlflow_creds().username
     if code == "UNAUTHENTICATED" and user is None:
-        return f"{server} wants to know who asks: set {USER} and {PASSWORD}"
+        return f"{server} requires a login: set {USER} and {PASSWORD}"
     if code == "UNAUTHENTICATED":
-        return f"{server} knows no user {user!r} with that password: correct {USER} and {PASSWORD}"
-    # A wrong Host header has the same code.
+        return f"{server} refused user {user!r} and that password: correct {USER} and {PASSWORD}"
+    # A wrong Host header gives the same code.
     if code == "PERMISSION_DENIED" and "Permission denied" in str(error):
         return (
-            f"{server} does not let {f'user {user!r}' if user else 'you'} do that: ask its"
+            f"{server} does not allow {f'user {user!r}' if user else 'you'} to do that: ask its"
             f" administrator for EDIT on the experiment and the registered model {MODEL}, or MANAGE"
-            f" to promote (docs/operations.md), or set {USER} to one who may"
+            f" to promote (docs/operations.md), or set {USER} to a user with that permission"
         )
     return None
 
 
 def said(error: BaseException) -> str:
-    """The refusal, or else what the error says, on one line."""
+    """The refusal, or else the error's own message, on one line."""
     words = " ".join(str(error).split()).partition(" [SQL: ")[0]
     return refusal(error) or without_password(words)

@@ -1,4 +1,4 @@
-"""What a run had around it that no stage writes: packages, image, GPU, and the data by its hash."""
+"""Describes a run's environment: packages, image, GPU, and the data by its hash."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from pipelines.workspaces.workspace import Workspace
 
 
 def packages() -> str:
-    """Every installed package with its version, one a line, as `pip freeze` gives them."""
-    found = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}
-    return "".join(f"{line}\n" for line in sorted(found, key=str.lower))
+    """Every installed package with its version, one per line, as `pip freeze` prints them."""
+    names = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}
+    return "".join(f"{line}\n" for line in sorted(names, key=str.lower))
 
 
 def tags(made: Workspace) -> dict[str, str]:
-    """Where a run came from; the `image` of its stages, `gpu` and `gpu_driver` if there is one."""
-    found = {
+    """The tags of a run: its commit, host and workspace, and its image and GPU if it had any."""
+    values = {
         "commit": made.commit or "none",
         "mlflow.source.git.commit": made.commit or "none",
         "dirty": str(bool(made.dirty_diff)).lower(),
@@ -34,13 +34,13 @@ def tags(made: Workspace) -> dict[str, str]:
         "image": image(made.path),
         **gpu(),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in values.items() if value}
 
 
 def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
-    """The outs of the stages that read no other's: what came from outside, with DVC's hash.
+    """The outs of the stages that read no other's, that is the data from outside, with DVC's hash.
 
-    A `source.json` in one of them, which names its files' hashes, counts and licence, goes along.
+    The profile of each is its `source.json`, if it has one: hashes, counts and licence.
     """
     lock = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))
     stages = list(lock["stages"].values())
@@ -64,14 +64,14 @@ def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
 
 
 def image(workspace: Path) -> str | None:
-    """The image's id that docker/run told the stages that ran; this process may run elsewhere."""
+    """The id of the stages' image, as docker/run passed it; this process may run elsewhere."""
     files = sorted((workspace / ".measured").glob("*.json"))
     found = {json.loads(file.read_text(encoding="utf-8")).get("image") for file in files}
     return ", ".join(sorted(filter(None, found))) or os.environ.get("NER_IMAGE")
 
 
 def gpu() -> dict[str, str]:
-    """`gpu` and `gpu_driver`; empty where there is none."""
+    """`gpu` and `gpu_driver`; empty without a GPU."""
     found = {}
     with suppress(pynvml.NVMLError):  # no driver: no GPU
         pynvml.nvmlInit()

@@ -1,4 +1,4 @@
-"""The figures in the files that the stages wrote, by the names that MLflow shows."""
+"""Reads the figures in the files that the stages wrote, by the names that MLflow shows."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ Point = tuple[str, float, int]  # name, value, step
 def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
     """Every single value of the JSON reports.
 
-    `reports/align.json`'s `entities_in` is `align.entities_in`; the keys of `metrics.json` start
-    with the split that was scored, so they stand alone: `test.PER.f1`.
+    `entities_in` of `reports/align.json` becomes `align.entities_in`. The keys of `metrics.json`
+    start with the scored split already, so they get no prefix: `test.PER.f1`.
     """
     return {
         key: value
@@ -30,7 +30,7 @@ def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
 
 
 def curves(reports: Mapping[str, Path]) -> list[Point]:
-    """The columns of each CSV report that has a column `step`: `train.csv`'s are `train/loss`."""
+    """The columns of each CSV report that has a `step`: `loss` of `train.csv` is `train/loss`."""
     points = []
     for path in (path for path in reports.values() if path.suffix == ".csv"):
         with path.open(encoding="utf-8", newline="") as file:
@@ -46,7 +46,7 @@ def curves(reports: Mapping[str, Path]) -> list[Point]:
 
 
 def params(path: Path) -> dict[str, str]:
-    """Every value of params.yaml: `train.learning_rate`; a list is JSON."""
+    """Every value of params.yaml, as `train.learning_rate`; a list as JSON."""
     return {
         key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -54,7 +54,7 @@ def params(path: Path) -> dict[str, str]:
 
 
 def measured(folder: Path) -> dict[str, Leaf]:
-    """What the stages measured in this run: `measured.train.seconds`."""
+    """What the stages measured in this run, as `measured.train.seconds`."""
     return {
         key: value
         for path in sorted(folder.glob("*.json"))

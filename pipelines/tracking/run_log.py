@@ -1,4 +1,4 @@
-"""MLflow: the one place that writes to it, from the files that the stages wrote."""
+"""Logs a run to MLflow from the files that its stages wrote; nothing else logs runs."""
 
 import fcntl
 import json
@@ -17,53 +17,50 @@ from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.names import Logged
 from pipelines.registry import versions
-from pipelines.tracking import connection, environment, report_values, system_metrics
-from pipelines.tracking.connection import uri
+from pipelines.tracking import environment, report_values, system_metrics
+from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces.workspace import Workspace
 
-BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's own limits of one request
-REPORT = "reports/index.html"  # where a run has it
+BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one request
+REPORT = "reports/index.html"  # an artifact of a run
 
 
-def page(project: Path, logged: Logged) -> str | None:
+def page(project: Project, logged: Logged) -> str | None:
     """The address of the run's page; None where no server shows it."""
-    server = uri(project)
-    if not server.startswith("http"):
+    if not project.uri.startswith("http"):
         return None
-    run = connection.connect(project).get_run(logged.run_id)
-    return f"{server}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
+    return f"{project.uri}/#/experiments/{project.experiment_id}/runs/{logged.run_id}"
 
 
-def address(project: Path, logged: Logged, artifact: str) -> str:
-    """Where the run's artifact is: on its page, or as a file."""
+def address(project: Project, logged: Logged, artifact: str) -> str:
+    """The address of the run's artifact: on its page, or of the file."""
     if run_page := page(project, logged):
         return f"{run_page}/artifacts/{artifact}"
-    return f"{connection.connect(project).get_run(logged.run_id).info.artifact_uri}/{artifact}"
+    return f"{project.client.get_run(logged.run_id).info.artifact_uri}/{artifact}"
 
 
-def report(project: Path, logged: Logged) -> str | None:
-    """The address of the run's report; None where it has none."""
-    found = connection.connect(project).list_artifacts(logged.run_id, str(Path(REPORT).parent))
-    if all(file.path != REPORT for file in found):
+def report(project: Project, logged: Logged) -> str | None:
+    """The address of the run's report; None if it has none."""
+    files = project.client.list_artifacts(logged.run_id, str(Path(REPORT).parent))
+    if all(file.path != REPORT for file in files):
         return None
     return address(project, logged, REPORT)
 
 
-def log_run(project: Path, made: Workspace) -> Logged:
+def log_run(project: Project, made: Workspace) -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
-    A result is known by the hash of its dvc.lock. If it is there already, nothing is written; what
-    an interrupted call left of it is replaced.
+    The hash of dvc.lock identifies a result. If it is logged already, nothing is written; what an
+    interrupted call left of it is replaced.
 
     Raises:
         PipelineError: if the workspace has no dvc.lock or no model.
         MlflowException: if MLflow refuses; calling again completes it.
     """
-    client = connection.connect(project)
+    client, experiment_id = project.client, project.experiment_id
     dvc_lock = lockfile.sha256(made.path / "dvc.lock")
-    with one_at_a_time(project):
-        experiment_id = connection.experiment(client, project)
+    with one_at_a_time(project.folder):
         runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
         for run in (run for run in runs if "log_complete" in run.data.tags):
             version = versions.version_of(client, dvc_lock) or versions.register(client, run)
@@ -82,7 +79,7 @@ def log_run(project: Path, made: Workspace) -> Logged:
 
 
 def abandoned(run: Run) -> bool:
-    """Whether nobody logs to it any more: another host might, while it is running."""
+    """Whether no process logs to it any more; a running one may belong to another host."""
     running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
     return not running or run.data.tags.get("host") == platform.node()
 
@@ -130,7 +127,7 @@ def _name(key: str) -> str:
 
 @contextmanager
 def one_at_a_time(project: Path) -> Iterator[None]:
-    """Two runs with the same result would else both find nothing and both log it."""
+    """Holds the project's logging lock: else two equal results would both be logged."""
     (project / ".runs").mkdir(exist_ok=True)
     with (project / ".runs" / "log.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

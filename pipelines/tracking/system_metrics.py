@@ -1,6 +1,6 @@
-"""CPU, memory and GPU of the whole machine while the stages run, as MLflow itself samples them.
+"""Samples CPU, memory and GPU of the machine while the stages run, with MLflow's own monitors.
 
-Into a file, since the MLflow run is written after the stages.
+It writes a file, as the MLflow run is logged after the stages.
 """
 
 import csv
@@ -16,12 +16,12 @@ from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
 SAMPLE_S = 10.0
 FIRST_S = 0.1
-FILE = Path(".measured", "system.csv")  # its columns are MLflow's `system/NAME`
+FILE = Path(".measured", "system.csv")  # MLflow shows a column as `system/NAME`
 
 
 @contextmanager
 def into(workspace: Path) -> Iterator[None]:
-    """Samples until this is left: one row each time, `step` is the second since the start."""
+    """Samples until this is left, one row per sample; `step` is the second since the start."""
     over = threading.Event()
     monitors: list[Any] = [CPUMonitor()]  # type: ignore[no-untyped-call]
     with suppress(RuntimeError):  # no driver: no GPU
@@ -40,7 +40,7 @@ def into(workspace: Path) -> Iterator[None]:
 def _sample(path: Path, monitors: list[Any], over: threading.Event) -> None:
     started = time.monotonic()
     path.parent.mkdir(exist_ok=True)
-    _row(monitors)  # the first CPU figure is of no interval, and 0
+    _row(monitors)  # the first CPU figure covers no interval and is 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = None
         ended = False

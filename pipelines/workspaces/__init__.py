@@ -1,1 +1,1 @@
-"""A run's own copy of the project."""
+"""Workspaces: a run's own copy of the project, and its state."""

@@ -1,4 +1,4 @@
-"""Train's checkpoints: one folder of the project that all its workspaces share."""
+"""Manages train's checkpoints, in one folder that all workspaces of a project share."""
 
 import fcntl
 import os
@@ -9,17 +9,17 @@ NAME = "NER_CHECKPOINTS"
 
 
 def environment(workspace: Path) -> dict[str, str]:
-    """Tells a stage of that workspace where checkpoints are; what the user has set stays."""
+    """The variable that tells a stage where checkpoints are, as the user set it if so."""
     root = Path(os.environ.get(NAME, workspace.parents[1] / ".checkpoints")).absolute()
     root.mkdir(parents=True, exist_ok=True)  # so that a container can mount it
     return {NAME: str(root)}
 
 
 def prune(project: Path, keep: int, dry_run: bool) -> list[str]:
-    """Deletes all but the `keep` newest below `project` and those that a run is using.
+    """Deletes all checkpoints of `project` but the `keep` newest and those that a run is using.
 
     Returns:
-        The names of what was deleted, or would be.
+        The names of the deleted folders; with `dry_run` of those that would be deleted.
     """
     folders = sorted((project / ".checkpoints").glob("*/"), key=_written, reverse=True)
     old = [folder for folder in folders[keep:] if not _in_use(folder)]
@@ -34,7 +34,7 @@ def _written(folder: Path) -> float:
 
 
 def _in_use(folder: Path) -> bool:
-    """Whether `stages.training.checkpoint` of a living process holds the lock."""
+    """Whether `stages.training.checkpoint` holds the lock in a living process."""
     try:
         with (folder / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Whether a run has room."""
+"""Checks that the disk has room for a run."""
 
 import shutil
 from pathlib import Path
@@ -8,10 +8,10 @@ from pipelines.workspaces import run_state, workspace
 
 
 def require(project: Path, floor_gb: float) -> None:
-    """Makes sure that a run as large as the last complete one fits, and `floor_gb` at least.
+    """Checks that a run as large as the last complete one fits, and at least `floor_gb`.
 
     Raises:
-        PipelineError: if less is free where the workspaces are.
+        PipelineError: if less is free on the disk of the workspaces.
     """
     complete = (path for path in workspace.all_of(project) if run_state.word(path) == "complete")
     needed = max(floor_gb * 1e9, size_bytes(next(complete, None)))
@@ -24,6 +24,6 @@ def require(project: Path, floor_gb: float) -> None:
 
 
 def size_bytes(folder: Path | None) -> int:
-    """What `folder` takes on disk, a file with several names counted once; 0 for None."""
+    """The disk usage of `folder`, hard links counted once; 0 for None."""
     files = (path.lstat() for path in (folder.rglob("*") if folder else ()))
     return sum({stat.st_ino: stat.st_blocks * 512 for stat in files}.values())

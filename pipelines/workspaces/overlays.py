@@ -1,4 +1,4 @@
-"""Overlays over params.yaml: merged in turn, and every section of the result checked."""
+"""Merges overlays over params.yaml and checks every section of the result."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from stages.contract.section import Section, read
 from stages.params.params import Params
 
 S = TypeVar("S", bound=Section)
-Values = dict[str, Any]  # of params.yaml, or some of them
+Values = dict[str, Any]  # the contents of params.yaml, or a part of them
 
 
 class Sections(NamedTuple):
@@ -29,10 +29,10 @@ class Sections(NamedTuple):
 def sections(
     project: Path, overlays: Sequence[Path] = (), overrides: Values | None = None
 ) -> Sections:
-    """The project's params.yaml, as `merge` would leave it; nothing there is written.
+    """The project's params.yaml with the overlays merged; writes nothing in the project.
 
     Raises:
-        PipelineError: if there is none, or any section is not valid.
+        PipelineError: if there is no params.yaml, or a section is not valid.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
@@ -49,13 +49,13 @@ def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None)
     """Merges the overlays, then `overrides`, into the params.yaml `path`, and checks every section.
 
     Returns:
-        What is in it now.
+        The merged sections.
 
     Raises:
-        PipelineError: naming each wrong key of the result.
+        PipelineError: with each wrong key of the result.
     """
-    given = {"the run's overrides": overrides} if overrides else {}
-    about = " with ".join(["params.yaml", *map(str, overlays), *given])
+    last = {"the run's overrides": overrides} if overrides else {}
+    about = " with ".join(["params.yaml", *map(str, overlays), *last])
     try:
         layers = {"params.yaml": _text(path)} | {str(layer): _text(layer) for layer in overlays}
         if overlays or overrides:
@@ -64,42 +64,42 @@ def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None)
                 _merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
-        # On one line: it has no other.
-        layers |= {name: yaml.safe_dump(v, default_flow_style=True) for name, v in given.items()}
+        # On one line, as overrides have no line numbers.
+        layers |= {name: yaml.safe_dump(v, default_flow_style=True) for name, v in last.items()}
         return _checked(path, layers if len(layers) > 1 else {"": layers["params.yaml"]})
     except (StageError, PipelineError) as error:
         raise PipelineError(str(error).replace(str(path), about)) from None
 
 
 def _checked(path: Path, layers: dict[str, str]) -> Sections:
-    """Every section, each error of all of them at once."""
-    said: list[str] = []
+    """Every section; raises the errors of all of them at once."""
+    errors: list[str] = []
 
     def section(kind: type[S], whole: bool = False) -> S | None:
         try:
             return read(kind, path, whole, layers)
         except StageError as error:
-            words = str(error)
-            if not words.startswith(f"{path}: "):  # no YAML, or no such section
-                if said:
-                    return None  # as `whole` has said
+            message = str(error)
+            if not message.startswith(f"{path}: "):  # no YAML, or no such section
+                if errors:
+                    return None  # `whole` has reported it
                 raise
-            said.append(words.removeprefix(f"{path}: "))
+            errors.append(message.removeprefix(f"{path}: "))
             return None
 
     stages, promote, run = section(Params, whole=True), section(Promote), section(Run)
     if not (stages and promote and run):
-        raise PipelineError(f"{path}: " + "; ".join(said))
+        raise PipelineError(f"{path}: " + "; ".join(errors))
     if stages.export.precision == "int8" and promote.require_cuda:
         raise PipelineError(
             f"{path}: export.precision is int8, which CUDA does not run, so promote.require_cuda"
             " would refuse every version: set it to false, or precision: fp16"
         )
-    learnt = stages.align.types
-    for name, wanted in stages.evaluate.slices.items():
-        if learnt and wanted.type and wanted.type not in learnt:
+    types = stages.align.types
+    for name, definition in stages.evaluate.slices.items():
+        if types and definition.type and definition.type not in types:
             raise PipelineError(
-                f"{path}: evaluate.slices.{name}.type is {wanted.type}, which align.types lacks"
+                f"{path}: evaluate.slices.{name}.type is {definition.type}, which align.types lacks"
             )
     return Sections(stages, promote, run)
 
@@ -119,12 +119,12 @@ def _values(name: str, text: str) -> Values:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PipelineError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise PipelineError(f"{name} has no sections: it must hold keys as params.yaml does")
+        raise PipelineError(f"{name} has no sections: it must have keys as params.yaml has")
     return values
 
 
 def _merge(into: Values, update: Values) -> None:
-    """As DVC's own, which is not there in the image of the stages, where `doctor` reads this."""
+    """As DVC's own merge, which `doctor` cannot import in the image of the stages."""
     for key, value in update.items():
         if isinstance(into.get(key), dict) and isinstance(value, dict):
             _merge(into[key], value)

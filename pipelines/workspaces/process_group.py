@@ -1,7 +1,8 @@
-"""A process that ends its command's whole process group when its parent is gone.
+"""Supervises a command: ends its whole process group when the parent process is gone.
 
-`start` puts it between the parent and the command. A parent that dies, even by SIGKILL, closes the
-pipe that is this process's stdin; nothing else sees that. Imports the standard library only.
+`start` puts the supervisor between the parent and the command. A parent that dies, even by SIGKILL,
+closes the pipe that is the supervisor's stdin; nothing else notices that. It imports only the
+standard library.
 """
 
 import os
@@ -24,20 +25,20 @@ STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 def start(
     command: list[str], cwd: Path, env: dict[str, str], output: int | IO[str] = subprocess.PIPE
 ) -> "subprocess.Popen[str]":
-    """Starts `command` under a supervisor; closing `.stdin` of what is returned ends it.
+    """Starts `command` under a supervisor; closing the returned process's `.stdin` ends it.
 
-    stdout and stderr come together, as lines of text, by `.stdout`, or go to `output`.
-    The return code is the command's, or 128 + N where a signal N ended it.
+    stdout and stderr are merged, as lines of text, in `.stdout`, or go to `output`.
+    The return code is the command's, or 128 + N if signal N ended it.
     """
     return subprocess.Popen(
-        # -I: no sys.path entry that a module beside this file or the caller could shadow.
+        # -I: so that no module beside this file or the caller shadows the standard library.
         [sys.executable, "-I", __file__, "--", *command],
         cwd=cwd,
         env=env,
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # so a Ctrl-C on the terminal reaches the parent alone
+        start_new_session=True,  # so a Ctrl-C on the terminal reaches only the parent
         text=True,
         encoding="utf-8",
         errors="replace",
@@ -48,9 +49,9 @@ def start(
 def ended_by(
     process: "subprocess.Popen[str]", timeout_s: float | None, stop: threading.Event
 ) -> Iterator[list[str]]:
-    """Ends what `start` gave after `timeout_s` seconds, or when `stop` is set.
+    """Ends a process of `start` after `timeout_s` seconds, or when `stop` is set.
 
-    Yields a list that then holds the one word `timeout` or `stop`.
+    Yields a list that gets the reason then: `timeout` or `stop`.
     """
     why: list[str] = []
     over = threading.Event()
@@ -74,7 +75,7 @@ def ended_by(
 
 
 def main(command: list[str]) -> int:
-    """Runs `command` until it ends, the parent is gone or a signal comes; returns its exit code."""
+    """Runs `command` until it or the parent ends or a signal arrives; returns its exit code."""
     wake, write = os.pipe()
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write)
@@ -101,7 +102,7 @@ def _until_end_or_stop(child: "subprocess.Popen[bytes]", wake: int) -> int:
 
 
 def _end_group(child: "subprocess.Popen[bytes]") -> None:
-    """TERM, then KILL; also what a command that ended by itself has left running."""
+    """Sends TERM, then KILL, also to what a command that has ended left running."""
     for stop in (signal.SIGTERM, signal.SIGKILL):
         number: int = stop
         deadline = time.monotonic() + GRACE_S
@@ -110,7 +111,7 @@ def _end_group(child: "subprocess.Popen[bytes]") -> None:
                 os.killpg(child.pid, number)
             except ProcessLookupError:
                 return
-            number = 0  # only asks from now on
+            number = 0  # from now on only checks whether the group exists
             child.poll()
             time.sleep(0.02)
 

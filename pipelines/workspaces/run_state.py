@@ -1,4 +1,4 @@
-"""How far a workspace's run has come: `.state` in the workspace, and a lock while it runs."""
+"""The state of a workspace's run: `.state` in the workspace, and a lock while it runs."""
 
 import fcntl
 import json
@@ -15,17 +15,18 @@ from pipelines.workspaces import workspace
 
 Word = Literal["running", "complete", "unlogged", "failed", "cancelled"]
 STAGES_DONE = "all stages are done"
+NOT_BEGUN = "no stage has begun"
 CTRL_C, SIGNAL = "ended by Ctrl-C", "ended by a signal"
 KILLED = "its process was killed, or the machine went down"
 
 
 @dataclass(frozen=True)
 class State:
-    """What is said of a run.
+    """The state of a run.
 
     Attributes:
-        state: `unlogged`: all stages are done, MLflow has not got it.
-        reason: One line; empty where `state` says all.
+        state: `unlogged`: all stages are done, but MLflow does not have the run.
+        reason: One line; empty where `state` is enough.
         since: UTC, ISO 8601.
     """
 
@@ -36,41 +37,60 @@ class State:
 
 @contextmanager
 def running(path: Path) -> Iterator[None]:
-    """Marks the workspace `path` as running, and at the end as what became of it.
+    """As `reserved`, for a run that begins at once."""
+    with reserved(path), begun(path):
+        yield
 
-    `gc` waits while this is entered, or this waits for `gc`.
+
+@contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Locks the workspace `path` for a run, and deletes it if that has not `begun` at the end.
+
+    `gc` leaves such a workspace and the DVC cache alone; this waits for a `gc` that is running.
     """
     with _lock(path.parent / "gc.lock", fcntl.LOCK_SH), _lock(path / workspace.RECORD):
-        mark(path, "running")
+        mark(path, "running", NOT_BEGUN)
         try:
             yield
-        except RunCancelledError as error:
-            _end(path, "cancelled", str(error))
-            raise
-        except Exception as error:
-            words = str(error) if isinstance(error, PipelineError) else repr(error)
-            _end(path, "failed", words.partition("\n")[0])
-            raise
-        except BaseException as error:
-            _end(path, "cancelled", CTRL_C if isinstance(error, KeyboardInterrupt) else SIGNAL)
-            raise
-        mark(path, "complete")
+        finally:
+            state = read(path)
+            if state and state.reason == NOT_BEGUN:
+                shutil.rmtree(path)
+
+
+@contextmanager
+def begun(path: Path) -> Iterator[None]:
+    """Marks the workspace `path` as running, and at the end as complete, failed or cancelled."""
+    mark(path, "running")
+    try:
+        yield
+    except RunCancelledError as error:
+        _end(path, "cancelled", str(error))
+        raise
+    except Exception as error:
+        message = str(error) if isinstance(error, PipelineError) else repr(error)
+        _end(path, "failed", message.partition("\n")[0])
+        raise
+    except BaseException as error:
+        _end(path, "cancelled", CTRL_C if isinstance(error, KeyboardInterrupt) else SIGNAL)
+        raise
+    mark(path, "complete")
 
 
 def mark(path: Path, state: Word, reason: str = "") -> None:
-    """Writes `.state` of the workspace `path`; an ended run keeps no lock of DVC's."""
+    """Writes `.state` of the workspace `path`; DVC's locks of an ended run are deleted."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     partial = path / ".state.partial"
     text = json.dumps(asdict(State(state, reason, now)), ensure_ascii=False)
     partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path / ".state")
     if state != "running":
-        for left in (path / ".dvc" / "tmp").glob("*lock*"):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        for lock in (path / ".dvc" / "tmp").glob("*lock*"):
+            shutil.rmtree(lock) if lock.is_dir() else lock.unlink(missing_ok=True)
 
 
 def read(path: Path) -> State | None:
-    """What `.state` of the workspace `path` says; None before its run has begun."""
+    """The state of the workspace `path`; None before its run."""
     try:
         return State(**json.loads((path / ".state").read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -78,7 +98,7 @@ def read(path: Path) -> State | None:
 
 
 def word(path: Path) -> Word | None:
-    """The one word for it."""
+    """The state of the workspace `path` as one word; None before its run."""
     state = read(path)
     return state.state if state else None
 
@@ -87,14 +107,14 @@ def require_done(path: Path) -> None:
     """Raises a PipelineError if the stages of the workspace `path` are not all done."""
     found = read(path)
     if found is None or found.state not in ("unlogged", "complete"):
-        said = (
+        shown = (
             f"{found.state}{f' ({found.reason})' if found.reason else ''}" if found else "not begun"
         )
-        raise PipelineError(f"Run {path.name} is {said}: its stages are not all done")
+        raise PipelineError(f"Run {path.name} is {shown}: its stages are not all done")
 
 
 def sweep(project: Path) -> None:
-    """Marks the workspaces whose run was killed, and deletes those that were not whole yet."""
+    """Marks the workspaces whose run was killed, and deletes incomplete ones."""
     workspace.sweep(project)
     for path in workspace.all_of(project):
         if word(path) in ("running", None):
@@ -104,11 +124,11 @@ def sweep(project: Path) -> None:
 
 @contextmanager
 def none_running(project: Path) -> Iterator[bool]:
-    """Whether no run is going; if so, none begins before this is left."""
+    """Yields True if no run is going; then none begins before this is left."""
     (project / ".runs").mkdir(exist_ok=True)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
-            held.enter_context(_lock(project / ".runs" / "gc.lock", wait=False))
+            stack.enter_context(_lock(project / ".runs" / "gc.lock", wait=False))
             alone = True
         except BlockingIOError:
             alone = False
@@ -116,14 +136,14 @@ def none_running(project: Path) -> Iterator[bool]:
 
 
 def _end(path: Path, state: Word, reason: str) -> None:
-    """As `mark`; a run that had done all its stages is `unlogged`, whatever happened then."""
+    """As `mark`; a run whose stages are all done is `unlogged`, whatever happened afterwards."""
     before = read(path)
     mark(path, "unlogged" if before and before.reason == STAGES_DONE else state, reason)
 
 
 @contextmanager
 def _lock(path: Path, kind: int = fcntl.LOCK_EX, wait: bool = True) -> Iterator[IO[str]]:
-    # The kernel's, so that it goes with the process, however that ends.
+    # A lock of the kernel, which is freed however the process ends.
     with path.open("a") as file:
         fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
         yield file

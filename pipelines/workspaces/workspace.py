@@ -1,18 +1,19 @@
-"""A run's own copy of the project, so that the user's tree is never written."""
+"""Creates a run's own copy of the project, so that the user's tree is never written."""
 
 import fcntl
 import json
 import os
 import secrets
 import shutil
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import PipelineError
-from pipelines.workspaces import git
-from pipelines.workspaces.overlays import Values, merge
+from pipelines.workspaces import git, overlays
+from pipelines.workspaces.overlays import Sections, Values
 from stages.contract.hashing import sha256
 
 NAMED_FILES = 10
@@ -26,11 +27,12 @@ class Workspace:
     Attributes:
         path: The folder, `.runs/RUN_ID` below the project.
         run_id: UTC time and six random hex digits.
-        commit: That the files are of; None if the repository has none yet.
-        dirty_diff: How they differ from it; empty if they don't.
+        commit: The commit of the files; None if the repository has none yet.
+        dirty_diff: How the files differ from it; empty if they do not.
         params_sha256: Of its params.yaml, overlays merged.
-        prefect_run_id: Of the flow run that it was made for.
-        prefect_url: Of that flow run's page, where a server that has pages ran it.
+        prefect_run_id: The flow run that it belongs to.
+        prefect_url: The page of that flow run, where its server has pages.
+        merged: Its params.yaml as `create` checked it.
     """
 
     path: Path
@@ -40,25 +42,34 @@ class Workspace:
     params_sha256: str
     prefect_run_id: str | None = None
     prefect_url: str | None = None
+    merged: Sections | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def params(self) -> Sections:
+        """Its params.yaml, checked; read again only where `create` did not check it."""
+        return self.merged or overlays.sections(self.path)
 
 
 def create(
     project: Path,
-    overlays: list[Path],
+    layers: list[Path],
     dirty: bool,
     ref: str | None = None,
     overrides: Values | None = None,
-    prefect_run_id: str | None = None,
-    prefect_url: str | None = None,
     exact: Path | None = None,
 ) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
-    With `ref`, a branch, tag or commit that is fetched first, it is that one's files, and the
-    working tree may hold what it will. The overlays, and `overrides` as the last one, are merged
-    over params.yaml in turn and checked. With `exact`, a folder, its params.yaml is taken as it is
-    instead, unchecked, and no dvc.lock. The workspace shares the project's DVC cache. Either it is
-    whole or nothing is left.
+    The workspace shares the project's DVC cache. Either it is complete or nothing is left.
+
+    Args:
+        project: Folder of the project.
+        layers: Overlays, merged in turn over params.yaml, which is then checked.
+        dirty: Copy the working tree, uncommitted changes included.
+        ref: Branch, tag or commit to copy instead of HEAD, fetched first; the state of the working
+            tree does not matter then.
+        overrides: The last overlay.
+        exact: A folder whose params.yaml is taken unchecked instead, without a dvc.lock.
 
     Raises:
         PipelineError: if the project is in no repository, has uncommitted changes and `dirty` is
@@ -66,49 +77,42 @@ def create(
     """
     project = project.resolve()
     require_project(project)
-    head = git.commit(project)
-    if ref:
-        head = git.resolve(project, ref)
-    elif not dirty:
-        _refuse_uncommitted(project, head)
+    commit = _commit(project, dirty, ref)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path = project / ".runs" / run_id
-    partial = path.with_name(f".{run_id}.partial")
-    partial.parent.mkdir(exist_ok=True)
-    # Of the folder itself, shared by all that create, and gone with the process however that ends.
-    lock = os.open(partial.parent, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    partial.mkdir()
-    try:
-        if dirty or head is None:
+    merged = None
+    with _whole_or_nothing(path) as partial:
+        if dirty or commit is None:
             _copy(git.files(project), project, partial)
         else:
-            git.check_out(project, head, partial, partial.with_suffix(".index"))
+            git.check_out(project, commit, partial, partial.with_suffix(".index"))
         if exact:
             (partial / "dvc.lock").unlink(missing_ok=True)
             shutil.copyfile(exact / "params.yaml", partial / "params.yaml")
         else:
             if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
                 shutil.copy2(project / "dvc.lock", partial)
-            merge(overlays, partial / "params.yaml", overrides)
+            merged = overlays.merge(layers, partial / "params.yaml", overrides)
         _share_cache(project, partial, path)
         params_sha256 = sha256(partial / "params.yaml")
-        dirty_diff = git.diff(project, head) if dirty else ""
-        by = (prefect_run_id, prefect_url)
-        made = Workspace(path, run_id, head, dirty_diff, params_sha256, *by)
-        record = {key: value for key, value in asdict(made).items() if key != "path"}
-        (partial / RECORD).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    finally:
-        os.close(lock)
+        diff = git.diff(project, commit) if dirty else ""
+        made = Workspace(path, run_id, commit, diff, params_sha256, merged=merged)
+        (partial / RECORD).write_bytes(_record(made))
+    return made
+
+
+def belonging_to(made: Workspace, prefect_run_id: str | None, url: str | None) -> Workspace:
+    """`made` with its flow run, which is recorded in the folder too."""
+    made = replace(made, prefect_run_id=prefect_run_id, prefect_url=url)
+    # In place, as a run holds a lock on this very file; one write, which a kill does not divide.
+    with (made.path / RECORD).open("r+b") as file:
+        file.write(_record(made))
+        file.truncate()
     return made
 
 
 def sweep(project: Path) -> None:
-    """Deletes what killed calls of `create` left, unless another call is under way."""
+    """Deletes what killed calls of `create` left, unless another call is running."""
     folder = project / ".runs"
     if not folder.is_dir():
         return
@@ -130,7 +134,7 @@ def all_of(project: Path) -> list[Path]:
 
 
 def find(project: Path, run_id: str) -> Workspace:
-    """The workspace with this id, or the only one whose id begins so.
+    """The workspace with this id, or the only one whose id starts with it.
 
     Raises:
         PipelineError: if there is none, or more than one.
@@ -139,7 +143,7 @@ def find(project: Path, run_id: str) -> Workspace:
     if len(found) != 1 or not run_id:
         names = ", ".join(path.name for path in (found or all_of(project))[:NAMED_FILES])
         raise PipelineError(
-            f"{len(found)} runs in {project / '.runs'} begin with {run_id!r}: name one of"
+            f"{len(found)} runs in {project / '.runs'} start with {run_id!r}: name one of"
             f" {names or 'none, there is no run yet'}"
         )
     record = json.loads((found[0] / RECORD).read_text(encoding="utf-8"))
@@ -147,10 +151,20 @@ def find(project: Path, run_id: str) -> Workspace:
 
 
 def require_project(folder: Path) -> None:
-    """Raises a PipelineError if `folder` is not one that a workspace can be made of."""
+    """Raises a PipelineError if `folder` is not the folder of a project."""
     for name in ("dvc.yaml", "params.yaml", ".dvc"):
         if not (folder / name).exists():
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+
+
+def _commit(project: Path, dirty: bool, ref: str | None) -> str | None:
+    """The commit to copy; None if there is none yet, which only `dirty` allows."""
+    head = git.commit(project)
+    if ref:
+        return git.resolve(project, ref)
+    if not dirty:
+        _refuse_uncommitted(project, head)
+    return head
 
 
 def _refuse_uncommitted(project: Path, head: str | None) -> None:
@@ -167,6 +181,31 @@ def _refuse_uncommitted(project: Path, head: str | None) -> None:
         )
 
 
+@contextmanager
+def _whole_or_nothing(path: Path) -> Iterator[Path]:
+    """Gives a folder that is renamed to `path` at the end, or deleted after an error."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.parent.mkdir(exist_ok=True)
+    # A lock on the folder itself, shared by all calls of `create`; the kernel frees it.
+    lock = os.open(partial.parent, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _record(made: Workspace) -> bytes:
+    """What `find` reads: all fields but the path and the parameters, which the folder has."""
+    fields = {key: value for key, value in vars(made).items() if key not in ("path", "merged")}
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
 def _copy(files: list[Path], project: Path, folder: Path) -> None:
     for file in files:
         copy = folder / file.relative_to(project)
@@ -175,26 +214,26 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
 
 
 def _share_cache(project: Path, partial: Path, path: Path) -> None:
-    """Writes .dvc/config.local: the project's settings with paths resolved, and what a copy needs.
+    """Writes .dvc/config.local: the project's settings with paths resolved, and the shared cache.
 
-    By way of `Config`: opening a `Repo` would write into the user's .dvc.
+    It uses `Config`: opening a `Repo` would write into the user's .dvc.
     """
-    # Not at the top: `doctor` reads this module where DVC is not, in the image of the stages.
+    # Not at the top: `doctor` imports this module in the image of the stages, which has no DVC.
     from dvc.config import Config, ConfigError, merge
 
     try:
-        theirs = Config(str(project / ".dvc"))
-        cache = theirs.read()["cache"]
+        original = Config(str(project / ".dvc"))
+        cache = original.read()["cache"]
         (partial / ".dvc").mkdir(exist_ok=True)
-        with Config(str(partial / ".dvc")).edit("local") as ours:
-            for level in theirs.REPO_LEVELS:
-                merge(ours, theirs.read(level))
-            ours["core"]["no_scm"] = True
-            # DVC's notes on this workspace go with it, instead of piling up in /var/cache or $HOME.
-            ours["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
+        with Config(str(partial / ".dvc")).edit("local") as local:
+            for level in original.REPO_LEVELS:
+                merge(local, original.read(level))
+            local["core"]["no_scm"] = True
+            # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
+            local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
             if "local" not in cache:
-                ours["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
-            ours["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
-        (partial / ".dvc" / "config.local").chmod(0o600)  # a remote's key may be in it
+                local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
+            local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
+        (partial / ".dvc" / "config.local").chmod(0o600)  # it may hold a remote's key
     except ConfigError as error:
         raise PipelineError(f"DVC's configuration: {error}") from None

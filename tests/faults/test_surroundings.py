@@ -137,7 +137,9 @@ def test_a_prefect_server_that_goes_away_after_the_first_stage(two, tmp_path, wa
         other.close()
     said = log.read_text()
     assert code == 1, said
-    assert re.search(r"^Prefect's server at http\S* went away during the run", said, re.MULTILINE)
+    assert re.search(
+        r"^Prefect's server at http\S* stopped answering during the run", said, re.MULTILINE
+    )
     again = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("Nothing to do"), again.stdout

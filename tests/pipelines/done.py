@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.tracking import run_log
+from pipelines.tracking import connection, run_log
 from pipelines.workspaces import run_state, workspace
 from pipelines.workspaces.workspace import Workspace
 
@@ -18,7 +18,7 @@ def run(project: Path, rate: float | None = None, log: bool = True) -> Workspace
     with run_state.running(made.path):
         repro(made.path)
         if log:
-            run_log.log_run(project, made)
+            run_log.log_run(connection.check(project), made)
     return made
 
 

@@ -39,6 +39,33 @@ def test_run_leaves_the_users_tree_and_home_alone(ran) -> None:
     assert {path.name for path in (project / ".dvc").iterdir()} == {"config", ".gitignore", "cache"}
 
 
+def test_a_run_with_nothing_to_do_starts_no_prefect_and_makes_one_workspace(
+    ran, tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
+    shutil.rmtree(project / ".runs" / "prefect")
+    before = sorted((project / ".runs").iterdir())
+    code = (
+        "import sys\n"
+        "from pipelines.cli.app import main\n"
+        "from pipelines.workspaces import workspace\n"
+        "create, made = workspace.create, []\n"
+        "def counted(*args):\n"
+        "    made.append(create(*args))\n"
+        "    return made[-1]\n"
+        "workspace.create = counted\n"
+        "print(main(['run']), len(made), 'prefect' in sys.modules)\n"
+    )
+    env = clean_environment() | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=env, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Nothing to do: "), done.stderr
+    assert lines[1:] == ["0 1 False"]
+    assert sorted((project / ".runs").iterdir()) == before
+
+
 def test_predict_prints_a_line_of_json_a_text(ran) -> None:
     project, _ = ran
     done = pipelines(project, "predict", "他在北京，又回北京。", "", os.fsdecode(b"\xff"))

@@ -124,7 +124,12 @@ def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> No
 def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_path) -> None:
     from prefect import flow
 
+    from pipelines.flows.prepare import Request, prepare
     from pipelines.flows.train import train
+
+    def trained(request: Request) -> None:
+        with prepare(connection.check(project), request) as prepared:
+            train(prepared)
 
     shutil.copy(empty_mlflow, project)
     asked, stage = tmp_path / "asked", project / "stage.py"
@@ -133,9 +138,9 @@ def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_p
     commit(project)
     source = {"bytes": None, "git_blob": None, "sha256": "unpinned"}
     overrides = {"download": {"train": source}}
-    retrain = flow(name="again", persist_result=False)(train)
+    again = flow(name="again", persist_result=False, validate_parameters=False)(trained)
     for refetch, times in ((True, 1), (True, 2), (False, 2)):
-        retrain(project, [], overrides=overrides, refetch=refetch)
+        again(Request(overrides=overrides, refetch=refetch, force=True))
         assert len(asked.read_text()) == times
 
 

@@ -88,9 +88,9 @@ def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_
     local_server.start(tmp_path)()
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "team:word")
     local_server.require()
-    for given, said in (("", "and has got none"), ("a:b", "not the one in PREFECT_API_AUTH")):
+    for given, said in (("", "and got none"), ("a:b", "not the one in PREFECT_API_AUTH")):
         monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
-        with pytest.raises(PipelineError, match=f"wants a password, {said}"):
+        with pytest.raises(PipelineError, match=f"requires a password, {said}"):
             local_server.require()
 
 

@@ -13,6 +13,7 @@ from pipelines.cli.app import main
 from pipelines.dvc_repo import fingerprint
 from pipelines.errors import NothingToDo
 from pipelines.flows import gpu_slot, up_to_date
+from pipelines.flows.prepare import Request, prepare
 from pipelines.promotion import decision
 from pipelines.registry import aliases
 from pipelines.tracking import connection, run_log
@@ -49,18 +50,18 @@ def finished(once: Path, tmp_path: Path) -> Path:
 
 def finish(project: Path) -> str:
     """One run more, as the flow does it; gives its version."""
-    made = done.run(project)
-    logged = run_log.log_run(project, made)
-    up_to_date.remember(project, made.path, logged, pushed=True)
+    made, connected = done.run(project), connection.check(project)
+    logged = run_log.log_run(connected, made)
+    up_to_date.remember(connected, made, logged, pushed=True)
     return logged.version
 
 
 def needed(project: Path, **asked) -> bool:
     try:
-        up_to_date.require_change(project, [], dirty=True, **asked)
+        with prepare(connection.check(project), Request(dirty=True, **asked)):
+            return True
     except NothingToDo:
         return False
-    return True
 
 
 def test_a_run_that_finds_nothing_to_do_says_so_and_logs_nothing(
@@ -81,7 +82,7 @@ def test_the_command_says_it_in_a_line(
 ) -> None:
     monkeypatch.chdir(finished)
     assert main(["run"]) == 0
-    assert capsys.readouterr().out == f"{SAID}; --force runs all the same\n"
+    assert capsys.readouterr().out == f"{SAID}; --force runs anyway\n"
     assert len(runs(connection.connect(finished))) == 1
 
 
@@ -186,8 +187,12 @@ def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) 
     assert not needed(finished, promote=True)
     client.set_registered_model_alias("msra-ner", aliases.CHAMPION, "1")
     assert not needed(finished, promote=True)
-    with pytest.raises(NothingToDo, match=r"version 1, the champion$"):
-        up_to_date.require_change(finished, [], dirty=True, promote=True)
+    asked = Request(dirty=True, promote=True)
+    with (
+        pytest.raises(NothingToDo, match=r"version 1, the champion$"),
+        prepare(connection.check(finished), asked),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("by", ["gates", "champion"])

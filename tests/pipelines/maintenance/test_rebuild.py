@@ -21,7 +21,9 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     project = standin.project(tmp_path_factory.mktemp("rebuild") / "project")
     shutil.copy(empty_mlflow, project)
     made = done.run(project, 0.25)
-    connection.connect(project).set_tag(run_log.log_run(project, made).run_id, "dirty", "false")
+    connection.connect(project).set_tag(
+        run_log.log_run(connection.check(project), made).run_id, "dirty", "false"
+    )
     (project / "stage.py").write_text("import sys; sys.exit('another commit')\n")
     standin.commit(project)
     return project
@@ -135,7 +137,7 @@ def test_data_whose_source_is_unpinned_comes_from_dvc(
     given["download"]["test"] |= {"bytes": None, "git_blob": None, "sha256": "unpinned"}
     params.write_text(yaml.safe_dump(given))
     standin.commit(project)
-    run_log.log_run(project, done.run(project))
+    run_log.log_run(connection.check(project), done.run(project))
     monkeypatch.chdir(project)
     assert main(["rebuild", "1"]) == 0
     err = capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_log_completes_a_run_whose_server_went_away(
     assert process.returncode == 1
     last = said.splitlines()[-1]
     assert last.startswith("All stages are done, but MLflow did not take the result (")
-    assert f"it is whole in {made}, and `python -m pipelines log {made.name}` logs it" in last
+    assert f"in {made}; fix MLflow, then log it with `python -m pipelines log {made.name}`" in last
     assert "Traceback" not in said
     assert run_state.word(made) == "unlogged"
 

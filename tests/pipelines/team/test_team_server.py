@@ -112,12 +112,12 @@ def test_a_run_by_who_may_not_ends_before_the_first_stage(
     at = f"MLflow at {connection.uri(made.project)}"
     may = "EDIT on the experiment and the registered model msra-ner, or MANAGE to promote"
     assert refused.message == (
-        f"{at} does not let user 'reader' do that: ask its administrator for {may}"
-        " (docs/operations.md), or set MLFLOW_TRACKING_USERNAME to one who may"
+        f"{at} does not allow user 'reader' to do that: ask its administrator for {may}"
+        " (docs/operations.md), or set MLFLOW_TRACKING_USERNAME to a user with that permission"
     )
     keys = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-    assert wrong.message == f"{at} knows no user 'reader' with that password: correct {keys}"
-    assert unknown.message == f"{at} wants to know who asks: set {keys}"
+    assert wrong.message == f"{at} refused user 'reader' and that password: correct {keys}"
+    assert unknown.message == f"{at} requires a login: set {keys}"
     assert list(made.project.glob(".runs/2*")) == []
 
 
@@ -130,7 +130,7 @@ def test_a_reader_sees_all_and_moves_nothing(made: Registered, command, as_user)
     for asked in (("promote", "1", "--force", "--reason", "mine"), ("rollback",)):
         code, out, err = command(*asked)
         assert (code, out, err.count("\n")) == (1, "", 1)
-        assert "does not let user 'reader' do that: ask its administrator" in err
+        assert "does not allow user 'reader' to do that: ask its administrator" in err
     assert made.aliases() == {"champion": "2", "previous": "1"}
     assert command("bring", "champion")[0] == 1  # these runs have no dvc.lock
 
@@ -146,7 +146,7 @@ def test_who_may_edit_trains_but_does_not_promote(
     connection.check(made.project, Need.LOG)
     made.log("another", 97)
     assert made.version("another") == "2"
-    with pytest.raises(PipelineError, match="does not let user 'editor' do that"):
+    with pytest.raises(PipelineError, match="does not allow user 'editor' to do that"):
         connection.check(made.project, Need.PROMOTE)
     assert made.aliases() == {"challenger": "2"}
 
@@ -160,7 +160,7 @@ def test_every_command_says_so_in_one_line_without_a_user(
     done = standin.pipelines(made.project, *asked, MLFLOW_TRACKING_URI=team.url)  # noqa: F811
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "wants to know who asks: set MLFLOW_TRACKING_USERNAME" in done.stderr
+    assert "requires a login: set MLFLOW_TRACKING_USERNAME" in done.stderr
 
 
 def test_a_backup_restored_into_an_empty_server_has_it_all(

@@ -35,16 +35,17 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
 
 def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     project, made = done
-    client = connection.connect(project)
+    connected = connection.check(project)
+    client = connected.client
     model, away = made.path / "models" / "onnx", made.path / "away"
     model.rename(away)
     with pytest.raises(PipelineError, match="models/onnx is not there"):
-        run_log.log_run(project, made)
+        run_log.log_run(connected, made)
     [interrupted] = runs(client)
     assert "log_complete" not in interrupted.data.tags
     shutil.move(away, model)
 
-    logged = run_log.log_run(project, replace(made, prefect_run_id="prefect-id"))
+    logged = run_log.log_run(connected, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
     assert logged == Logged(run.info.run_id, "1", already_logged=False)
     assert run.info.run_id != interrupted.info.run_id
@@ -53,14 +54,14 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     diff = Path(client.download_artifacts(run.info.run_id, "dirty.diff"))
     assert diff.read_text() == made.dirty_diff == "# untracked: notes.txt\n"
 
-    again = run_log.log_run(project, made)
+    again = run_log.log_run(connected, made)
     assert again == Logged(run.info.run_id, "1", already_logged=True)
     assert versions(client) == ["1"]
 
     # Killed after it had registered, before it said that it was done, and in another model's files.
     client.delete_tag(run.info.run_id, "log_complete")
     client.create_logged_model(run.info.experiment_id, source_run_id=run.info.run_id)
-    last = run_log.log_run(project, made)
+    last = run_log.log_run(connected, made)
     assert last.already_logged is False
     [model] = client.search_logged_models([run.info.experiment_id])
     assert model.source_run_id == last.run_id
@@ -70,7 +71,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
 
     # A version that someone deleted comes back, without a second run.
     client.delete_model_version(MODEL, last.version)
-    back = run_log.log_run(project, made)
+    back = run_log.log_run(connected, made)
     assert (back.run_id, back.already_logged) == (last.run_id, True)
     assert versions(client) == [back.version]
 
@@ -102,8 +103,8 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
     monkeypatch.setenv("NER_IMAGE", "sha256:0123")
     with mlflow_server.serving(tmp_path, url):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        connection.check(project)
-        logged = run_log.log_run(project, made)
+        connected = connection.check(project)
+        logged = run_log.log_run(connected, made)
         client = MlflowClient(url)
         run = client.get_run(logged.run_id)
         assert run.data.metrics == METRICS
@@ -112,8 +113,8 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         assert (tmp_path / "artifacts").is_dir()
         assert aliases.by_alias(client, "challenger") == logged.version == "1"
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
-        assert run_log.page(project, logged) == page
-        assert run_log.report(project, logged) == f"{page}/artifacts/reports/index.html"
+        assert run_log.page(connected, logged) == page
+        assert run_log.report(connected, logged) == f"{page}/artifacts/reports/index.html"
         version = client.get_model_version(MODEL, logged.version)
         for html in ("<p>of before", "<p>比较"):
             place = log_comparison(project, version, html)

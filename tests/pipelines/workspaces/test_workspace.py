@@ -169,7 +169,8 @@ def test_a_folder_that_is_no_project_is_said(tmp_path: Path) -> None:
 
 def test_a_workspace_is_found_by_how_its_id_begins(project: Path) -> None:
     (project / "stage.py").write_text("edited\n")
-    made = workspace.create(project, [], dirty=True, prefect_run_id="prefect-id")
+    made = workspace.create(project, [], dirty=True)
+    made = workspace.belonging_to(made, "prefect-id", None)
     other = workspace.create(project, [], dirty=True)
     assert workspace.all_of(project) == sorted([made.path, other.path], reverse=True)
     assert workspace.find(project, made.run_id) == made

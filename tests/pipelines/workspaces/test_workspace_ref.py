@@ -59,7 +59,7 @@ def test_without_a_remote_a_branch_is_the_local_one(project: Path) -> None:
 def test_what_is_no_commit_is_named(project: Path, ref: str) -> None:
     with pytest.raises(PipelineError) as raised:
         workspace.create(project, [], dirty=False, ref=ref)
-    assert str(raised.value).startswith(f"{ref} is no branch, tag or commit here")
+    assert str(raised.value).startswith(f"There is no branch, tag or commit {ref} here")
     assert not (project / ".runs").exists()
 
 

@@ -1,0 +1,80 @@
+"""Prepares a run: makes its workspace and asks whether the run is needed. Imports no Prefect."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.dvc_repo import cache
+from pipelines.errors import PipelineError
+from pipelines.flows import up_to_date
+from pipelines.tracking.connection import Project
+from pipelines.workspaces import run_state, workspace
+from pipelines.workspaces.overlays import Values
+from pipelines.workspaces.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run.
+
+    Attributes:
+        params: Overlays over the project's params.yaml.
+        dirty: Run the working tree as it is.
+        ref: Branch, tag or commit to run instead of HEAD, fetched first.
+        overrides: The last overlay.
+        refetch: Fetch unpinned sources again; else what DVC has of them is used.
+        promote: Whether the result is to be promoted.
+        force: Run although nothing changed.
+    """
+
+    params: Sequence[Path] = ()
+    dirty: bool = False
+    ref: str | None = None
+    overrides: Values | None = None
+    refetch: bool = False
+    promote: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is needed and has not begun: made once, and handed to all that it takes."""
+
+    project: Project
+    request: Request
+    workspace: Workspace
+
+
+@contextmanager
+def prepare(project: Project, request: Request) -> Iterator[Prepared]:
+    """Resolves the request to a workspace, which is deleted again unless a run begins in it.
+
+    Raises:
+        NothingToDo: if a finished run had the same inputs and `force` is false.
+        PipelineError: if no workspace can be made, MLflow does not answer or the disk fails.
+    """
+    with disk_errors():
+        run_state.sweep(project.folder)
+        cache.sweep(project.folder)
+        made = workspace.create(
+            project.folder, list(request.params), request.dirty, request.ref, request.overrides
+        )
+    with run_state.reserved(made.path):
+        if not request.force:
+            with disk_errors():
+                up_to_date.require_change(project, made, request.refetch, request.promote)
+        yield Prepared(project, request, made)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turns an error of the disk into a PipelineError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:  # DVC keeps its notes in SQLite
+        raise PipelineError(
+            f"The disk does not let the run continue ({error}): fix that, or make room"
+            " (`python -m pipelines gc`), and run again; finished stages are cached"
+        ) from None
