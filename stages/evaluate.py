@@ -1,13 +1,15 @@
-"""Scores the model on the untruncated test split, and shows where it errs."""
+"""Scores the model on the untruncated test split, and lists its mistakes."""
 
 import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from stages.contract.command import command
@@ -15,135 +17,142 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.model.decode import Span, confidence, spans
 from stages.model.device import choose_device, device_figures, make_repeatable
+from stages.model.emissions import Forward
 from stages.model.tagger import forward_of, load_tagger
 from stages.params.evaluate import Evaluate
-from stages.report.report import NONE, report
+from stages.report.report import NONE, Results, StageReports, report
 from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
-from stages.scoring.slices import members, sliced, write_members
-from stages.scoring.spans import predict, score
+from stages.scoring.slices import Members, members, slice_scores, write_members
+from stages.scoring.spans import Pair, pairs, predict, scores
 from stages.text.labels import Labels
-from stages.text.windows_table import read_aligned
+from stages.text.windows_table import Aligned, read_aligned
+
+
+@dataclass(frozen=True)
+class Outs:
+    """The files that the stage writes."""
+
+    metrics: Path
+    """{"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}},
+    "slices": {NAME: {"f1": ...}}, "robustness": {FORM: {"f1": ...}}}."""
+    errors: Path
+    """JSON lines, a mistake each, the most confident first."""
+    confusion: Path
+    """A row for each entity: gold and predicted type at the same span."""
+    f1_by_length: Path
+    """A row for each range of entity lengths, in cells."""
+    reliability: Path
+    """A row for each range of confidence."""
+    index: Path
+    """A page with all of that, and with what the stages before it reported."""
+    slices: Path
+    """JSON lines, the sentences of each slice."""
 
 
 def evaluate(
-    params: Evaluate,
-    model: Path,
-    aligned: Path,
-    source: Path,
-    align: Path,
-    curve: Path,
-    metrics: Path,
-    errors: Path,
-    confusions: Path,
-    f1_by_length: Path,
-    calibration: Path,
-    index: Path,
-    slices: Path,
+    params: Evaluate, model: Path, aligned: Path, reports: StageReports, outs: Outs
 ) -> dict[str, Any]:
-    """Scores `model` on `aligned`/test.parquet, windows merged, by strict spans.
-
-    Writes `metrics` ({"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}},
-    "slices": {NAME: {"f1": ...}}, "robustness": {FORM: {"f1": ...}}}), `errors` (JSON lines, the
-    most confident first), `confusions` (a row an entity, gold type and predicted type at the same
-    span), `f1_by_length` (of entities, in cells), `calibration` (a row a range of confidence),
-    `slices` (JSON lines, the sentences of each), and `index`, a page with all of that and what
-    train and the stages before it say in `source`, `align` and `curve`.
+    """Scores `model` on `aligned`/test.parquet by strict spans, windows merged; writes `outs`.
 
     Raises:
-        StageError: no such device; no model or data; a slice that asks for what is not there.
+        StageError: the device, the model or the data does not exist; a slice names a type or a
+            metadata column that does not exist.
     """
     device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
-    all_labels = Labels.read(aligned)
-    tags = all_labels.tags
-    types = [tag[2:] for tag in tags if tag.startswith("B-")]
+    labels = Labels.read(aligned)
     split = read_aligned(aligned / "test.parquet")
-    found_slices = members(params.slices, split, types)
-    in_train = _entities(aligned / "train.parquet", tags)
+    slices = members(params.slices, split, _types(labels))
     forward = forward_of(load_tagger(model, device))
-    with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
-        emissions, predicted = predict(split, forward, tags, params.tokens_per_batch, bar.update)
-
-    judged = [
-        Judged(cells, gold, found, _confidences({*gold, *found}, labels, scores))
-        for cells, gold, found, labels, scores in zip(
-            split.sentence_cells(),
-            [spans([tags[i] for i in row]) for row in split.sentence_labels()],
-            [spans([tags[i] for i in row]) for row in predicted],
-            predicted,
-            emissions,
-            strict=True,
-        )
-    ]
-    test = with_intervals(score(split, predicted, tags), judged, types, params.bootstrap)
+    judged = _judged(params, split, labels, forward, device)
     bins = reliability(judged, params.confidence_bins)
-    error = expected_calibration_error(bins)
-    test["ece"] = None if error is None else round(error, 4)  # the fifth depends on the batches
-    figures = {
-        "test": test,
-        "slices": sliced(found_slices, judged),
-        "robustness": robustness(params, split, all_labels, model / "tokenizer.json", forward),
+    metrics = {
+        "test": _test_scores(params, judged, labels, bins),
+        "slices": slice_scores(slices, judged),
+        "robustness": robustness(params, split, labels, model / "tokenizer.json", forward),
     }
-    mistakes = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
-    mistakes.sort(key=lambda mistake: -mistake["confidence"])
-    with whole(metrics, errors, confusions, f1_by_length, calibration, index, slices) as [
-        metrics_file,
-        errors_file,
-        confusion_file,
-        length_file,
-        reliability_file,
-        index_file,
-        slices_file,
-    ]:
-        metrics_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        errors_file.write_text(
-            "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in mistakes[: params.errors]),
-            encoding="utf-8",
-        )
-        _write_csv(confusion_file, ["gold", "predicted"], confusion(judged, NONE))
-        digits = len(str(max(params.length_bins)))  # so that the plot's order is right
-        lengths = by_bin(judged, length, params.length_bins, digits)
-        columns = ["name", "f1", "support"]
-        _write_csv(length_file, ["length", *columns[1:]], (_of(row, columns) for row in lengths))
-        columns = ["low", "high", "confidence", "precision", "support"]
-        _write_csv(reliability_file, columns, (_of(row, columns) for row in bins))
-        write_members(slices_file, found_slices)
-        index_file.write_text(
-            report(params, judged, types, figures, bins, in_train, source, align, curve),
-            encoding="utf-8",
-        )
-    return {"sentences": len(predicted), **device_figures(device)}
+    in_train = _entity_counts(aligned / "train.parquet", labels.tags)
+    results = Results(judged, _types(labels), metrics, bins, in_train)
+    with whole(*vars(outs).values()) as files:
+        _write(params, results, slices, reports, Outs(*files))
+    return {"sentences": len(judged), **device_figures(device)}
 
 
 def main() -> None:
-    """Runs the stage below the present folder."""
+    """Runs the stage in the current folder."""
     command(
         Evaluate,
         lambda params: evaluate(
             params,
             Path("models/ner"),
             Path("data/aligned"),
-            Path("data/msra/source.json"),
-            Path("reports/align.json"),
-            Path("reports/train.csv"),
-            Path("reports/metrics.json"),
-            Path("reports/errors.jsonl"),
-            Path("reports/confusion.csv"),
-            Path("reports/f1_by_length.csv"),
-            Path("reports/reliability.csv"),
-            Path("reports/index.html"),
-            Path("reports/slices.jsonl"),
+            StageReports(
+                source=Path("data/msra/source.json"),
+                align=Path("reports/align.json"),
+                curve=Path("reports/train.csv"),
+            ),
+            Outs(
+                metrics=Path("reports/metrics.json"),
+                errors=Path("reports/errors.jsonl"),
+                confusion=Path("reports/confusion.csv"),
+                f1_by_length=Path("reports/f1_by_length.csv"),
+                reliability=Path("reports/reliability.csv"),
+                index=Path("reports/index.html"),
+                slices=Path("reports/slices.jsonl"),
+            ),
         ),
         "Scores the model on the test split.",
     )
 
 
-def _entities(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
-    """How often each text is an entity of each type there."""
+def _types(labels: Labels) -> list[str]:
+    """The entity types, in the order of the labels."""
+    return [tag[2:] for tag in labels.tags if tag.startswith("B-")]
+
+
+def _judged(
+    params: Evaluate, split: Aligned, labels: Labels, forward: Forward, device: torch.device
+) -> list[Judged]:
+    """The sentences of `split` with what the model predicts in each."""
+    with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
+        emissions, predicted = predict(
+            split, forward, labels.tags, params.tokens_per_batch, bar.update
+        )
+    return [
+        Judged(cells, pair.gold, pair.predicted, _confidences(pair, path, scores))
+        for cells, pair, path, scores in zip(
+            split.sentence_cells(),
+            pairs(split, predicted, labels.tags),
+            predicted,
+            emissions,
+            strict=True,
+        )
+    ]
+
+
+def _confidences(
+    pair: Pair, path: NDArray[np.intp], emission: NDArray[np.float32]
+) -> dict[Span, float]:
+    both = {*pair.gold, *pair.predicted}
+    return {span: round(confidence(span, path, emission), 6) for span in both}
+
+
+def _test_scores(
+    params: Evaluate, judged: Sequence[Judged], labels: Labels, bins: Sequence[Row]
+) -> dict[str, Any]:
+    """Scores of all test sentences, with their intervals and the calibration error."""
+    test = with_intervals(scores(judged), judged, _types(labels), params.bootstrap)
+    error = expected_calibration_error(bins)
+    # The fifth digit depends on the batches.
+    return test | {"ece": None if error is None else round(error, 4)}
+
+
+def _entity_counts(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
+    """How often each text is an entity of each type in the split at `path`."""
     split = read_aligned(path)
     sentences = (
         Judged(cells, spans([tags[i] for i in labels]), (), {})
@@ -152,10 +161,26 @@ def _entities(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
     return Counter((each.text(span), span.type) for each in sentences for span in each.gold)
 
 
-def _confidences(
-    found: set[Span], labels: NDArray[np.intp], emission: NDArray[np.float32]
-) -> dict[Span, float]:
-    return {span: round(confidence(span, labels, emission), 6) for span in found}
+def _write(
+    params: Evaluate, results: Results, slices: Sequence[Members], reports: StageReports, outs: Outs
+) -> None:
+    judged = results.judged
+    outs.metrics.write_text(json.dumps(results.metrics, indent=2) + "\n", encoding="utf-8")
+    errors = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
+    errors.sort(key=lambda error: -error["confidence"])
+    outs.errors.write_text(
+        "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in errors[: params.errors]),
+        encoding="utf-8",
+    )
+    _write_csv(outs.confusion, ["gold", "predicted"], confusion(judged, NONE))
+    digits = len(str(max(params.length_bins)))  # DVC's plot sorts the names as text
+    lengths = by_bin(judged, length, params.length_bins, digits)
+    columns = ["name", "f1", "support"]
+    _write_csv(outs.f1_by_length, ["length", *columns[1:]], (_of(row, columns) for row in lengths))
+    columns = ["low", "high", "confidence", "precision", "support"]
+    _write_csv(outs.reliability, columns, (_of(row, columns) for row in results.reliability))
+    write_members(outs.slices, slices)
+    outs.index.write_text(report(params, results, reports), encoding="utf-8")
 
 
 def _error(sentence: Judged, mistake: Mistake) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Writes the model as ONNX, proves that it equals torch, and scores the exported file."""
+"""Writes the model as ONNX, compares it with torch, and scores the exported file."""
 
 import json
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -27,112 +28,106 @@ from stages.onnx_export.placement import RECORD, per_provider, placed, profiled,
 from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
 from stages.params.export import Export
 from stages.scoring.predictions import sha256, write_predictions
-from stages.scoring.spans import predict, strict_scores
+from stages.scoring.spans import predict, score
 from stages.text.labels import Labels
 from stages.text.windows_table import Aligned, read_aligned
 
 PROFILED_RUNS = 10  # of which the first is slower
 
 
-def export(
-    params: Export,
-    model: Path,
-    aligned: Path,
-    source: Path,
-    metrics: Path,
-    out: Path,
-    report: Path,
-    predictions: Path,
-) -> dict[str, Any]:
-    """Exports `model` (dynamic batch and length) and runs the whole test split through it.
+@dataclass(frozen=True)
+class Inputs:
+    """The files and folders that the stage reads."""
 
-    Writes `out` (model.onnx, tokenizer.json, labels.json: all that `stages.serving.tagger` needs;
-    and README.md, the model card, which takes from `source` and `metrics` what is said there),
-    `report`: providers asked for and got and how many nodes each of them runs, the largest
-    difference of a logit from torch's, the share of equal tags, precision, recall and F1 of the
-    ONNX file, how far that F1 is from torch's; and `predictions`, JSON lines of what it finds in
-    each sentence.
+    model: Path
+    aligned: Path
+    source: Path
+    """What `download` wrote: for the model card."""
+    metrics: Path
+    """What `evaluate` wrote: for the model card."""
+
+
+@dataclass(frozen=True)
+class Outs:
+    """The files and folders that the stage writes."""
+
+    folder: Path
+    """model.onnx, tokenizer.json, labels.json, which `stages.serving.tagger` needs, and README.md,
+    the model card."""
+    report: Path
+    """Providers asked for and got, nodes of each provider, the largest difference of a logit from
+    torch's, the share of equal tags, scores of the ONNX file, and its F1 minus torch's."""
+    predictions: Path
+    """JSON lines: the gold and predicted entities of each test sentence."""
+
+
+def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
+    """Exports the model with dynamic batch and length, and runs the whole test split through it.
 
     Raises:
         StageError: `require_cuda` without the CUDA provider, or with a node elsewhere; too far
             from torch for its precision (`stages.onnx_export.parity.checked`); no model or data.
     """
-    if params.require_cuda and (problem := cuda_problem()):
-        raise StageError(
-            f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
-            f" {problem}, or set export.require_cuda: false"
-        )
-    device = choose_device(
-        "cuda" if params.require_cuda else "cpu", "export.require_cuda", instead="false"
-    )
+    device = _device(params)
     make_repeatable(0, params.cpu_threads, deterministic=True)
-    labels = Labels.read(aligned)
-    split = read_aligned(aligned / "test.parquet")
-    tagger = torch_model.load_tagger(model, torch.device("cpu"))
-    with whole(out, report, predictions) as [folder, report_file, predictions_file]:
-        folder.mkdir()
-        onnx = folder / MODEL
+    labels = Labels.read(inputs.aligned)
+    split = read_aligned(inputs.aligned / "test.parquet")
+    tagger = torch_model.load_tagger(inputs.model, torch.device("cpu"))
+    with whole(*vars(outs).values()) as files:
+        written = Outs(*files)
+        written.folder.mkdir()
+        onnx = written.folder / MODEL
         fused = write_onnx(tagger, onnx, params.precision, params.opset, params.one_file_bytes)
-        copyfile(model / "tokenizer.json", folder / "tokenizer.json")
-        labels.write(folder)
+        copyfile(inputs.model / "tokenizer.json", written.folder / "tokenizer.json")
+        labels.write(written.folder)
         session = _open(params, onnx)
-        nodes = placed(session)
-        if params.require_cuda:
-            require_cuda(session.get_providers(), nodes, params.cpu_operators)
+        placement = _placement(params, session)
         compared = Compared(forward_of(session), torch_model.forward_of(tagger.to(device)))
-        with progress(len(split.input_ids), f"check on {device}", " windows") as bar:
-            _, predicted = predict(
-                split, compared, labels.tags, params.tokens_per_batch, bar.update
-            )
-        gold, found, torchs = (
-            [[labels.tags[label] for label in sentence] for sentence in each]
-            for each in (
-                split.sentence_labels(),
-                predicted,
-                compared.torch_predicted(split, labels.tags, params.tokens_per_batch),
-            )
-        )
-        scores = strict_scores(gold, found)
-        cells = split.sentence_cells()
-        write_predictions(predictions_file, cells, gold, found)
         figures = {
-            **scores,
-            **checked(params, compared, scores["f1"], strict_scores(gold, torchs)["f1"]),
-            "test_sentences": len(gold),
-            "test_sha256": sha256(cells, gold),
+            **_scores(params, compared, split, labels, device, written.predictions),
             "onnx_precision": params.precision,
-            "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
-            "providers_got": session.get_providers(),
-            "cuda_validated": params.require_cuda,
-            "nodes_per_provider": per_provider(nodes),
-            "cpu_nodes_not_allowed": [],  # or it would have been refused
+            **placement,
             "fused_operators": fused,
             "opset": params.opset,
-            "onnx_sha256": files_sha256(folder),
+            "onnx_sha256": files_sha256(written.folder),
         }
-        card = model_card(figures, metrics, source)
-        (folder / "README.md").write_text(card, encoding="utf-8")
-        report_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        card = model_card(figures, inputs.metrics, inputs.source)
+        (written.folder / "README.md").write_text(card, encoding="utf-8")
+        written.report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         measured = _measured(params, onnx, split)
     return {**measured, **device_figures(device)}
 
 
 def main() -> None:
-    """Runs the stage below the present folder."""
+    """Runs the stage in the current folder."""
     command(
         Export,
         lambda params: export(
             params,
-            Path("models/ner"),
-            Path("data/aligned"),
-            Path("data/msra/source.json"),
-            Path("reports/metrics.json"),
-            Path("models/onnx"),
-            Path("reports/export.json"),
-            Path("reports/predictions.jsonl"),
+            Inputs(
+                model=Path("models/ner"),
+                aligned=Path("data/aligned"),
+                source=Path("data/msra/source.json"),
+                metrics=Path("reports/metrics.json"),
+            ),
+            Outs(
+                folder=Path("models/onnx"),
+                report=Path("reports/export.json"),
+                predictions=Path("reports/predictions.jsonl"),
+            ),
         ),
         "Exports the model to ONNX and checks it on the test split.",
     )
+
+
+def _device(params: Export) -> torch.device:
+    if params.require_cuda and (problem := cuda_problem()):
+        raise StageError(
+            f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
+            f" {problem}, or set export.require_cuda: false"
+        )
+    wanted = "cuda" if params.require_cuda else "cpu"
+    return choose_device(wanted, "export.require_cuda", instead="false")
 
 
 def _open(params: Export, model: Path, profile: Path | None = None) -> ort.InferenceSession:
@@ -140,7 +135,7 @@ def _open(params: Export, model: Path, profile: Path | None = None) -> ort.Infer
         return open_session(
             model, params.require_cuda, params.cpu_threads, entries=RECORD, profile=profile
         )
-    except Exception as error:  # ONNX Runtime's own have no other class in common
+    except Exception as error:  # ONNX Runtime's own errors have no other class in common
         where = "the CUDA provider" if params.require_cuda else "the CPU"
         raise StageError(
             f"ONNX Runtime {ort.__version__} cannot open the {params.precision} model on {where}"
@@ -148,8 +143,51 @@ def _open(params: Export, model: Path, profile: Path | None = None) -> ort.Infer
         ) from None
 
 
+def _placement(params: Export, session: ort.InferenceSession) -> dict[str, Any]:
+    """The providers of the session and their nodes, checked if CUDA is required."""
+    nodes = placed(session)
+    if params.require_cuda:
+        require_cuda(session.get_providers(), nodes, params.cpu_operators)
+    return {
+        "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
+        "providers_got": session.get_providers(),
+        "cuda_validated": params.require_cuda,
+        "nodes_per_provider": per_provider(nodes),
+        "cpu_nodes_not_allowed": [],  # `require_cuda` refuses any
+    }
+
+
+def _scores(
+    params: Export,
+    compared: Compared,
+    split: Aligned,
+    labels: Labels,
+    device: torch.device,
+    predictions: Path,
+) -> dict[str, Any]:
+    """Scores of the ONNX model and its parity with torch; writes `predictions`."""
+    with progress(len(split.input_ids), f"check on {device}", " windows") as bar:
+        _, predicted = predict(split, compared, labels.tags, params.tokens_per_batch, bar.update)
+    by_torch = compared.torch_predicted(split, labels.tags, params.tokens_per_batch)
+    onnx_scores, torch_scores = (
+        score(split, found, labels.tags) for found in (predicted, by_torch)
+    )
+    gold, found = (
+        [[labels.tags[label] for label in sentence] for sentence in sentences]
+        for sentences in (split.sentence_labels(), predicted)
+    )
+    cells = split.sentence_cells()
+    write_predictions(predictions, cells, gold, found)
+    return {
+        **onnx_scores,
+        **checked(params, compared, onnx_scores["f1"], torch_scores["f1"]),
+        "test_sentences": len(gold),
+        "test_sha256": sha256(cells, gold),
+    }
+
+
 def _measured(params: Export, model: Path, split: Aligned) -> dict[str, Any]:
-    """Whose share of the run time is what, and all that this depends on."""
+    """The share of the run time of each provider, and the versions that it depends on."""
     longest = batches_by_length([len(ids) for ids in split.input_ids], params.tokens_per_batch)[0]
     ids = padded([split.input_ids[i] for i in longest], 0)
     mask = padded([np.ones(len(split.input_ids[i]), dtype=np.int64) for i in longest], 0)

@@ -1,4 +1,4 @@
-"""Writes comparison.html: what two versions find in the same sentences."""
+"""Writes comparison.html: the scores and predictions of two versions on the same sentences."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,42 +15,40 @@ from pipelines.settings import Promote
 from pipelines.tracking import connection, run_log
 from stages.report.page import page as fill_in
 
-TEMPLATE = Path(__file__).with_name("comparison.html")
+FILE = "comparison.html"
+TEMPLATE = Path(__file__).with_name(FILE)
 LISTED_CHANGES = 12  # of a sentence: a list of names may have a hundred, which the text shows
 
 
 def page(examined: Examined, settings: Promote) -> str:
-    """The page, one file that asks for nothing outside itself."""
+    """The page, one file that loads nothing else."""
     mine, theirs = examined.challenger, examined.champion
-    items = changed(mine.sentences, theirs.sentences) if theirs else []
-    types = sorted({span.type for each in mine.sentences for span in each.gold | each.predicted})
     return fill_in(
         TEMPLATE,
-        model=MODEL,
-        challenger=_version(mine.version),
-        champion=_version(theirs.version) if theirs else None,
-        gates=examined.gates,
-        failed=[gate.name for gate in examined.gates if not gate.passed],
-        rescored=theirs is not None
-        and theirs.version.tags.get("test_sha256") != mine.version.tags.get("test_sha256"),
-        confidence=settings.confidence,
-        samples=settings.bootstrap_samples,
-        sentences=len(mine.sentences),
-        types=types,
-        headline=_row("all", examined, settings),
-        by_type=[_row(type_, examined, settings, type_) for type_ in types],
-        by_slice=[
-            _row(name, examined, settings, each.type, each.sentences)
-            for name, each in examined.slices.items()
-        ],
-        kinds=[
-            (kind, meaning, sum(item.count(kind) for item in items))
-            for kind, meaning in KINDS.items()
-        ],
-        items=items[: settings.comparison_sentences],
-        differing=len(items),
-        listed=LISTED_CHANGES,
+        {
+            "model": MODEL,
+            "challenger": _version(mine.version),
+            "champion": _version(theirs.version) if theirs else None,
+            "gates": examined.gates,
+            "failed": [gate.name for gate in examined.gates if not gate.passed],
+            "rescored": theirs is not None
+            and theirs.version.tags.get("test_sha256") != mine.version.tags.get("test_sha256"),
+            "confidence": settings.confidence,
+            "samples": settings.bootstrap_samples,
+            "sentences": len(mine.sentences),
+            **_scores(examined, settings),
+            **_changes(examined, settings),
+        },
     )
+
+
+def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
+    """Logs the page to the version's run, in place of an older one; returns its address."""
+    run_id = str(version.run_id)
+    connected = connection.check(project)
+    connected.client.log_text(run_id, html, FILE)
+    logged = Logged(run_id, str(version.version), already_logged=True)
+    return run_log.address(connected, logged, FILE).removeprefix("file://")
 
 
 def _version(version: ModelVersion) -> dict[str, str]:
@@ -69,6 +67,20 @@ def _version(version: ModelVersion) -> dict[str, str]:
     }
 
 
+def _scores(examined: Examined, settings: Promote) -> dict[str, Any]:
+    sentences = examined.challenger.sentences
+    types = sorted({span.type for each in sentences for span in each.gold | each.predicted})
+    return {
+        "types": types,
+        "headline": _row("all", examined, settings),
+        "by_type": [_row(type_, examined, settings, type_) for type_ in types],
+        "by_slice": [
+            _row(name, examined, settings, each.type, each.sentences)
+            for name, each in examined.slices.items()
+        ],
+    }
+
+
 def _row(
     name: str,
     examined: Examined,
@@ -76,7 +88,7 @@ def _row(
     type_: str | None = None,
     numbers: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Both F1s on some of the entities, and the interval of their difference."""
+    """Both F1s on the entities of `type_` in the sentences `numbers`, and their difference."""
     mine = counted(examined.challenger, type_, numbers)
     row: dict[str, Any] = {
         "name": name,
@@ -96,13 +108,15 @@ def _row(
     return row
 
 
-FILE = "comparison.html"
-
-
-def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
-    """Keeps the page, in place of one of before; returns where to look at it."""
-    run_id = str(version.run_id)
-    connected = connection.check(project)
-    connected.client.log_text(run_id, html, FILE)
-    logged = Logged(run_id, str(version.version), already_logged=True)
-    return run_log.address(connected, logged, FILE).removeprefix("file://")
+def _changes(examined: Examined, settings: Promote) -> dict[str, Any]:
+    mine, theirs = examined.challenger, examined.champion
+    items = changed(mine.sentences, theirs.sentences) if theirs else []
+    return {
+        "kinds": [
+            (kind, meaning, sum(item.count(kind) for item in items))
+            for kind, meaning in KINDS.items()
+        ],
+        "items": items[: settings.comparison_sentences],
+        "differing": len(items),
+        "listed": LISTED_CHANGES,
+    }

@@ -13,9 +13,9 @@ from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champi
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Gate
 from pipelines.settings import Promote
-from stages.scoring.bootstrap import Counts
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
+from stages.scoring.spans import Counts
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What two models find in the same sentence where they do not find the same."""
+"""Lists the entities that only one of two models finds, sentence by sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from stages.report.pieces import Piece, pieces, shown
 from stages.scoring.predictions import Scored
 
 KINDS = {
-    "lost": "in the gold, and the champion alone finds it",
-    "gained": "in the gold, and the challenger alone finds it",
-    "invented": "not in the gold, and the challenger alone finds it",
-    "mended": "not in the gold, and the champion alone finds it",
+    "lost": "a gold entity that only the champion finds",
+    "gained": "a gold entity that only the challenger finds",
+    "false_positive": "not in the gold, and only the challenger predicts it",
+    "fixed": "not in the gold, and only the champion predicts it",
 }
 
 
 @dataclass(frozen=True)
 class Change:
-    """An entity that one of the two alone finds; `kind` is one of `KINDS`."""
+    """An entity that only one of the two models finds; `kind` is one of `KINDS`."""
 
     kind: str
     type: str
@@ -29,10 +29,10 @@ class Item:
 
     Attributes:
         number: In the test split, from 0.
-        changes: In order of their place.
-        gold: The text with the entities that are there.
-        champion: The same text with those that it finds.
-        challenger: As `champion`.
+        changes: In the order of the text.
+        gold: The text with the gold entities.
+        champion: The text with the entities that the champion finds.
+        challenger: The text with the entities that the challenger finds.
     """
 
     number: int
@@ -42,12 +42,12 @@ class Item:
     challenger: list[Piece]
 
     def count(self, kind: str) -> int:
-        """How many changes are of that kind."""
+        """Number of changes of that kind."""
         return sum(change.kind == kind for change in self.changes)
 
 
 def changed(challenger: Sequence[Scored], champion: Sequence[Scored]) -> list[Item]:
-    """The sentences in which they differ, those with the most changes first."""
+    """The sentences in which the two differ, the most changes first."""
     items = [
         _item(number, mine, theirs)
         for number, (mine, theirs) in enumerate(zip(challenger, champion, strict=True))
@@ -57,7 +57,7 @@ def changed(challenger: Sequence[Scored], champion: Sequence[Scored]) -> list[It
 
 
 def _item(number: int, challenger: Scored, champion: Scored) -> Item:
-    # One of them is wrong at least, and its file has the text.
+    # At least one of them is wrong, and its file has the text.
     text = challenger.text if challenger.text is not None else champion.text or ""
     gold, mine, theirs = challenger.gold, challenger.predicted, champion.predicted
     differ = sorted(mine ^ theirs)
@@ -71,7 +71,7 @@ def _item(number: int, challenger: Scored, champion: Scored) -> Item:
     return Item(number, changes, *lines)
 
 
-def _kind(of_challenger: bool, right: bool) -> str:
-    if right:
+def _kind(of_challenger: bool, in_gold: bool) -> str:
+    if in_gold:
         return "gained" if of_challenger else "lost"
-    return "invented" if of_challenger else "mended"
+    return "false_positive" if of_challenger else "fixed"

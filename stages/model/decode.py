@@ -43,13 +43,15 @@ def best_tags(
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The entities of a valid IOB2 tag sequence, in order."""
+    """The entities of an IOB2 tag sequence, in order; a stray I- is in none."""
     result: list[Span] = []
     for index, tag in enumerate(tags):
         if tag.startswith("B-"):
             result.append(Span(index, index + 1, tag[2:]))
-        elif tag.startswith("I-"):
-            result[-1] = Span(result[-1].start, index + 1, tag[2:])
+        elif tag.startswith("I-") and result:
+            start = result[-1].start
+            if result[-1] == Span(start, index, tag[2:]):
+                result[-1] = Span(start, index + 1, tag[2:])
     return result
 
 

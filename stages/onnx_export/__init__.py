@@ -1,1 +1,1 @@
-"""The ONNX file: written, opened, checked."""
+"""Writes, opens and checks the ONNX model."""

@@ -1,4 +1,4 @@
-"""Why ONNX Runtime does not get CUDA, in its own words."""
+"""Finds out why ONNX Runtime cannot use CUDA."""
 
 import re
 import signal
@@ -17,8 +17,8 @@ ort.set_default_logger_severity(2)
 session = ort.InferenceSession(sys.stdin.buffer.read(), providers=sys.argv[1:])
 sys.exit(session.get_providers()[0] != sys.argv[1])
 """
-# Which package on PyPI, or else what, brings the library that is missing.
-BRINGS = {
+# Library → the package on PyPI, or the driver, that has it.
+PROVIDED_BY = {
     "libcuda.so": "the NVIDIA driver (see `nvidia-smi`)",
     "libcublas": "nvidia-cublas",
     "libcudart": "nvidia-cuda-runtime",
@@ -31,10 +31,10 @@ BRINGS = {
 
 
 def cuda_problem() -> str | None:
-    """Which library keeps ONNX Runtime from CUDA and what to install; None: it gets CUDA."""
+    """The library that fails to load and what to install; None: CUDA works."""
     if CUDA not in ort.get_available_providers():
         return f"onnxruntime {ort.__version__} is a CPU build; install onnxruntime-gpu instead"
-    # In a process of its own: of a library that is cut off the loader dies, with the process.
+    # In another process, because a truncated library kills the loader and its process.
     tried = subprocess.run(
         [sys.executable, "-c", TRY, CUDA, "CPUExecutionProvider"],
         input=_identity(),
@@ -46,19 +46,19 @@ def cuda_problem() -> str | None:
     again = f"install onnxruntime-gpu=={ort.__version__} again"
     if tried.returncode < 0:
         name = signal.Signals(-tried.returncode).name
-        return f"the loader dies of {name} on libonnxruntime_providers_cuda.so; {again}"
-    said = tried.stderr.decode(errors="replace")
-    found = re.search(r"Failed to load library (\S+) with error: (.*)", said)
+        return f"loading libonnxruntime_providers_cuda.so ends with {name}; {again}"
+    printed = tried.stderr.decode(errors="replace")
+    found = re.search(r"Failed to load library (\S+) with error: (.*)", printed)
     if not found:
-        words = [line for line in said.splitlines() if line.strip()]
-        return (words or ["it gives no reason"])[-1]
+        words = [line for line in printed.splitlines() if line.strip()]
+        return (words or ["it gave no reason"])[-1]
     library, error = found[1].rpartition("/")[2], found[2].strip()
-    missing = [what for name, what in BRINGS.items() if error.startswith(name)]
+    missing = [what for name, what in PROVIDED_BY.items() if error.startswith(name)]
     return f"{library} does not load ({error}); " + (f"install {missing[0]}" if missing else again)
 
 
 def _identity() -> bytes:
-    """The smallest model."""
+    """The smallest possible ONNX model."""
     axis = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", axis[:1], axis[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -1,8 +1,8 @@
-"""The tagger as an ONNX graph in ONNX Runtime's own fused operators.
+"""Exports the tagger as an ONNX graph with ONNX Runtime's fused operators.
 
-Attention takes each window's length instead of a mask, which lets CUDA use a fused kernel at every
-length; so padding must come after the tokens, as `stages.model.batches.padded` has it. Where torch
-is older than 2.8 it stays in separate operators, and a mask.
+Attention takes the length of each window instead of a mask, so that CUDA has a fused kernel for
+every length. Padding must therefore come after the tokens, as in `stages.model.batches.padded`.
+Before torch 2.8 attention stays in separate operators, with a mask.
 """
 
 import copy
@@ -34,18 +34,18 @@ def write_onnx(
 ) -> dict[str, int]:
     """Writes `model` to `path`: ids and mask, both int64 [batch, length] → fp32 logits.
 
-    Weights beyond `one_file_bytes` go to `path` + `.data` beside it: protobuf ends at 2 GiB.
+    More than `one_file_bytes` of weights go to `path` + `.data`: protobuf is limited to 2 GiB.
 
     Returns:
-        How many of each of ONNX Runtime's own operators there are.
+        Number of each of ONNX Runtime's own operators.
 
     Raises:
-        StageError: torch gave no program.
+        StageError: torch exports no program; the encoder is not like BERT.
     """
-    proto = _fused_further(_exported(model, DTYPES[precision], opset))
+    proto = _fuse_rest(_exported(model, DTYPES[precision], opset))
     if precision == "int8":
         proto = _quantised(proto)
-    _forget_the_machine(proto)
+    _remove_paths(proto)
     external = sum(len(tensor.raw_data) for tensor in proto.graph.initializer) > one_file_bytes
     operators = Counter(n.op_type for n in proto.graph.node if n.domain == "com.microsoft")
     onnx.save(
@@ -59,7 +59,7 @@ def write_onnx(
 
 
 class _Logits(nn.Module):
-    """The model with plain tensors in and out."""
+    """The model with tensors in and out."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _Logits(nn.Module):
 
 
 class _Attention(nn.Module):
-    """In place of BERT's self-attention: one operator, from hidden states to the heads' outputs."""
+    """Replaces BERT's self-attention by one operator, from hidden states to the heads' outputs."""
 
     def __init__(self, own: Any) -> None:
         super().__init__()
@@ -101,14 +101,14 @@ class _Attention(nn.Module):
 def _window_lengths(attention_mask: torch.Tensor, dtype: torch.dtype, **_: Any) -> torch.Tensor:
     """Attention's `mask_index`, int32: the windows' lengths [batch].
 
-    At 16 bits [3 * batch + 2]: also where each window starts among the queries and keys, without
-    which CUDA takes no fused kernel. In fp32 the unfused one would misread those.
+    At 16 bits [3 * batch + 2]: also the starts of the windows among the queries and keys, which
+    CUDA's fused kernel needs. In fp32 the unfused kernel would misread them.
     https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.Attention
     """
     lengths = attention_mask.sum(1, dtype=torch.int32)
     if dtype == torch.float32:
         return lengths
-    # By sums and not by the tensor's shape, which is computed on the CPU and then copied.
+    # Sums, because the tensor's shape would be computed on the CPU and copied.
     rows = torch.ones_like(attention_mask).sum(1, dtype=torch.int32)
     starts = torch.cat([torch.zeros(1, dtype=torch.int32), rows.cumsum(0, dtype=torch.int32)])
     return torch.cat([lengths, starts, starts])
@@ -124,18 +124,18 @@ AttentionMaskInterface.register(FUSED, _window_lengths)
 
 def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.ModelProto:
     model = copy.deepcopy(model).to("cpu")
-    # Two sentences of four tokens: an axis of 1 would be taken for a constant. And two tensors:
-    # of one given twice the exporter makes one input that stands for both.
+    # Two sentences of four tokens: the exporter takes an axis of 1 for a constant. Two tensors:
+    # given the same one twice, it makes one input of both.
     examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
     if hasattr(torch.onnx, "ops"):
         _fuse_attention(model)
-    else:  # torch 2.6, which also binds axes that have names to the encoder's positions
+    else:  # torch 2.6, where a named axis is bound to the encoder's positions
         logging.getLogger(__name__).warning("no fused attention by torch %s", torch.__version__)
         model.set_attn_implementation("sdpa")
         dynamic = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(action="ignore"):  # of the two inputs having the same axes
+    with warnings.catch_warnings(action="ignore"):  # the two inputs have the same axes
         program = torch.onnx.export(
             _Logits(model.to(dtype)).eval(),
             examples,
@@ -147,7 +147,7 @@ def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.Mo
             verbose=False,
         )
     if program is None:
-        raise StageError("torch.onnx.export gave no program")
+        raise StageError("torch.onnx.export returned no program; try another export.opset")
     return program.model_proto
 
 
@@ -160,20 +160,20 @@ def _fuse_attention(model: PreTrainedModel) -> None:
             replaced += 1
     if not replaced:
         raise StageError(
-            f"a model of type {model.config.model_type} has no self-attention that export knows;"
-            " take an encoder of BERT's kind"
+            f"export cannot fuse the self-attention of a model of type {model.config.model_type};"
+            " use an encoder like BERT"
         )
     model.set_attn_implementation(FUSED)
 
 
-def _fused_further(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Layer norm with the sum before it, GELU with its bias."""
+def _fuse_rest(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Fuses layer norm with the sum before it, and GELU with its bias."""
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
     options = FusionOptions("bert")
-    options.enable_attention = False  # it is fused already
-    options.enable_embed_layer_norm = False  # it wants a mask
+    options.enable_attention = False  # already fused
+    options.enable_embed_layer_norm = False  # needs a mask
     return optimize_model(proto, "bert", optimization_options=options, opt_level=0).model
 
 
@@ -182,7 +182,7 @@ def _quantised(proto: onnx.ModelProto) -> onnx.ModelProto:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        logging.disable(logging.WARNING)  # it advises, to the root logger, what has been done
+        logging.disable(logging.WARNING)  # it advises what was already done, on the root logger
         try:
             quantize_dynamic(proto, path, weight_type=QuantType.QInt8)
         finally:
@@ -190,8 +190,8 @@ def _quantised(proto: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _forget_the_machine(proto: onnx.ModelProto) -> None:
-    """Takes out stack traces, in which this machine's paths stand."""
+def _remove_paths(proto: onnx.ModelProto) -> None:
+    """Removes stack traces, which contain paths of this machine."""
     for node in [*proto.graph.node, *(n for f in proto.functions for n in f.node)]:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")

@@ -1,4 +1,4 @@
-"""The files that an exported model consists of."""
+"""Names and hashes the files of an exported model."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ MODEL = "model.onnx"
 
 
 def files_sha256(folder: Path) -> str:
-    """SHA-256 over model.onnx and, where there are any, the files of weights beside it.
+    """SHA-256 over model.onnx and its weight files, if it has any.
 
     Raises:
-        FileNotFoundError: no model.onnx there.
+        FileNotFoundError: `folder` has no model.onnx.
     """
     return sha256(folder / MODEL, *sorted(folder.glob(f"{MODEL}.*")))

@@ -1,4 +1,4 @@
-"""How far an ONNX model is from torch's on the same windows."""
+"""Compares an ONNX model with the torch model on the same windows."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from stages.text.windows_table import Aligned
 
 
 class Compared:
-    """The ONNX model's `Forward`, which keeps count of where torch differs."""
+    """The ONNX model's `Forward`, which also runs torch and counts the differences."""
 
     def __init__(self, onnx: Forward, torch: Forward) -> None:
         self._onnx, self._torch = onnx, torch
         self._logits: list[NDArray[np.float32]] = []
         self.difference = 0.0
-        """The largest one of a logit."""
+        """The largest difference of a logit."""
         self._same_tags = self._tags = 0
 
     def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -37,23 +37,23 @@ class Compared:
 
     @property
     def tag_agreement(self) -> float:
-        """The share of tokens whose likeliest tag is torch's."""
+        """The share of tokens with the same most probable tag as in torch."""
         return self._same_tags / self._tags
 
     def torch_predicted(
         self, split: Aligned, tags: Sequence[str], tokens_per_batch: int
     ) -> list[NDArray[np.intp]]:
-        """What torch's logits say of the `split` that was put through in the same batches."""
+        """The labels by torch's logits, after `predict` ran on `split` in the same batches."""
         kept = iter(self._logits)
         return predict(split, lambda *_: next(kept), tags, tokens_per_batch)[1]
 
 
 def checked(params: Export, compared: Compared, f1: float, torch_f1: float) -> dict[str, float]:
-    """The figures of the comparison, `f1` being the ONNX model's.
+    """The figures of the comparison; `f1` is the ONNX model's.
 
     Raises:
-        StageError: in fp32, a logit that is too far away; else too many other tags or another F1;
-            a logit that is no number.
+        StageError: a logit is not a number; in fp32 a logit, else the tags or F1 are too far from
+            torch's.
     """
     figures = {
         "logit_difference_max": compared.difference,
@@ -63,7 +63,7 @@ def checked(params: Export, compared: Compared, f1: float, torch_f1: float) -> d
     what = f"the {params.precision} model"
     if not math.isfinite(compared.difference):
         raise StageError(
-            f"a logit of {what}, ONNX or torch, is no number; lower train.learning_rate"
+            f"a logit of {what}, ONNX or torch, is not a number; lower train.learning_rate"
             + ("" if params.precision == "fp32" else ", or set export.precision: fp32")
         )
     if params.precision == "fp32":

@@ -1,4 +1,4 @@
-"""Which provider runs which node of an ONNX graph, as ONNX Runtime itself says."""
+"""Reads from ONNX Runtime which provider runs each node of a graph."""
 
 import json
 from collections import Counter
@@ -14,12 +14,12 @@ from stages.onnx_export.cuda import cuda_problem
 from stages.onnx_export.session import CPU, CUDA
 
 RECORD = {"session.record_ep_graph_assignment_info": "1"}
-"""For `open_session`: without it ONNX Runtime does not remember who took what."""
+"""For `open_session`: without it ONNX Runtime does not record the provider of a node."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A node and the provider that took it."""
+    """A node and its provider."""
 
     provider: str
     operator: str
@@ -28,7 +28,7 @@ class Placed:
 
 
 def placed(session: ort.InferenceSession) -> list[Placed]:
-    """Every node of a session that was opened with `RECORD`, in the graph's order."""
+    """All nodes of a session opened with `RECORD`, in the order of the graph."""
     return [
         Placed(part.ep_name, node.op_type, node.name, node.domain)
         for part in session.get_provider_graph_assignment_info()
@@ -44,16 +44,16 @@ def per_provider(nodes: Sequence[Placed]) -> dict[str, int]:
 def require_cuda(
     providers: Sequence[str], nodes: Sequence[Placed], cpu_operators: Collection[str]
 ) -> None:
-    """Checks that CUDA runs the graph; the CPU may have the shape operators `cpu_operators`.
+    """Checks that CUDA runs the graph, but for shape operators among `cpu_operators`.
 
     Args:
-        providers: of the session, in its order.
-        nodes: all of the graph.
-        cpu_operators: those that may be on the CPU.
+        providers: Of the session, in its order.
+        nodes: All nodes of the graph.
+        cpu_operators: The operators that may be on the CPU.
 
     Raises:
-        StageError: CUDA is not there or not first; a node is elsewhere, with its name, operator
-            and the likely cause.
+        StageError: CUDA is missing or not first; a node is elsewhere. The message has its name,
+            operator and the likely cause.
     """
     if CUDA not in providers:
         raise StageError(
@@ -79,7 +79,7 @@ def require_cuda(
 
 
 def misplaced(nodes: Sequence[Placed], cpu_operators: Collection[str]) -> list[Placed]:
-    """The nodes that neither CUDA has nor, being of `cpu_operators`, the CPU."""
+    """The nodes that are neither on CUDA nor, as one of `cpu_operators`, on the CPU."""
     return [
         node
         for node in nodes
@@ -89,11 +89,11 @@ def misplaced(nodes: Sequence[Placed], cpu_operators: Collection[str]) -> list[P
 
 
 def profiled(profile: Path) -> dict[str, Any]:
-    """What a profile of ONNX Runtime says of its nodes.
+    """Reads a profile of ONNX Runtime.
 
     Returns:
-        The share of the nodes' time that each provider's have, on CUDA that of starting them; how
-        many distinct nodes copy between CPU and GPU.
+        Each provider's share of the nodes' time (on CUDA the time to launch them), and the number
+        of distinct nodes that copy between CPU and GPU.
     """
     seconds: Counter[str] = Counter()
     copies = set()

@@ -1,4 +1,4 @@
-"""An ONNX Runtime session as numpy in, numpy out."""
+"""Opens ONNX Runtime sessions with numpy arrays in and out."""
 
 import ctypes
 import sys
@@ -35,19 +35,19 @@ def open_session(
     entries: Mapping[str, str] | None = None,
     profile: Path | None = None,
 ) -> ort.InferenceSession:
-    """Opens `model`, on CUDA first where that is asked for.
+    """Opens `model`, with CUDA as the first provider if `cuda` is true.
 
-    ONNX Runtime falls back to the CPU without an error: look at `get_providers()[0]`.
+    ONNX Runtime falls back to the CPU without an error: check `get_providers()[0]`.
 
     Args:
-        model: the ONNX file.
-        cuda: whether to ask for the CUDA provider before the CPU's.
-        cpu_threads: within an operator; None: ONNX Runtime's choice.
-        entries: session configuration, key → value.
-        profile: where `end_profiling` leaves its JSON, a prefix; None: no profile.
+        model: The ONNX file.
+        cuda: True: the CUDA provider, then the CPU's.
+        cpu_threads: Within an operator; None: ONNX Runtime's choice.
+        entries: Session configuration, key → value.
+        profile: Prefix of the JSON file that `end_profiling` writes; None: no profile.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # its warnings speak of its own optimisations
+    options.log_severity_level = 3  # its warnings are about its own optimisations
     if cpu_threads is not None:
         options.intra_op_num_threads = cpu_threads
     for key, value in (entries or {}).items():
@@ -57,10 +57,10 @@ def open_session(
         options.profile_file_prefix = str(profile)
     providers: list[str | tuple[str, dict[str, str]]] = [CPU]
     if cuda:
-        # CUDA's libraries are in torch's or nvidia's wheels, where the loader does not look.
-        with redirect_stdout(sys.stderr):  # where it prints what it does not find
+        # CUDA's libraries are in the wheels of torch or nvidia, outside the loader's path.
+        with redirect_stdout(sys.stderr):  # it prints the libraries that it does not find
             ort.preload_dlls()
-        # TF32 would put 1.5e-3 on fp32 logits.
+        # TF32 would change fp32 logits by up to 1.5e-3.
         providers.insert(0, (CUDA, {"use_tf32": "0"}))
     return ort.InferenceSession(model, options, providers=providers)
 

@@ -1,1 +1,1 @@
-"""Pages for people, made of figures: no torch, so that pipelines may make some too."""
+"""HTML pages: the report of `evaluate`, and the shell that the page of a promotion extends too."""

@@ -1,8 +1,8 @@
-"""A page of HTML that is one file and asks for nothing outside itself."""
+"""Fills in an HTML page that is one file and loads nothing else."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
-SCRIPT = Markup((HERE / "filter.js").read_text(encoding="utf-8"))  # noqa: S704  ours
+SCRIPT = Markup((HERE / "filter.js").read_text(encoding="utf-8"))  # noqa: S704  our own file
 
 
-def page(template: Path, **values: Any) -> str:
-    """`template`, which extends shell.html and may import from macros.html, filled in.
+def page(template: Path, values: Mapping[str, Any]) -> str:
+    """Fills in `template`, which extends shell.html and may import macros.html.
 
-    Whatever stands in `values` is escaped. The browser is told to load nothing and to run no script
-    but filter.js, by which a `<form data-filters="ID">` shows some of the items of the list ID.
+    All of `values` is escaped. The page loads nothing and runs no script but filter.js, by which a
+    `<form data-filters="ID">` filters and sorts the items of the list ID.
 
     Args:
-        template: The file. What it imports is looked for beside it, then here.
-        values: By the names that the template has.
+        template: The file. Templates that it imports are looked for beside it, then here.
+        values: By the names in the template.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, HERE]),
@@ -37,7 +37,7 @@ def page(template: Path, **values: Any) -> str:
 
 
 def _score(value: float | None) -> str:
-    """Four digits, as `python -m pipelines run` prints them."""
+    """Four digits, as in the table of `python -m pipelines run`."""
     return "–" if value is None else f"{value:.4f}"
 
 

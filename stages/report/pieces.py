@@ -1,4 +1,4 @@
-"""A sentence as pieces of text to mark, cut to what is around some of its entities."""
+"""Splits a sentence into pieces of text to mark, and cuts a long one around some entities."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from stages.model.decode import Span
 
 WHOLE_CELLS = 200  # a longer sentence is cut
 CONTEXT_CELLS = 30
-SHOWN_ENTITIES = 20  # of such a sentence: a list of names may have a hundred
+SHOWN_ENTITIES = 20  # of a long sentence: a list of names may have a hundred
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Text; of an entity if `type` is set, of a wrong one if `kind` is."""
+    """Text. `type` is set if it is an entity, `kind` too if that is a mistake."""
 
     text: str
     type: str | None = None
@@ -21,7 +21,7 @@ class Piece:
 
 
 def shown(size: int, about: Iterable[Span], spans: Iterable[Span]) -> list[bool]:
-    """Which of `size` cells are: the first of `about` with what is around them, no span cut."""
+    """Which of `size` cells to show: the first of `about` and their context; no span is cut."""
     if size <= WHOLE_CELLS:
         return [True] * size
     result = [False] * size
@@ -37,7 +37,7 @@ def shown(size: int, about: Iterable[Span], spans: Iterable[Span]) -> list[bool]
 def pieces(
     cells: Sequence[str], spans: Iterable[Span], kinds: Mapping[Span, str], shown: Sequence[bool]
 ) -> list[Piece]:
-    """The shown cells; `spans` are entities in order, of which `kinds` says why one is wrong."""
+    """The shown cells as pieces. `spans`: entities in order; `kinds`: of the wrong ones."""
     return list(_pieces(cells, spans, kinds, shown))
 
 
@@ -57,7 +57,7 @@ def _plain(cells: Sequence[str], start: int, stop: int, shown: Sequence[bool]) -
     for cell in range(start, stop):
         if shown[cell]:
             text += cells[cell]
-        elif cell == 0 or shown[cell - 1]:  # what is left out begins here
+        elif cell == 0 or shown[cell - 1]:  # a gap begins here
             text += " … "
     if text:
         yield Piece(text)

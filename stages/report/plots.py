@@ -1,4 +1,4 @@
-"""Where the points of a plot are, in the units of its SVG; macros.html draws it."""
+"""Computes the coordinates of plots in SVG units; macros.html draws them."""
 
 import csv
 import math
@@ -9,13 +9,13 @@ from pathlib import Path
 from stages.scoring.groups import Row
 
 WIDTH, HEIGHT = 340, 220
-LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 40  # margins, for the numbers at the axes
-TICKS = 5  # intervals between them, at most
+LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 40  # margins, with room for the ticks
+TICKS = 5  # intervals between ticks, at most
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high` on pixels from `start` to `stop`."""
+    """Maps values from `low` to `high` to pixels from `start` to `stop`."""
 
     low: float
     high: float
@@ -39,18 +39,18 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plot:
-    """A line of dots, or columns that stand on the axis.
+    """A line through dots, or columns.
 
     Attributes:
         id: Of the element.
-        title: What it shows.
-        x_title: Of the axis below.
-        x: That axis.
-        y: The one on the left.
-        dots: Their pixels.
-        columns: x, y, width and height.
-        ideal: Ends of a line to compare with, x1, y1, x2, y2.
-        said: The plot in a sentence, for those who cannot see it.
+        title: The caption.
+        x_title: Of the x axis.
+        x: The x axis.
+        y: The y axis.
+        description: The plot in a sentence, for screen readers.
+        dots: Pixels x, y.
+        columns: Pixels x, y, width, height.
+        ideal: A line to compare with, pixels x1, y1, x2, y2.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Plot:
     x_title: str
     x: Axis
     y: Axis
-    said: str
+    description: str
     dots: Sequence[tuple[float, float]] = ()
     columns: Sequence[tuple[float, float, float, float]] = ()
     ideal: tuple[float, float, float, float] | None = None
@@ -67,7 +67,7 @@ class Plot:
 
 
 def learning_curves(path: Path) -> list[Plot]:
-    """Loss and dev F1 by step, as `train` wrote them."""
+    """Loss and dev F1 by step, from train.csv."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     plots = []
@@ -79,15 +79,15 @@ def learning_curves(path: Path) -> list[Plot]:
 
 
 def reliability_plot(rows: Sequence[Row]) -> Plot:
-    """Precision of what was found, by confidence."""
+    """Precision of predicted entities, by confidence."""
     x, y = _axis(0, 1, across=True), _axis(0, 1, across=False)
     return Plot(
         id="plot-reliability",
-        title="Share that is right, by confidence",
+        title="Precision by confidence",
         x_title="confidence",
         x=x,
         y=y,
-        said="A column for each range of confidence, as high as the share that is right; on the"
+        description="A column for each range of confidence; its height is the precision. On the"
         " dashed line both are equal. The table below has the numbers.",
         columns=[
             (
@@ -113,8 +113,8 @@ def _line(id_: str, title: str, x_title: str, points: list[tuple[int, float]]) -
         x_title=x_title,
         x=x,
         y=y,
-        said=f"From {values[0]:.4f} at {x_title} {steps[0]} to {values[-1]:.4f} at {steps[-1]};"
-        f" least {min(values):.4f}, most {max(values):.4f}.",
+        description=f"From {values[0]:.4f} at {x_title} {steps[0]} to {values[-1]:.4f} at"
+        f" {steps[-1]}; minimum {min(values):.4f}, maximum {max(values):.4f}.",
         dots=[(x.at(step), y.at(value)) for step, value in points],
     )
 

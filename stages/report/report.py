@@ -1,8 +1,9 @@
-"""reports/index.html: what `evaluate` found out, for people."""
+"""Writes reports/index.html, the page of `evaluate`."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +12,111 @@ from stages.report.page import page
 from stages.report.plots import learning_curves, reliability_plot
 from stages.report.worst import worst
 from stages.scoring.calibration import at_thresholds
-from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, totals
+from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length
 from stages.scoring.mistakes import KINDS, Judged
+from stages.scoring.spans import counts
 
 NONE = "none"  # no entity at that span
 
 
-def report(
-    params: Evaluate,
-    judged: Sequence[Judged],
-    types: Sequence[str],
-    metrics: Mapping[str, Any],
-    reliability: Sequence[Row],
-    in_train: Mapping[tuple[str, str], int],
-    source: Path,
-    align: Path,
-    curve: Path,
-) -> str:
-    """The page; the same bytes for the same figures.
+@dataclass(frozen=True)
+class Results:
+    """The figures of `evaluate`."""
 
-    Args:
-        params: Bins, thresholds, how many sentences.
-        judged: The test split.
-        types: All types that the model knows, in the order of its labels.
-        metrics: What metrics.json has: `test`, and `slices` and `robustness` where there are any.
-        reliability: `stages.scoring.calibration.reliability` of `judged`.
-        in_train: How often an entity of that text and type is in train.
-        source: What `download` says of the corpus.
-        align: What `align` counted.
-        curve: What `train` logged.
-    """
-    scores = metrics["test"]
-    gold, found, right = totals(judged)
-    pairs = Counter(confusion(judged, NONE))
-    return page(
-        Path(__file__).with_name("report.html"),
-        test=scores,
-        types=types,
-        level=params.bootstrap.confidence,
-        samples=params.bootstrap.samples,
-        by_type=[{"name": type_, **scores[type_]} for type_ in types if type_ in scores],
-        totals={"gold": gold, "found": found, "right": right, "sentences": len(judged)},
-        matrix=[(a, [pairs[a, b] for b in (*types, NONE)]) for a in (*types, NONE)],
-        nothing=NONE,
-        kinds=by_kind(judged, types),
-        by_length=by_bin(judged, length, params.length_bins),
-        by_sentence=by_bin(judged, lambda s, _: len(s.cells), params.sentence_length_bins),
-        by_frequency=by_bin(judged, frequency(in_train), params.frequency_bins),
-        slices=[{"name": name, **row} for name, row in metrics.get("slices", {}).items()],
-        robustness=[{"name": name, **row} for name, row in metrics.get("robustness", {}).items()],
-        reliability=reliability,
-        reliability_plot=reliability_plot(reliability),
-        thresholds=at_thresholds(judged, params.thresholds),
-        curves=learning_curves(curve),
-        worst=worst(judged, params.errors),
-        wrong=sum(bool(sentence.mistakes) for sentence in judged),
-        meanings=KINDS,
-        source=json.loads(source.read_text(encoding="utf-8")),
-        align=json.loads(align.read_text(encoding="utf-8")),
-    )
+    judged: Sequence[Judged]
+    """The test sentences."""
+    types: Sequence[str]
+    """All entity types of the model, in the order of its labels."""
+    metrics: Mapping[str, Any]
+    """The content of metrics.json: `test`; `slices` and `robustness` may be missing."""
+    reliability: Sequence[Row]
+    """`stages.scoring.calibration.reliability` of `judged`."""
+    in_train: Mapping[tuple[str, str], int]
+    """How many entities train has of each text and type."""
+
+
+@dataclass(frozen=True)
+class StageReports:
+    """What the stages before `evaluate` reported."""
+
+    source: Path
+    """The corpus and its files, by `download`."""
+    align: Path
+    """Counts, by `align`."""
+    curve: Path
+    """Loss and dev F1 by step, by `train`."""
+
+
+def report(params: Evaluate, results: Results, reports: StageReports) -> str:
+    """The page; the same bytes for the same figures."""
+    values = {
+        **_overall(params, results),
+        **_mistakes(params, results),
+        **_parts(params, results),
+        **_confidence(params, results),
+        "curves": learning_curves(reports.curve),
+        "source": json.loads(reports.source.read_text(encoding="utf-8")),
+        "align": json.loads(reports.align.read_text(encoding="utf-8")),
+    }
+    return page(Path(__file__).with_name("report.html"), values)
+
+
+def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
+    scores = results.metrics["test"]
+    gold, predicted, hits = counts(results.judged).sum(axis=0).tolist()
+    return {
+        "test": scores,
+        "totals": {
+            "gold": gold,
+            "predicted": predicted,
+            "hits": hits,
+            "sentences": len(results.judged),
+        },
+        "level": params.bootstrap.confidence,
+        "samples": params.bootstrap.samples,
+        "types": results.types,
+        "by_type": [
+            {
+                "name": type_,
+                **scores[type_],
+                "interval": (scores[type_]["f1_low"], scores[type_]["f1_high"]),
+            }
+            for type_ in results.types
+            if type_ in scores
+        ],
+    }
+
+
+def _mistakes(params: Evaluate, results: Results) -> dict[str, Any]:
+    judged, names = results.judged, [*results.types, NONE]
+    at_same_span = Counter(confusion(judged, NONE))
+    return {
+        "kinds": by_kind(judged, results.types),
+        "meanings": KINDS,
+        "matrix": [(gold, [at_same_span[gold, other] for other in names]) for gold in names],
+        "nothing": NONE,
+        "worst": worst(judged, params.errors),
+        "wrong": sum(bool(sentence.mistakes) for sentence in judged),
+    }
+
+
+def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
+    """Scores of some of the entities or sentences."""
+    judged, metrics = results.judged, results.metrics
+    return {
+        "by_length": by_bin(judged, length, params.length_bins),
+        "by_sentence": by_bin(judged, lambda s, _: len(s.cells), params.sentence_length_bins),
+        "by_frequency": by_bin(judged, frequency(results.in_train), params.frequency_bins),
+        "slices": [{"name": name, **row} for name, row in metrics.get("slices", {}).items()],
+        "robustness": [
+            {"name": name, **row} for name, row in metrics.get("robustness", {}).items()
+        ],
+    }
+
+
+def _confidence(params: Evaluate, results: Results) -> dict[str, Any]:
+    return {
+        "reliability": results.reliability,
+        "reliability_plot": reliability_plot(results.reliability),
+        "thresholds": at_thresholds(results.judged, params.thresholds),
+    }

@@ -1,4 +1,4 @@
-"""The sentences in which most is wrong, as pieces of text to mark."""
+"""Picks the sentences with the worst mistakes, as pieces of text to mark."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ class Item:
 
     Attributes:
         number: In the test split, from 0.
-        kinds: How many mistakes of each kind, both sides.
+        kinds: How many mistakes of each kind, missed and spurious.
         types: Of the wrong entities.
-        weight: Sum of the confidences of all wrong ones: many and sure is worst.
+        weight: Sum of the confidences of all wrong entities: many and confident is worst.
         confidence: The highest of them.
-        gold: The text with the entities that are there.
-        found: The same text with those that were found.
+        gold: The text with the gold entities.
+        predicted: The text with the predicted entities.
     """
 
     number: int
@@ -28,11 +28,11 @@ class Item:
     weight: float
     confidence: float
     gold: list[Piece]
-    found: list[Piece]
+    predicted: list[Piece]
 
 
 def worst(judged: Iterable[Judged], most: int) -> list[Item]:
-    """At most so many sentences, those with the largest weight first."""
+    """At most `most` sentences, the largest weight first."""
     items = [_item(number, each) for number, each in enumerate(judged) if each.mistakes]
     return sorted(items, key=lambda item: (-item.weight, item.number))[:most]
 
@@ -41,7 +41,7 @@ def _item(number: int, judged: Judged) -> Item:
     wrong = {mistake.span: mistake.kind for mistake in judged.mistakes}
     confidences = [judged.confidence[span] for span in wrong]
     about = [mistake.span for mistake in judged.mistakes]
-    seen = shown(len(judged.cells), about, {*judged.gold, *judged.found})
+    seen = shown(len(judged.cells), about, {*judged.gold, *judged.predicted})
     return Item(
         number=number,
         kinds=dict(Counter(wrong.values())),
@@ -49,5 +49,5 @@ def _item(number: int, judged: Judged) -> Item:
         weight=round(sum(confidences), 6),
         confidence=round(max(confidences), 6),
         gold=pieces(judged.cells, judged.gold, wrong, seen),
-        found=pieces(judged.cells, judged.found, wrong, seen),
+        predicted=pieces(judged.cells, judged.predicted, wrong, seen),
     )

@@ -1,1 +1,1 @@
-"""Scores of predicted entities."""
+"""Scores of predicted entities: counts, intervals, slices, mistakes, calibration."""

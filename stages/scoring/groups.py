@@ -1,107 +1,90 @@
-"""Scores of some of the entities: of one type, one length, seen so often in train, and so on."""
+"""Tables of scores and of mistakes: by length, by frequency in train, by kind, by type."""
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from stages.model.decode import Span
 from stages.scoring.mistakes import KINDS, Judged
+from stages.scoring.spans import counts, counts_by, f1, figures
 
 Row = dict[str, Any]
 
 
-def scored(name: str, gold: int, found: int, right: int) -> Row:
-    """The row of a table: name, precision, recall, F1 (0 where there is nothing), support."""
-    return {
-        "name": name,
-        "f1": 2 * right / max(gold + found, 1),
-        "precision": right / max(found, 1),
-        "recall": right / max(gold, 1),
-        "support": gold,
-    }
-
-
 def by_bin(
-    judged: Iterable[Judged],
+    judged: Sequence[Judged],
     measure: Callable[[Judged, Span], int],
     bounds: Sequence[int],
     digits: int = 0,
 ) -> list[Row]:
-    """A row for each bin of `measure` in which there is any entity, gold or found.
+    """`name` and `figures` of each bin of `measure` that has an entity, gold or predicted.
 
     Args:
         judged: The sentences.
         measure: Of an entity in its sentence.
-        bounds: The lower bounds of the bins; what is below the first is left out.
-        digits: Of the numbers in the names, filled up with zeros: their alphabetical order is then
-            the right one.
+        bounds: The lower bounds of the bins. An entity below the first is in none.
+        digits: Pads the numbers of the names with zeros to so many digits, so that the names sort.
     """
     bounds = sorted(bounds)
-    counts = [[0, 0, 0] for _ in bounds]
-    for sentence in judged:
-        for column, spans in enumerate((sentence.gold, sentence.found, sentence.right)):
-            for span in spans:
-                bin_ = bisect_right(bounds, measure(sentence, span)) - 1
-                if bin_ >= 0:
-                    counts[bin_][column] += 1
-    named = zip(_names(bounds, digits), counts, strict=True)
-    return [scored(name, *count) for name, count in named if any(count)]
+    bins = counts_by(judged, lambda *entity: bisect_right(bounds, measure(*entity)) - 1)
+    names = enumerate(_names(bounds, digits))
+    return [{"name": name, **figures(bins[bin_])} for bin_, name in names if bin_ in bins]
+
+
+def length(_: Judged, span: Span) -> int:
+    """For `by_bin`: the entity's length in cells."""
+    return span.stop - span.start
+
+
+def frequency(in_train: Mapping[tuple[str, str], int]) -> Callable[[Judged, Span], int]:
+    """For `by_bin`: how many entities of the same text and type train has, by `in_train`."""
+    return lambda sentence, span: in_train.get((sentence.text(span), span.type), 0)
 
 
 def confusion(judged: Iterable[Judged], none: str) -> list[tuple[str, str]]:
-    """Gold and found type of each entity at its very characters; `none` where there is none."""
+    """Gold and predicted type at the same characters; `none` where one side has no entity."""
     pairs = []
     for sentence in judged:
-        types = {(span.start, span.stop): span.type for span in sentence.found}
+        types = {(span.start, span.stop): span.type for span in sentence.predicted}
         for span in sentence.gold:
             pairs.append((span.type, types.pop((span.start, span.stop), none)))
         pairs += [(none, type_) for type_ in types.values()]
     return pairs
 
 
-def by_kind(judged: Collection[Judged], types: Sequence[str]) -> list[Row]:
-    """A row for each of `KINDS`: entities `lost` and `false`, both by type, and the F1 `mended`.
+def by_kind(judged: Sequence[Judged], types: Sequence[str]) -> list[Row]:
+    """A row for each of `KINDS`: the entities `missed` and `spurious`, and `f1_if_fixed`.
 
-    `mended` is the micro F1 if all mistakes of that kind were right, and the others as they are.
+    `types` has both numbers of each type. `f1_if_fixed` is the micro F1 if every mistake of that
+    kind were corrected, and no other.
     """
-    gold, found, right = totals(judged)
-    lost, false = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    total = counts(judged).sum(axis=0)
+    missed, spurious = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for sentence in judged:
         for mistake in sentence.mistakes:
-            (lost if mistake.in_gold else false)[mistake.kind, mistake.span.type] += 1
+            side = missed if mistake.in_gold else spurious
+            side[mistake.kind, mistake.span.type] += 1
     rows = []
     for kind, meaning in KINDS.items():
-        n_lost, n_false = (sum(n for (k, _), n in c.items() if k == kind) for c in (lost, false))
+        n_missed, n_spurious = (
+            sum(n for (of, _), n in side.items() if of == kind) for side in (missed, spurious)
+        )
+        fixed = total + np.array([0, n_missed - n_spurious, n_missed])
         rows.append(
             {
                 "kind": kind,
                 "meaning": meaning,
-                "lost": n_lost,
-                "false": n_false,
-                "types": [(lost[kind, type_], false[kind, type_]) for type_ in types],
-                "mended": 2 * (right + n_lost) / max(gold + found - n_false + n_lost, 1),
+                "missed": n_missed,
+                "spurious": n_spurious,
+                "types": [(missed[kind, type_], spurious[kind, type_]) for type_ in types],
+                "f1_if_fixed": float(f1(fixed)),
             }
         )
     return rows
-
-
-def totals(judged: Iterable[Judged]) -> tuple[int, int, int]:
-    """Entities in the gold, found, and right."""
-    sizes = [(len(s.gold), len(s.found), len(s.right)) for s in judged]
-    gold, found, right = (sum(column) for column in zip(*sizes, strict=True))
-    return gold, found, right
-
-
-def length(_: Judged, span: Span) -> int:
-    """For `by_bin`: in characters."""
-    return span.stop - span.start
-
-
-def frequency(counts: Mapping[tuple[str, str], int]) -> Callable[[Judged, Span], int]:
-    """For `by_bin`: how often an entity of that text and type is in train, by its `counts`."""
-    return lambda sentence, span: counts.get((sentence.text(span), span.type), 0)
 
 
 def _names(bounds: Sequence[int], digits: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A test sentence, what is in it, what was found, and in which way that is wrong."""
+"""A test sentence with its gold and predicted entities, and the kind of each mistake in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from stages.model.decode import Span
 from stages.text.cells import offsets
 
 KINDS = {
-    "missed": "An entity where nothing was found",
-    "invented": "Something found where no entity is",
+    "missed": "An entity where nothing was predicted",
+    "false_positive": "A prediction where there is no entity",
     "type": "The right characters with the wrong type",
-    "too_long": "What was found holds the entity and more",
-    "too_short": "What was found is a part of the entity",
-    "shifted": "What was found overlaps the entity, neither holds the other",
+    "too_long": "The prediction contains the entity and more",
+    "too_short": "The prediction is a part of the entity",
+    "shifted": "The two overlap, and neither contains the other",
 }
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An entity that is only in the gold or only found; of one error there may be one on each side.
+    """An entity that only the gold or only the prediction has: a wrong boundary makes two of them.
 
     Attributes:
-        kind: One of `KINDS`, by its characters alone if these are wrong too.
-        in_gold: Whether it is in the gold, so was lost; else it was found, so is false.
+        kind: One of `KINDS`. Where characters and type are wrong, the characters decide.
+        in_gold: True: only the gold has it (missed). False: only the prediction (spurious).
         span: The entity.
-        against: Those of the other side that share a character with it.
+        against: The entities of the other side that share a character with it.
     """
 
     kind: str
@@ -36,60 +36,55 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Judged:
-    """A sentence.
+    """A test sentence.
 
     Attributes:
-        cells: Its characters.
-        gold: Entities that are there, in order.
-        found: Those that the model finds, in order.
-        confidence: Of each of both, `stages.model.decode.confidence`.
+        cells: Its characters or words.
+        gold: Its gold entities, in order.
+        predicted: Its predicted entities, in order.
+        confidence: Of each gold and predicted entity, `stages.model.decode.confidence`.
     """
 
     cells: Sequence[str]
     gold: Sequence[Span]
-    found: Sequence[Span]
+    predicted: Sequence[Span]
     confidence: Mapping[Span, float]
 
     def text(self, span: Span) -> str:
-        """Its characters."""
+        """The characters of `span`."""
         start, stop = self.characters(span)
         return "".join(self.cells)[start:stop]
 
     def characters(self, span: Span) -> tuple[int, int]:
-        """Where it starts and stops in the text."""
+        """Where `span` starts and stops in the text of the sentence."""
         starts, stops = self._offsets
         return starts[span.start], stops[span.stop - 1]
+
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
+        """All mistakes, in the order of the text."""
+        result = []
+        for span in sorted(set(self.gold) ^ set(self.predicted)):
+            in_gold = span not in self.predicted
+            others = self.predicted if in_gold else self.gold
+            against = tuple(o for o in others if o.start < span.stop and span.start < o.stop)
+            result.append(Mistake(_kind(span, in_gold, against), in_gold, span, against))
+        return result
 
     @cached_property
     def _offsets(self) -> tuple[Sequence[int], Sequence[int]]:
         return offsets(self.cells)
 
-    @cached_property
-    def right(self) -> set[Span]:
-        """What was found and is there, type and all."""
-        return set(self.gold) & set(self.found)
-
-    @cached_property
-    def mistakes(self) -> list[Mistake]:
-        """In order of their place."""
-        result = []
-        for span in sorted(set(self.gold) ^ set(self.found)):
-            in_gold = span not in self.found
-            others = self.found if in_gold else self.gold
-            against = tuple(o for o in others if o.start < span.stop and span.start < o.stop)
-            result.append(Mistake(_kind(span, in_gold, against), in_gold, span, against))
-        return result
-
 
 def _kind(span: Span, in_gold: bool, against: tuple[Span, ...]) -> str:
     if not against:
-        return "missed" if in_gold else "invented"
+        return "missed" if in_gold else "false_positive"
     other = max(against, key=lambda o: min(o.stop, span.stop) - max(o.start, span.start))
-    gold, found = (span, other) if in_gold else (other, span)
-    if (gold.start, gold.stop) == (found.start, found.stop):
+    gold, predicted = (span, other) if in_gold else (other, span)
+    if (gold.start, gold.stop) == (predicted.start, predicted.stop):
         return "type"
-    if found.start <= gold.start and gold.stop <= found.stop:
+    if predicted.start <= gold.start and gold.stop <= predicted.stop:
         return "too_long"
-    if gold.start <= found.start and found.stop <= gold.stop:
+    if gold.start <= predicted.start and predicted.stop <= gold.stop:
         return "too_short"
     return "shifted"

@@ -1,4 +1,4 @@
-"""What a model found in each test sentence, and which test sentences they were."""
+"""predictions.jsonl: the gold and predicted entities of each test sentence."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from stages.text.cells import offsets
 
 @dataclass(frozen=True)
 class Scored:
-    """A test sentence as a model scored it; entities count its characters."""
+    """The entities of a test sentence, by the characters of its text."""
 
     gold: frozenset[Span]
     predicted: frozenset[Span]
     text: str | None = None
-    """Known where the two differ; else it may be None."""
+    """Set where `gold` and `predicted` differ; else it may be None."""
 
 
 def write_predictions(
@@ -26,35 +26,35 @@ def write_predictions(
     gold: Sequence[Sequence[str]],
     predicted: Sequence[Sequence[str]],
 ) -> None:
-    """Writes a line of JSON for each test sentence, with its text where the model is wrong.
+    """Writes one line of JSON per test sentence, with its text only where the model is wrong.
 
-    Two models' files of the same sentences are what a paired bootstrap resamples, and show what
-    one finds and the other does not. A sentence that both have right needs no text for that: so
-    whoever holds such a file does not hold the corpus.
+    The files of two models on the same sentences are enough for a paired bootstrap, and show where
+    the models differ. A sentence that both have right needs no text for that, so the file does not
+    contain the corpus.
 
     Args:
-        path: the file.
-        cells: the characters of each sentence.
-        gold: the tags of each sentence, IOB2.
-        predicted: as `gold`.
+        path: The file.
+        cells: The cells of each sentence.
+        gold: The tags of each sentence, IOB2.
+        predicted: The predicted tags of each sentence, IOB2.
     """
     with path.open("w", encoding="utf-8") as file:
-        for of_sentence in zip(cells, gold, predicted, strict=True):
-            here, found = (entities(of_sentence[0], tags) for tags in of_sentence[1:])
-            row: dict[str, object] = {
-                "gold": [[s.start, s.stop, s.type] for s in here],
+        for of_sentence, *tags in zip(cells, gold, predicted, strict=True):
+            wanted, found = (entities(of_sentence, row) for row in tags)
+            line: dict[str, object] = {
+                "gold": [[s.start, s.stop, s.type] for s in wanted],
                 "predicted": [[s.start, s.stop, s.type] for s in found],
             }
-            if here != found:
-                row["text"] = "".join(of_sentence[0])
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            if wanted != found:
+                line["text"] = "".join(of_sentence)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def read_predictions(lines: Iterable[str]) -> list[Scored]:
-    """What `write_predictions` wrote.
+    """Reads what `write_predictions` wrote.
 
     Raises:
-        ValueError, LookupError, TypeError: a line that it did not write.
+        ValueError, LookupError, TypeError: a line has another form.
     """
     return [
         Scored(_spans(row["gold"]), _spans(row["predicted"]), row.get("text"))
@@ -63,13 +63,13 @@ def read_predictions(lines: Iterable[str]) -> list[Scored]:
 
 
 def entities(cells: Sequence[str], tags: Sequence[str]) -> list[Span]:
-    """Those of a sentence, by the characters of its text."""
+    """The entities of a sentence, by the characters of its text."""
     starts, stops = offsets(cells)
     return [Span(starts[s.start], stops[s.stop - 1], s.type) for s in spans(tags)]
 
 
 def sha256(cells: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> str:
-    """Names a test split by its characters and gold tags, whatever tokenizer or windows it met."""
+    """Identifies a test split by its cells and gold tags, whatever its tokens and windows."""
     digest = hashlib.sha256()
     for characters, gold in zip(cells, tags, strict=True):
         rows = (f"{cell}\t{tag}\n" for cell, tag in zip(characters, gold, strict=True))

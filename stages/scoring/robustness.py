@@ -1,4 +1,4 @@
-"""Scores of the same sentences in other forms: what a model makes of text unlike its corpus."""
+"""Scores of the same sentences in other forms: widths, no punctuation, long documents."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from stages.contract.progress import progress
-from stages.model.decode import spans
 from stages.model.emissions import Forward
 from stages.params.evaluate import Evaluate
-from stages.scoring.mistakes import Judged
-from stages.scoring.slices import Figures, figures
-from stages.scoring.spans import predict
+from stages.scoring.spans import Figures, counts, figures, pairs, predict
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
@@ -27,10 +24,10 @@ FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and t
 def robustness(
     params: Evaluate, split: Aligned, labels: Labels, tokenizer: Path, forward: Forward
 ) -> dict[str, Figures]:
-    """`figures` of the first `params.robustness.sentences` of `split` in each of their `forms`.
+    """Micro figures of the first `params.robustness.sentences` of `split` in each of the `forms`.
 
-    Each form is aligned anew, as `align` does it, by the tokenizer.json that the model brings, so
-    that what normalisation and windows do to it is seen and not supposed.
+    Each form is aligned again with the model's own tokenizer.json, as `align` does it, so that
+    normalisation and windows are part of what is measured.
     """
     encode = CellEncoder(Tokenizer.from_file(str(tokenizer)), labels.unknown_id, labels.cells)
     first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
@@ -39,29 +36,25 @@ def robustness(
         name: as_aligned(sentences, labels, encode)
         for name, sentences in forms(first, params.robustness.document_characters, between).items()
     }
-    found: dict[str, Figures] = {}
+    result: dict[str, Figures] = {}
     windows = sum(len(each.input_ids) for each in aligned.values())
     with progress(windows, "robustness", " windows") as bar:
         for name, each in aligned.items():
             _, paths = predict(each, forward, labels.tags, params.tokens_per_batch, bar.update)
-            gold, predicted = (
-                [spans([labels.tags[label] for label in row]) for row in rows]
-                for rows in (each.sentence_labels(), paths)
-            )
-            judged = [Judged((), *both, {}) for both in zip(gold, predicted, strict=True)]
-            found[name] = figures(judged) | {"sentences": len(first)}
-    return found
+            all_types = counts(pairs(each, paths, labels.tags))
+            result[name] = figures(all_types) | {"sentences": len(first)}
+    return result
 
 
 def forms(
     sentences: Sequence[Sentence], document_characters: int, between: str = ""
 ) -> dict[str, list[Sentence]]:
-    """The sentences in each form, with their gold tags; every form has all entities.
+    """The sentences in each form, with their gold tags; no form loses an entity.
 
-    `as_it_is` is there to compare with. `full_width` and `half_width`: each character that Unicode
-    has in that width. `no_punctuation`: without the cells that are punctuation and in no entity,
-    unless nothing would be left. `documents`: neighbours joined, `document_characters` long at most
-    where a sentence is not longer itself, with `between` before each but the first.
+    `as_it_is`: unchanged, to compare with. `full_width`, `half_width`: with each character that
+    Unicode has in that width. `no_punctuation`: without the cells that are punctuation and in no
+    entity, unless no cell would be left. `documents`: neighbouring sentences joined by `between`,
+    up to `document_characters` long; a longer sentence stays alone.
     """
     full, half = _widths()
     return {
@@ -74,13 +67,13 @@ def forms(
 
 
 def sentences_of(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
-    """The sentences of a split, as `align` was given them."""
+    """The sentences of `split`, as `align` read them."""
     for cells, row in zip(split.sentence_cells(), split.sentence_labels(), strict=True):
         yield Sentence(tuple(cells), tuple(tags[label] for label in row))
 
 
 def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
-    """What `read_aligned` would read of what `align` would write."""
+    """What `read_aligned` reads after `align` wrote these sentences."""
     rows = window_rows(sentences, 0, labels, encode)
     return Aligned(
         sentence=rows["sentence"],
@@ -91,7 +84,7 @@ def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncode
 
 
 def _widths() -> tuple[dict[int, str], dict[int, str]]:
-    """For `str.translate`: to full width and to half width, character by character."""
+    """Tables for `str.translate`: to full width, and to half width."""
     full, half = {}, {}
     for code in FULL_AND_HALF_WIDTH:
         kind, *usual = unicodedata.decomposition(chr(code)).split() or ["none"]

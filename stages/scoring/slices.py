@@ -1,4 +1,4 @@
-"""Named slices of a test split, each with scores of its own."""
+"""Named slices of the test split: their sentences and their scores."""
 
 import json
 import re
@@ -8,35 +8,33 @@ from pathlib import Path
 
 from stages.contract.errors import StageError
 from stages.params.evaluate import Slice
-from stages.scoring.groups import scored
 from stages.scoring.mistakes import Judged
+from stages.scoring.spans import Figures, counts, figures
 from stages.text.windows_table import Aligned
-
-Figures = dict[str, float | int]
 
 
 @dataclass(frozen=True)
 class Members:
-    """A slice as it was found in a split."""
+    """The sentences of a slice."""
 
     slice: str
     """Its name."""
     type: str | None
     """The entity type that counts; None: all."""
     sentences: list[int]
-    """Numbers of its sentences, ascending."""
+    """Their numbers in the split, ascending."""
 
 
 def members(slices: Mapping[str, Slice], split: Aligned, types: Collection[str]) -> list[Members]:
-    """Which sentences of `split` each of the named slices has.
+    """The sentences of `split` in each slice.
 
     Args:
-        slices: by name.
-        split: its texts, and what else the corpus says of each sentence.
-        types: those of the labels.
+        slices: By name.
+        split: The sentences, with their metadata.
+        types: The entity types of the labels.
 
     Raises:
-        StageError: a slice asks for a type or a metadata column that is not there.
+        StageError: a slice names a type or a metadata column that does not exist.
     """
     texts = ["".join(cells) for cells in split.sentence_cells()]
     meta = split.sentence_meta()
@@ -47,43 +45,32 @@ def members(slices: Mapping[str, Slice], split: Aligned, types: Collection[str])
         most = wanted.max_characters or float("inf")
         numbers = [
             number
-            for number, (text, said) in enumerate(zip(texts, meta, strict=True))
+            for number, (text, values) in enumerate(zip(texts, meta, strict=True))
             if (wanted.min_characters or 0) <= len(text) <= most
             and expression.search(text)
-            and (wanted.meta or {}).items() <= said.items()
+            and (wanted.meta or {}).items() <= values.items()
         ]
         found.append(Members(name, wanted.type, numbers))
     return found
 
 
-def sliced(found: Iterable[Members], judged: Sequence[Judged]) -> dict[str, Figures]:
-    """`figures` of each slice of these sentences."""
+def slice_scores(slices: Iterable[Members], judged: Sequence[Judged]) -> dict[str, Figures]:
+    """`figures` of each slice, and its number of sentences."""
     return {
-        each.slice: figures([judged[number] for number in each.sentences], each.type)
-        for each in found
+        each.slice: figures(counts([judged[number] for number in each.sentences], each.type))
+        | {"sentences": len(each.sentences)}
+        for each in slices
     }
 
 
-def figures(judged: Collection[Judged], type_: str | None = None) -> Figures:
-    """Strict precision, recall, F1, support and sentences; None: of all types."""
-    kept = [
-        [sum(type_ in (None, span.type) for span in group) for group in (s.gold, s.found, s.right)]
-        for s in judged
-    ]
-    gold, found, right = map(sum, zip(*kept, strict=True)) if kept else (0, 0, 0)
-    row = scored("", gold, found, right)
-    del row["name"]
-    return row | {"sentences": len(judged)}
-
-
-def write_members(path: Path, found: Iterable[Members]) -> None:
-    """Writes a line of JSON a slice, for whoever scores another model on it."""
-    lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in found]
+def write_members(path: Path, slices: Iterable[Members]) -> None:
+    """Writes one line of JSON per slice, from which another model can be scored on it."""
+    lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in slices]
     path.write_text("".join(lines), encoding="utf-8")
 
 
 def read_members(lines: Iterable[str]) -> list[Members]:
-    """What `write_members` wrote."""
+    """Reads what `write_members` wrote."""
     return [Members(**json.loads(line)) for line in lines]
 
 
@@ -91,12 +78,13 @@ def _check(name: str, wanted: Slice, types: Collection[str], columns: Collection
     about = f"evaluate.slices.{name}"
     if wanted.type is not None and wanted.type not in types:
         raise StageError(
-            f"{about}.type is {wanted.type}, but the labels know {', '.join(sorted(types))} only"
+            f"{about}.type is {wanted.type}, but the labels have only {', '.join(sorted(types))};"
+            " correct the type"
         )
     lacking = sorted(set(wanted.meta or {}) - set(columns))
     if lacking:
         raise StageError(
-            f"{about}.meta asks for {', '.join(lacking)}, but the test split has"
+            f"{about}.meta names {', '.join(lacking)}, but the test split has"
             f" {', '.join(sorted(columns)) or 'no metadata'}; correct the name, or align a corpus"
             " that has it"
         )

@@ -1,16 +1,114 @@
-"""Strict scores: an entity counts if type, start and end are right."""
+"""Counts hits, and makes precision, recall and F1 of them: nothing else in the project does.
 
-from collections.abc import Callable, Sequence
-from typing import Any
+The scores are strict: a predicted entity is a hit if the gold has one of the same type, start and
+end. On tags they equal those of seqeval in strict mode with the IOB2 scheme, which for valid IOB2
+is conlleval's measure.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from seqeval.metrics import classification_report
-from seqeval.scheme import IOB2
 
-from stages.model.decode import best_tags
+from stages.model.decode import Span, best_tags, spans
 from stages.model.emissions import Forward, emissions
 from stages.text.windows_table import Aligned
+
+Counts = NDArray[np.int64]
+"""[..., 3]: gold entities, predicted ones, hits."""
+Figures = dict[str, float | int]
+"""Precision, recall, F1 (0 to 1) and support."""
+
+
+class Compared(Protocol):
+    """A sentence with its entities, in any order."""
+
+    @property
+    def gold(self) -> Collection[Span]:
+        """The entities of the corpus."""
+
+    @property
+    def predicted(self) -> Collection[Span]:
+        """The entities of the model."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The gold and the predicted entities of a sentence, and nothing else of it."""
+
+    gold: Sequence[Span]
+    predicted: Sequence[Span]
+
+
+S = TypeVar("S", bound=Compared)
+K = TypeVar("K", bound=Hashable)
+
+
+def scores(sentences: Sequence[Compared]) -> dict[str, Any]:
+    """`figures` of all entities (micro), and by name of each type in gold or prediction."""
+    by_type = counts_by(sentences, lambda _, span: span.type)
+    types = {type_: figures(by_type[type_]) for type_ in sorted(by_type)}
+    return figures(counts(sentences)) | types
+
+
+def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:
+    """Counts of each sentence [sentences, 3], of the entities of `type_`; None: of all."""
+    by_kept = counts_by(sentences, lambda _, span: type_ in (None, span.type))
+    return by_kept.get(True, np.zeros((len(sentences), 3), dtype=np.int64))
+
+
+def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, Counts]:
+    """Counts of each sentence [sentences, 3], by the `group` of an entity in its sentence."""
+    result: dict[K, Counts] = defaultdict(lambda: np.zeros((len(sentences), 3), dtype=np.int64))
+    for number, sentence in enumerate(sentences):
+        gold, predicted = set(sentence.gold), set(sentence.predicted)
+        for column, entities in enumerate((gold, predicted, gold & predicted)):
+            for span in entities:
+                result[group(sentence, span)][number, column] += 1
+    return dict(result)
+
+
+def figures(counts: Counts) -> Figures:
+    """Precision, recall, F1 and support over all rows of `counts`; what would be 0 / 0 is 0."""
+    total = counts.reshape(-1, 3).sum(axis=0)
+    gold, predicted, hits = total.tolist()
+    return {
+        "precision": hits / max(predicted, 1),
+        "recall": hits / max(gold, 1),
+        "f1": float(f1(total)),
+        "support": gold,
+    }
+
+
+def f1(counts: Counts) -> NDArray[np.float64]:
+    """F1 of each row of `counts`; 0 where there is no entity in gold or prediction."""
+    result: NDArray[np.float64] = 2 * counts[..., 2] / np.maximum(counts[..., :2].sum(axis=-1), 1)
+    return result
+
+
+def strict_scores(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """`scores` of IOB2 tags, a row for each sentence."""
+    return scores([Pair(spans(a), spans(b)) for a, b in zip(gold, predicted, strict=True)])
+
+
+def score(
+    split: Aligned, predicted: Sequence[NDArray[np.intp]], tags: Sequence[str]
+) -> dict[str, Any]:
+    """`scores` of predicted labels against the untruncated gold of `split`."""
+    return scores(pairs(split, predicted, tags))
+
+
+def pairs(split: Aligned, predicted: Sequence[NDArray[np.intp]], tags: Sequence[str]) -> list[Pair]:
+    """The entities of each whole sentence of `split` and of its predicted labels [cells]."""
+    return [
+        Pair(*(spans([tags[label] for label in labels]) for labels in both))
+        for both in zip(split.sentence_labels(), predicted, strict=True)
+    ]
 
 
 def predict(
@@ -22,44 +120,9 @@ def predict(
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.intp]]]:
     """Log-probabilities [cells, labels] and predicted labels [cells] of each whole sentence.
 
-    `on_batch` is called with the number of windows of each batch that is done.
+    Calls `on_batch` with the number of windows of each batch, once it is done.
     """
     log_probabilities = emissions(
         split.input_ids, split.scored, split.sentence, forward, tokens_per_batch, on_batch
     )
     return log_probabilities, best_tags(log_probabilities, tags)
-
-
-def score(
-    split: Aligned, predicted: Sequence[NDArray[np.intp]], tags: Sequence[str]
-) -> dict[str, Any]:
-    """`strict_scores` of predicted labels against the split's untruncated gold."""
-    return strict_scores(
-        [[tags[label] for label in sentence] for sentence in split.sentence_labels()],
-        [[tags[label] for label in sentence] for sentence in predicted],
-    )
-
-
-def strict_scores(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
-) -> dict[str, Any]:
-    """Precision, recall, F1 (0 to 1) and support, overall (micro) and a type.
-
-    By seqeval in strict mode with the IOB2 scheme, which is conlleval's measure for valid IOB2.
-    """
-    report = classification_report(
-        gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
-    )
-    overall = _figures(report.pop("micro avg"))
-    types = {name: _figures(row) for name, row in report.items() if not name.endswith(" avg")}
-    return overall | types
-
-
-def _figures(row: dict[str, Any]) -> dict[str, float | int]:
-    # seqeval gives numpy numbers, which json refuses.
-    return {
-        "precision": float(row["precision"]),
-        "recall": float(row["recall"]),
-        "f1": float(row["f1-score"]),
-        "support": int(row["support"]),
-    }

@@ -11,19 +11,19 @@ def exported(tiny, tmp_path):
     """Exports with changed parameters or another model; gives what it left."""
 
     def exported(model=tiny.ner, **changes):
-        from stages.export import export  # torch and more: not for every test
+        from stages.export import Inputs, Outs, export  # torch and more: not for every test
 
         params = tiny.params.export.model_copy(update=changes)
         out = tmp_path / "exported"
         export(
             params,
-            model,
-            tiny.aligned,
-            tiny.path / "data/msra/source.json",
-            tiny.report("metrics.json"),
-            out / "onnx",
-            out / "export.json",
-            out / "predictions.jsonl",
+            Inputs(
+                model,
+                tiny.aligned,
+                tiny.path / "data/msra/source.json",
+                tiny.report("metrics.json"),
+            ),
+            Outs(out / "onnx", out / "export.json", out / "predictions.jsonl"),
         )
         return files(out)
 

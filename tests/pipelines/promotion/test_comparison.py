@@ -62,13 +62,13 @@ def test_the_page_of_a_failed_promotion(made: Registered, tmp_path: Path) -> Non
     assert set(gates) == {gate["name"] for gate in error.gates}
 
     # Of five sentences that only the champion has right each lost all three entities.
-    assert [(row[0].split()[0], row[1]) for row in page.rows["of-changes"][1:]] == [
-        ("lost", "15"),
-        ("gained", "0"),
-        ("invented", "15"),
-        ("mended", "0"),
+    assert [(" ".join(row[0].split()[:2]), row[1]) for row in page.rows["of-changes"][1:]] == [
+        ("lost a", "15"),
+        ("gained a", "0"),
+        ("false positive", "15"),
+        ("fixed not", "0"),
     ]
-    assert [item["data-kinds"] for item in page.items] == ["invented lost"] * 3
+    assert [item["data-kinds"] for item in page.items] == ["false_positive lost"] * 3
     assert [item["data-types"] for item in page.items] == ["PER LOC ORG"] * 3
     types = {row[0]: row[1:4] for row in page.rows["of-types"][1:]}
     assert types["ORG"] == ["0.9637", "0.9899", "-0.0262"]
@@ -76,7 +76,7 @@ def test_the_page_of_a_failed_promotion(made: Registered, tmp_path: Path) -> Non
     assert slices["last"][:3] == ["0.0000", "0.5000", "-0.5000"]
     assert slices["last"][-2:] == ["12", "4"]
     assert slices["first_places"][:3] == ["1.0000", "1.0000", "+0.0000"]
-    assert slices["first_places"][-3:] == ["= within chance", "2", "2"]
+    assert slices["first_places"][-3:] == ["= not significant", "2", "2"]
     assert slices["empty"] == ["0.0000", "0.0000", "–", "–", "–", "0", "0"]
     versions = {row[0]: row[1:] for row in page.rows["of-versions"][1:]}
     assert versions["Version"] == [second, first]
@@ -91,7 +91,7 @@ def test_the_page_of_a_first_champion(made: Registered, tmp_path: Path) -> None:
     assert page.items == []
     assert "of-changes" not in page.rows
     assert page.rows["of-types"][1][2:5] == ["–", "–", "–"]
-    assert page.rows["of-versions"][0] == ["From", "Challenger"]
+    assert page.rows["of-versions"][0] == ["Property", "Challenger"]
 
 
 def test_a_slice_may_be_a_gate(made: Registered) -> None:

@@ -31,11 +31,11 @@ def scored(predicted: set[Span], gold: set[Span], text: str | None) -> Scored:
 def test_each_kind_of_change() -> None:
     text = "李明在北京大学"
     [item] = changed([scored({ORG}, {ORG}, None)], [scored({LOC}, {ORG}, text)])
-    assert item.changes == [Change("mended", "LOC", "北京"), Change("gained", "ORG", "北京大学")]
+    assert item.changes == [Change("fixed", "LOC", "北京"), Change("gained", "ORG", "北京大学")]
     assert item.gold == item.challenger == [Piece("李明在"), Piece("北京大学", "ORG")]
     assert item.champion == [Piece("李明在"), Piece("北京", "LOC", "wrong"), Piece("大学")]
     [item] = changed([scored({LOC}, {ORG}, text)], [scored({ORG}, {ORG}, None)])
-    assert [change.kind for change in item.changes] == ["invented", "lost"]
+    assert [change.kind for change in item.changes] == ["false_positive", "lost"]
     same = scored({LOC}, {ORG}, text)
     assert changed([same], [same]) == []
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from stages.evaluate import evaluate
+from stages.evaluate import Outs, evaluate
+from stages.report.report import StageReports
 from stages.serving.tagger import Tagger
 from tests.invented import entities_of, text_of
 
@@ -38,11 +39,12 @@ def scored(tiny, tmp_path):
 
     def scored(aligned=tiny.aligned, model=tiny.ner, **changes):
         params = tiny.params.evaluate.model_copy(update=changes)
-        given = [
+        reports = StageReports(
             tiny.path / "data/msra/source.json",
             *map(tiny.report, ["align.json", "train.csv"]),
-        ]
-        measured = evaluate(params, model, aligned, *given, *(tmp_path / name for name in REPORTS))
+        )
+        outs = Outs(*(tmp_path / name for name in REPORTS))
+        measured = evaluate(params, model, aligned, reports, outs)
         assert measured["device"] == "cpu"
         return {name: (tmp_path / name).read_bytes() for name in REPORTS}
 

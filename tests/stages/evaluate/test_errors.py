@@ -35,7 +35,7 @@ def test_the_kinds_of_errors(tiny, gold, found, scored, tmp_path):
     cases = [
         [(*per[:2], "ORG"), loc, org],  # type
         [per, (loc[0], loc[1] + 1, "LOC"), org],  # too short
-        [per, loc],  # invented: org
+        [per, loc],  # false positive: org
         [per, loc, org, (len(text) - 2, len(text), "LOC")],  # missed: 很好
     ]
     sentences = []
@@ -61,7 +61,7 @@ def test_the_kinds_of_errors(tiny, gold, found, scored, tmp_path):
         row("type", "gold", cases[0][0], [per]),
         row("too_short", "predicted", loc, [cases[1][1]]),
         row("too_short", "gold", cases[1][1], [loc]),
-        row("invented", "predicted", org, []),
+        row("false_positive", "predicted", org, []),
         row("missed", "gold", cases[3][3], []),
     ]
     confidences = [error.pop("confidence") for error in errors]

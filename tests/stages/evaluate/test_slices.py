@@ -33,8 +33,8 @@ def test_each_slice_has_scores_of_its_own(tiny, gold, found):
 
 def test_a_slice_that_asks_for_what_is_not_there(scored):
     for asked, said in (
-        ({"type": "GPE"}, r"slices\.x\.type is GPE, but the labels know LOC, ORG, PER only"),
-        ({"meta": {"year": "1998"}}, r"slices\.x\.meta asks for year, but the test split has no "),
+        ({"type": "GPE"}, r"slices\.x\.type is GPE, but the labels have only LOC, ORG, PER;"),
+        ({"meta": {"year": "1998"}}, r"slices\.x\.meta names year, but the test split has no "),
     ):
         with pytest.raises(StageError, match=said):
             scored(slices={"x": Slice.model_validate(asked)})

@@ -28,7 +28,7 @@ def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
     save_file(weights, path, metadata={"format": "pt"})
     said = refusal(model=tmp_path / "ner")
     assert said == (
-        "a logit of the fp32 model, ONNX or torch, is no number; lower train.learning_rate"
+        "a logit of the fp32 model, ONNX or torch, is not a number; lower train.learning_rate"
     )
 
 

@@ -164,6 +164,6 @@ def test_an_encoder_of_another_kind(tmp_path):
     with pytest.raises(StageError) as error:
         write_onnx(DistilBertForTokenClassification(config), tmp_path / "m", "fp32", 20, WHOLE)
     assert str(error.value) == (
-        "a model of type distilbert has no self-attention that export knows; take an encoder of"
-        " BERT's kind"
+        "export cannot fuse the self-attention of a model of type distilbert; use an encoder like"
+        " BERT"
     )

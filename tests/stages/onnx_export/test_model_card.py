@@ -48,7 +48,7 @@ def test_its_metadata_are_the_hubs_and_its_figures_those_of_the_file(tiny):
     row = "".join(f" {export[metric]:.4f} |" for metric in METRICS)
     assert f"| all |{row} {export['support']:,} |" in card.text
     test = tiny.json("metrics.json")["test"]
-    assert f"between {test['f1_low']:.4f} and {test['f1_high']:.4f}" in card.text
+    assert f"interval of {test['f1_low']:.4f} to {test['f1_high']:.4f}" in card.text
 
 
 def test_it_holds_no_sentence_of_the_corpus(tiny):

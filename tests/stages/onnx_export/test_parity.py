@@ -74,5 +74,5 @@ def test_the_others_are_held_to_tags_and_f1(precision):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_no_number_is_refused_at_any(precision):
     assert said(precision, error=np.nan).startswith(
-        f"a logit of the {precision} model, ONNX or torch, is no number"
+        f"a logit of the {precision} model, ONNX or torch, is not a number"
     )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stages.report.report import report
+from stages.report.report import Results, StageReports, report
 from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibration import reliability
 
@@ -20,16 +20,12 @@ def made(tiny, tmp_path):
         file = tmp_path / "source.json"
         of_tiny = json.loads((tiny.path / "data/msra/source.json").read_text(encoding="utf-8"))
         file.write_text(json.dumps(of_tiny | (source or {})), encoding="utf-8")
+        metrics["test"] = test | {"ece": None}
+        bins = reliability(sentences, params.confidence_bins)
         return report(
             params,
-            sentences,
-            ["PER"],
-            {"test": test | {"ece": None}} | metrics,
-            reliability(sentences, params.confidence_bins),
-            {},
-            file,
-            tiny.report("align.json"),
-            tiny.report("train.csv"),
+            Results(sentences, ["PER"], metrics, bins, in_train={}),
+            StageReports(file, tiny.report("align.json"), tiny.report("train.csv")),
         )
 
     return made

@@ -38,7 +38,7 @@ def test_sentences_are_found_filtered_and_sorted_by_keyboard(tab, made, tmp_path
     tab.open(path, 1280, False)
 
     def shown():
-        return tab.value(f"{SHOWN}.map(li => li.querySelector('.said').textContent[4])")
+        return tab.value(f"{SHOWN}.map(li => li.querySelector('.sentence').textContent[4])")
 
     assert shown() == ["甲", "乙", "丙"]  # by the sum of confidences
     tab.value("document.querySelector('[name=text]').focus()")
@@ -56,7 +56,7 @@ def test_sentences_are_found_filtered_and_sorted_by_keyboard(tab, made, tmp_path
     tab.press("ArrowDown")
     assert (tab.value("document.activeElement.value"), shown()) == ("missed", ["甲"])
     tab.press("ArrowDown")
-    assert (tab.value("document.activeElement.value"), shown()) == ("invented", ["丙"])
+    assert (tab.value("document.activeElement.value"), shown()) == ("false_positive", ["丙"])
     tab.press("ArrowUp")
     tab.press("ArrowUp")
     tab.press("Tab")

@@ -14,9 +14,17 @@ TEMPLATE = """\
 {% import "macros.html" as show with context %}
 {% block title %}{{ title }}{% endblock %}
 {% block main %}<p title="{{ title }}">{{ title }}</p>
-{{ show.scores("of", "About", "Group", rows, {"Found": "found"}) }}{% endblock %}
+{% set more = {"Support": "support", "Found": "found", "Ends": "ends"} %}
+{{ show.scores("of", "About", "Group", rows, more) }}{% endblock %}
 """
-ROW = {"f1": 0.12345, "precision": 1.0, "recall": 0.0, "support": 12345, "found": 7}
+ROW = {
+    "f1": 0.12345,
+    "precision": 1.0,
+    "recall": 0.0,
+    "support": 12345,
+    "found": 7,
+    "ends": (0.1, 0.2),
+}
 
 
 @pytest.fixture
@@ -28,16 +36,16 @@ def template(tmp_path):
 
 def test_what_a_corpus_holds_is_no_markup(template):
     bad = "\"'<script>alert(1)</script><!-- ]]> {{ title }} &amp;"
-    html = page(template, title=bad, rows=[ROW | {"name": bad}])
+    html = page(template, {"title": bad, "rows": [ROW | {"name": bad}]})
     assert html.count("<script") == html.count("</script>") == 1
     assert "<!--" not in html
     escaped = "&#34;&#39;&lt;script&gt;alert(1)&lt;/script&gt;&lt;!-- ]]&gt; {{ title }} &amp;amp;"
     assert html.count(escaped) == 4
-    assert "<td>12,345</td><td>7</td>" in re.sub(r"\s*\n", "", html)
+    assert "<td>12,345</td><td>7</td><td>0.1000 to 0.2000</td>" in re.sub(r"\s*\n", "", html)
 
 
 def test_it_loads_nothing_and_runs_one_script_that_it_names_by_hash(template):
-    html = page(template, title="t", rows=[])
+    html = page(template, {"title": "t", "rows": []})
     [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
@@ -48,6 +56,6 @@ def test_it_loads_nothing_and_runs_one_script_that_it_names_by_hash(template):
 
 
 def test_the_same_bytes_twice_and_a_name_that_is_not_given_is_an_error(template):
-    assert page(template, title="t", rows=[]) == page(template, title="t", rows=[])
+    assert page(template, {"title": "t", "rows": []}) == page(template, {"title": "t", "rows": []})
     with pytest.raises(UndefinedError, match="'rows' is undefined"):
-        page(template, title="t")
+        page(template, {"title": "t"})

@@ -29,7 +29,7 @@ def test_the_curves_have_the_rows_that_hold_a_value(tmp_path):
     assert [loss.y.at(value) for value in (2.0, 1.0, 0.5)] == [y for _, y in loss.dots]
     assert len(dev.dots) == 2
     assert dev.dots[0][1] == dev.dots[1][1]
-    assert "From 2.0000 at step 1 to 0.5000 at 4" in loss.said
+    assert "From 2.0000 at step 1 to 0.5000 at 4" in loss.description
     path.write_text("step,loss,lr,dev_f1\n1,2.0,0.1,\n")
     assert [plot.title for plot in learning_curves(path)] == ["Loss on train"]
 

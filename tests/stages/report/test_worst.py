@@ -18,7 +18,7 @@ def test_worst_first_and_no_more_than_asked():
     [item] = worst([two], 1)
     assert (item.kinds, item.types, item.weight) == ({"too_short": 2}, ["LOC", "ORG"], 1.2)
     assert item.gold == [Piece("在"), Piece("北京", "LOC", "too_short")]
-    assert item.found == [Piece("在"), Piece("北", "ORG", "too_short"), Piece("京")]
+    assert item.predicted == [Piece("在"), Piece("北", "ORG", "too_short"), Piece("京")]
 
 
 def test_a_long_sentence_is_cut_to_what_is_around_its_mistakes():
@@ -33,7 +33,7 @@ def test_a_long_sentence_is_cut_to_what_is_around_its_mistakes():
         Piece("一" * 9, "PER"),
         Piece(" … "),
     ]
-    assert "".join(p.text for p in item.found) == "".join(p.text for p in item.gold)
+    assert "".join(p.text for p in item.predicted) == "".join(p.text for p in item.gold)
 
 
 def test_a_list_of_mistakes_is_cut_too_but_all_are_counted():

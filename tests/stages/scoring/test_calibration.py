@@ -20,7 +20,7 @@ SENTENCES = [
 ]
 
 
-def test_what_was_found_by_confidence():
+def test_predicted_entities_by_confidence():
     rows = reliability(SENTENCES, 10)
     assert [tuple(row.values()) for row in rows] == [
         (0.0, 0.1, 0.0, 0.0, 1),
@@ -31,13 +31,13 @@ def test_what_was_found_by_confidence():
     assert expected_calibration_error(rows) == pytest.approx(error)
 
 
-def test_nothing_found_has_no_calibration():
+def test_nothing_predicted_has_no_calibration():
     assert reliability([sentence()], 10) == []
     assert expected_calibration_error([]) is None
 
 
 def test_a_threshold_drops_what_is_less_sure():
     rows = at_thresholds(SENTENCES, [0.5, 0.0, 1.0])
-    table = [(row["name"], row["found"], row["precision"], row["recall"]) for row in rows]
+    table = [(row["name"], row["predicted"], row["precision"], row["recall"]) for row in rows]
     assert table == [("0", 5, 0.6, 0.6), ("0.5", 4, 0.75, 0.6), ("1", 1, 1.0, 0.2)]
     assert rows[2]["f1"] == pytest.approx(2 / 6)

@@ -2,7 +2,8 @@ from collections import Counter
 
 import pytest
 
-from stages.scoring.groups import by_bin, by_kind, confusion, frequency, length, totals
+from stages.scoring.groups import by_bin, by_kind, confusion, frequency, length
+from stages.scoring.spans import counts
 from tests.stages.scoring.test_mistakes import judged
 
 TYPES = ["PER", "ORG"]
@@ -44,17 +45,17 @@ def test_the_confusion_is_of_the_very_characters():
     }
 
 
-def test_kinds_add_up_to_all_that_is_wrong_and_to_what_mending_gives():
+def test_kinds_add_up_to_all_mistakes_and_give_the_f1_if_fixed():
     rows = {row["kind"]: row for row in by_kind(SENTENCES, TYPES)}
-    assert totals(SENTENCES) == (4, 4, 1)
-    assert sum(row["lost"] for row in rows.values()) == 3
-    assert sum(row["false"] for row in rows.values()) == 3
+    assert counts(SENTENCES).sum(axis=0).tolist() == [4, 4, 1]
+    assert sum(row["missed"] for row in rows.values()) == 3
+    assert sum(row["spurious"] for row in rows.values()) == 3
     assert rows["type"]["types"] == [(0, 1), (1, 0)]
     assert rows["shifted"]["types"] == [(0, 0), (0, 0)]
-    mended = {kind: row["mended"] for kind, row in rows.items()}
-    assert mended == {
+    fixed = {kind: row["f1_if_fixed"] for kind, row in rows.items()}
+    assert fixed == {
         "missed": pytest.approx(2 * 2 / 9),
-        "invented": pytest.approx(2 * 1 / 7),
+        "false_positive": pytest.approx(2 * 1 / 7),
         "type": pytest.approx(2 * 2 / 8),
         "too_long": pytest.approx(2 * 1 / 8),
         "too_short": pytest.approx(2 * 2 / 8),

@@ -99,7 +99,7 @@ def test_the_figures(tiny):
     found = metrics["robustness"]
     assert list(found) == ["as_it_is", "full_width", "half_width", "no_punctuation", "documents"]
     for figures in found.values():
-        assert list(figures) == ["f1", "precision", "recall", "support", "sentences"]
+        assert list(figures) == ["precision", "recall", "f1", "support", "sentences"]
         assert figures["sentences"] == 40
         assert figures["support"] == found["as_it_is"]["support"] > 300
     # Full-width digits of the corpus and plain ones give the same tokens.

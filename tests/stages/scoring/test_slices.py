@@ -7,7 +7,7 @@ from stages.contract.errors import StageError
 from stages.model.decode import Span
 from stages.params.evaluate import Slice
 from stages.scoring.mistakes import Judged
-from stages.scoring.slices import Members, figures, members, read_members, write_members
+from stages.scoring.slices import Members, members, read_members, slice_scores, write_members
 from stages.text.windows_table import Aligned
 
 TEXTS = ["北京", "北京大学1998", "上海", "没有"]
@@ -51,19 +51,25 @@ def test_its_sentences_meet_all_conditions(split, tmp_path, conditions, expected
 
 def test_a_column_that_no_sentence_has_is_named_with_those_there_are(split):
     asked = {"x": Slice.model_validate({"meta": {"sauce": "a"}})}
-    with pytest.raises(StageError, match="asks for sauce, but the test split has source, year;"):
+    with pytest.raises(StageError, match="names sauce, but the test split has source, year;"):
         members(asked, split, ["LOC"])
 
 
 def test_the_figures_of_one_type_and_of_nothing():
     here, there = Span(0, 2, "LOC"), Span(3, 5, "LOC")
     judged = [Judged((), [here], [here, there], {}), Judged((), [Span(0, 2, "ORG")], [], {})]
-    assert figures(judged, "LOC") == {
+    slices = [
+        Members("places", "LOC", [0, 1]),
+        Members("all", None, [0, 1]),
+        Members("none", None, []),
+    ]
+    scores = slice_scores(slices, judged)
+    assert scores["places"] == {
         "f1": 2 / 3,
         "precision": 1 / 2,
         "recall": 1.0,
         "support": 1,
         "sentences": 2,
     }
-    assert figures(judged)["f1"] == 2 / 4
-    assert set(figures([]).values()) == {0}
+    assert scores["all"]["f1"] == 2 / 4
+    assert set(scores["none"].values()) == {0}

@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
 
 from stages.model.decode import spans
 from stages.scoring.spans import predict, score, strict_scores
@@ -11,6 +13,7 @@ from stages.text.labels import IGNORED, follows, iob2_tags
 from stages.text.windows_table import Aligned
 
 TAGS = iob2_tags(["PER", "LOC"])
+MANY = [f"T{n}" for n in range(12)]
 
 
 def figures(precision, recall, f1, support):
@@ -41,7 +44,6 @@ def test_by_hand():
     ("gold", "predicted", "types"),
     [("O O", "O O", []), ("O O", "B-PER O", ["PER"]), ("O B-LOC", "O O", ["LOC"])],
 )
-@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_nothing_right_is_zero(gold, predicted, types):
     scores = strict_scores([gold.split()], [predicted.split()])
     json.dumps(scores, allow_nan=False)
@@ -73,7 +75,6 @@ def tag_rows(draw):
 
 @given(tag_rows())
 @settings(deadline=None)
-@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_the_same_as_sets_of_spans(rows):
     found = strict_scores(*rows)
     json.dumps(found, allow_nan=False)
@@ -97,6 +98,44 @@ def test_the_same_as_sets_of_spans(rows):
             2 * right / (len(ours) + len(theirs)) if ours or theirs else 0,
             len(ours),
         )
+
+
+def by_seqeval(gold, predicted):
+    """The reference: seqeval in strict mode."""
+    report = classification_report(
+        gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
+    )
+    micro = report.pop("micro avg")
+    types = {name: row for name, row in report.items() if not name.endswith(" avg")}
+    columns = ("precision", "recall", "f1-score", "support")
+    overall, *rows = (
+        figures(*(float(row[c]) for c in columns)) for row in (micro, *types.values())
+    )
+    return overall, dict(zip(types, rows, strict=True))
+
+
+@st.composite
+def any_tags(draw):
+    """Gold and predicted tags of some sentences, with stray I- tags and up to twelve types."""
+    tags = st.sampled_from(
+        iob2_tags(draw(st.lists(st.sampled_from(MANY), min_size=1, unique=True)))
+    )
+    lengths = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
+    return tuple([draw(st.lists(tags, min_size=n, max_size=n)) for n in lengths] for _ in range(2))
+
+
+@given(any_tags() | tag_rows())
+@settings(deadline=None)
+@example(([["O", "O"]], [["O", "O"]]))
+@example(([["B-PER", "O"]], [["O", "O"]]))
+@example(([["O", "O"]], [["O", "B-PER"]]))
+@example(([["B-PER", "I-LOC", "I-PER"]], [["I-PER", "I-PER", "B-LOC"]]))
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_the_same_as_seqeval(rows):
+    found = strict_scores(*rows)
+    overall, types = by_seqeval(*rows)
+    assert {name: found.pop(name) for name in types} == types
+    assert found == overall
 
 
 def test_predict_and_score_whole_sentences():
