@@ -116,7 +116,9 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
                     " `dvc gc --projects`"
                 )
             with repo.lock:
-                own = repo.used_objs(all_branches=True, all_tags=True, force=True).values()
+                kept = {"all_branches": True, "all_tags": True, "all_experiments": True}
+                queued = list(repo.experiments.stash_revs)
+                own = repo.used_objs(revs=queued, force=True, **kept).values()
                 used = {info for infos in own for info in infos}
                 used |= {HashInfo("md5", md5) for lock in locks for md5 in objects(lock, cache)}
                 odbs = {id(odb): odb for _, odb in repo.cache.by_scheme() if odb}
