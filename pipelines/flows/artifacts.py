@@ -1,7 +1,7 @@
 """What a deployed run leaves in Prefect for people to read: an artifact with a table."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
@@ -46,13 +46,16 @@ def failed(message: str) -> None:
 def scores(figures: Mapping[str, Leaf]) -> str:
     """A Markdown table of test scores: all entities, then each type."""
     lines = [f"| | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in score_rows(figures))])
+
+
+def score_rows(figures: Mapping[str, Leaf]) -> Iterator[list[str]]:
+    """The rows of that table: `all` or an entity type, then a cell for each of `COLUMNS`."""
     for row in [key.removesuffix(".f1") for key in figures if key.endswith(".f1")]:
         if row == "test" or row.startswith("test."):
             values = [figures.get(f"{row}.{key}") for key in COLUMNS.values()]
             name = row.removeprefix("test").removeprefix(".") or "all"
-            shown = [f"{v:.4f}" if isinstance(v, float) else str(v) for v in values]
-            lines.append(f"| {name} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+            yield [name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values)]
 
 
 def _publish(title: str, *paragraphs: str) -> None:
