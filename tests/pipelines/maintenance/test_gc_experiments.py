@@ -12,7 +12,9 @@ from tests.pipelines import done, standin
 def project(tmp_path: Path) -> Path:
     """With one experiment that is done (0.25), and one queued on a dvc.lock of its own (0.75)."""
     project = standin.project(tmp_path / "project")
-    done.call(project, "exp", "run", "--name", "finished", "--set-param", "train.learning_rate=0.25")
+    done.call(
+        project, "exp", "run", "--name", "finished", "--set-param", "train.learning_rate=0.25"
+    )
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("0.25", "0.75"))
     done.repro(project)
