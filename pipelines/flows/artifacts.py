@@ -1,7 +1,7 @@
 """What a deployed run leaves in Prefect for people to read: an artifact with a table."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
@@ -49,13 +49,15 @@ def scores(figures: Mapping[str, Leaf]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in score_rows(figures))])
 
 
-def score_rows(figures: Mapping[str, Leaf]) -> Iterator[list[str]]:
+def score_rows(figures: Mapping[str, Leaf]) -> list[list[str]]:
     """The rows of that table: `all` or an entity type, then a cell for each of `COLUMNS`."""
+    rows = []
     for row in [key.removesuffix(".f1") for key in figures if key.endswith(".f1")]:
         if row == "test" or row.startswith("test."):
             values = [figures.get(f"{row}.{key}") for key in COLUMNS.values()]
             name = row.removeprefix("test").removeprefix(".") or "all"
-            yield [name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values)]
+            rows.append([name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values)])
+    return rows
 
 
 def _publish(title: str, *paragraphs: str) -> None:

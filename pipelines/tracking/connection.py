@@ -62,11 +62,6 @@ def uri(project: Path) -> str:
     return given
 
 
-def nothing_logged(project: Path) -> bool:
-    """True if no server is set and no run was logged here; connecting would create mlflow.db."""
-    return not os.environ.get(URI) and not (project / "mlflow.db").exists()
-
-
 def check(project: Path, need: Need = Need.READ) -> None:
     """Makes sure that what is needed can be done later.
 
@@ -147,3 +142,8 @@ def said(error: BaseException) -> str:
     """The refusal, or else what the error says, on one line."""
     words = " ".join(str(error).split()).partition(" [SQL: ")[0]
     return refusal(error) or without_password(words)
+
+
+def nothing_logged(project: Path) -> bool:
+    """True if no server is set and no run was logged here; connecting would create mlflow.db."""
+    return not os.environ.get(URI) and not (project / "mlflow.db").exists()

@@ -110,7 +110,9 @@ def test_no_champion_is_said(evaluate) -> None:
     state = evaluate(0.5)
     assert state.is_failed()
     assert state.message == "msra-ner has no champion: promote a version"
-    assert "msra-ner has no champion: promote a version" in artifact(state.state_details.flow_run_id)
+    assert "msra-ner has no champion: promote a version" in artifact(
+        state.state_details.flow_run_id
+    )
 
 
 def test_an_entity_covers_the_cells_that_it_touches() -> None:
