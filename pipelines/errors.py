@@ -1,4 +1,4 @@
-"""The errors that a person reads."""
+"""Errors with a message for the user."""
 
 import re
 from enum import IntEnum
@@ -8,42 +8,42 @@ from pipelines.names import Logged
 
 
 class PipelineError(Exception):
-    """A failure that the user can mend: one sentence, what was wrong and what to do."""
+    """A failure that the user can fix: one sentence, what was wrong and what to do."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(without_password(sentence))
 
 
 def without_password(text: str) -> str:
-    """`text` with no user and password in any address: Prefect and logs keep what is said."""
+    """`text` without user and password in any address: Prefect and logs store messages."""
     return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
 
 
-class StageFailed(PipelineError):  # noqa: N818 - as Python's own KeyboardInterrupt, an event
+class StageFailed(PipelineError):  # noqa: N818 - an event, like Python's KeyboardInterrupt
     """A stage that ended with an error.
 
     Attributes:
         stage: Its name in dvc.yaml.
-        exit_code: Of the stage's command, or of DVC where the command did not run.
+        exit_code: Of the stage's command, or of DVC if the command did not run.
         lines: The last lines that it printed.
-        repeat: The shell command that repeats it.
+        repeat: The shell command that runs it again.
     """
 
     def __init__(self, stage: str, exit_code: int, lines: list[str], repeat: str) -> None:
         self.stage, self.exit_code, self.lines, self.repeat = stage, exit_code, lines, repeat
-        said = "\n".join(f"  {line}" for line in lines) or "  (it printed nothing)"
+        output = "\n".join(f"  {line}" for line in lines) or "  (no output)"
         super().__init__(
-            f"Stage {stage} failed with exit code {exit_code}. Its last lines:\n{said}\n"
+            f"Stage {stage} failed with exit code {exit_code}. Its last lines:\n{output}\n"
             f"To repeat it: {repeat}"
         )
 
     def __repr__(self) -> str:
-        """Short, for Prefect's log, which holds the lines already."""
+        """Short, for Prefect's log, which has the lines already."""
         return f"StageFailed({self.stage!r})"
 
 
 class Exit(IntEnum):
-    """How `promote`, `rollback` and `rebuild` end; README.md tables what to do about each."""
+    """Exit codes of `promote`, `rollback` and `rebuild`; README.md says what to do about each."""
 
     DONE = 0
     ERROR = 1
@@ -56,12 +56,12 @@ class Exit(IntEnum):
     DIFFERS = 9
 
 
-class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
-    """A promotion or rollback that did not come about.
+class Refused(PipelineError):  # noqa: N818 - an event
+    """A promotion, rollback or rebuild that was refused.
 
     Attributes:
         exit_code: Of the command.
-        gates: Where they were asked, each with `name`, `passed` and `said`.
+        gates: The evaluated gates, each with `name`, `passed` and `said`.
         comparison: Where comparison.html is, if there is one.
     """
 
@@ -76,11 +76,11 @@ class Refused(PipelineError):  # noqa: N818 - as StageFailed, an event
         super().__init__(sentence)
 
 
-class NothingToDo(PipelineError):  # noqa: N818 - as StageFailed, an event
-    """A run that was not needed: a finished one had the same inputs.
+class NothingToDo(PipelineError):  # noqa: N818 - an event
+    """A run that was not needed, because a finished run had the same inputs.
 
     Attributes:
-        logged: Where MLflow has that one.
+        logged: Where that run is in MLflow.
     """
 
     def __init__(self, sentence: str, logged: Logged) -> None:
@@ -89,8 +89,8 @@ class NothingToDo(PipelineError):  # noqa: N818 - as StageFailed, an event
 
 
 class StageTimeoutError(PipelineError):
-    """A stage that was ended because its time was over."""
+    """A stage that was stopped at its time limit."""
 
 
 class RunCancelledError(PipelineError):
-    """A run that was ended because someone asked for it."""
+    """A run that the user cancelled."""

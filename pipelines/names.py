@@ -1,4 +1,4 @@
-"""Names the registered model, the experiment, a result in MLflow and the present interpreter."""
+"""Names of the registered model, the experiment, a result in MLflow and the interpreter."""
 
 import sys
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from pathlib import Path
 
 MODEL = "msra-ner"
 EXPERIMENT = "msra-ner"
+REGISTER_FIRST = "Register a version first: `python -m pipelines run`."
 
 
 @dataclass(frozen=True)
 class Logged:
-    """Where a result is in MLflow; `already_logged` if an equal one was there before."""
+    """Where a result is in MLflow; `already_logged` if the same result was there before."""
 
     run_id: str
     version: str
@@ -18,6 +19,6 @@ class Logged:
 
 
 def python_command() -> str:
-    """The running interpreter as a user would write it in the present folder."""
+    """The running interpreter, as a user would type it in the current folder."""
     own = Path(".venv", "bin")
     return str(own / "python") if Path.cwd() / own == Path(sys.executable).parent else "python"

@@ -1,6 +1,6 @@
-"""The sections of params.yaml that are no stage's: the gates, and how the stages are run.
+"""The sections of params.yaml that no stage reads: the gates, and how runs are limited.
 
-They are here and not in stages/params/, on which the stages depend: a change re-runs nothing.
+They are not in stages/params/, on which the stages depend, so changing this file re-runs no stage.
 """
 
 from pathlib import Path
@@ -24,58 +24,68 @@ def _without_null(floors: Any) -> Any:
 
 
 class Latency(Section):
-    """The budget of one text, measured with the version's own model on the host that promotes."""
+    """The latency budget of one text, measured through the model on the host that promotes."""
 
     characters: list[Positive] = Field(min_length=1, description="Lengths of the texts")
-    texts: Annotated[int, Field(ge=20)] = Field(description="Timed one by one, of each length")
+    texts: Annotated[int, Field(ge=20)] = Field(
+        description="Number of texts of each length, timed one by one"
+    )
     p50_ms_max: Milliseconds = Field(description="Median, at the slowest length")
     p99_ms_max: Milliseconds = Field(description="99th percentile, at the slowest length")
 
 
 class Promote(Section):
-    """The gates that a version passes before it becomes the champion."""
+    """The gates that a version must pass to become the champion."""
 
-    f1_min: Fraction = Field(description="Of the exported file, over all types")
+    f1_min: Fraction = Field(description="F1 of the exported file over all types")
     type_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
-        description="Of the exported file, a type each; null, as an overlay may say: no floor"
+        description="F1 of the exported file by type; null in an overlay removes the floor"
     )
     slice_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
-        description="Of the exported file, a slice each, as evaluate.slices names it"
+        description="F1 of the exported file by slice of evaluate.slices"
     )
     not_worse_by: Fraction = Field(
         description="How far the lower end of the interval of the F1 difference to the champion"
         " may be below 0"
     )
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of that interval")
-    bootstrap_samples: Annotated[int, Field(ge=100)] = Field(description="Of the test sentences")
-    seed: Seed = Field(description="Of the bootstrap")
-    logit_difference_max: Annotated[float, Field(gt=0)] = Field(
-        description="ONNX against torch, fp32"
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Confidence of that interval"
     )
-    tag_agreement_min: Fraction = Field(description="Tokens with torch's tag, other precisions")
-    f1_delta_max: Fraction = Field(description="To torch's F1, either way, other precisions")
+    bootstrap_samples: Annotated[int, Field(ge=100)] = Field(
+        description="Bootstrap samples of the test sentences"
+    )
+    seed: Seed = Field(description="Seed of the bootstrap")
+    logit_difference_max: Annotated[float, Field(gt=0)] = Field(
+        description="Largest difference between ONNX and torch, fp32"
+    )
+    tag_agreement_min: Fraction = Field(
+        description="Share of tokens with the same tag as torch, other precisions"
+    )
+    f1_delta_max: Fraction = Field(
+        description="Difference from torch's F1, up or down, other precisions"
+    )
     comparison_sentences: Positive = Field(
-        description="Shown in comparison.html, those that differ most"
+        description="Sentences in comparison.html, those that differ most"
     )
     require_cuda: bool = Field(description="The exported file must have run on CUDA")
     latency: Latency
 
 
 class Run(Section):
-    """How a run is ended, what it needs and what `gc` keeps."""
+    """The time limits of stages, the disk space a run needs, and what `gc` keeps."""
 
     stage_timeout_s: dict[str, Seconds] = Field(
-        description="Stage → when it is ended; `others`, if given, is for all that are not named"
+        description="Stage → time limit; `others`, if given, applies to all other stages"
     )
     free_disk_gb: Annotated[float, Field(ge=0)] = Field(
-        description="Refuse to start with less (10^9 bytes), or with less than the last run took"
+        description="Refuse to start with less (10^9 bytes), or with less than the last run used"
     )
     keep_workspaces: Positive = Field(
-        description="Of complete runs, the last so many; of failed and cancelled ones as many"
+        description="Number of complete runs to keep, and of failed or cancelled ones"
     )
 
     def timeout_s(self, stage: str) -> float | None:
-        """After which `stage` is ended; None: never."""
+        """The time limit of `stage`; None if it has none."""
         return self.stage_timeout_s.get(stage, self.stage_timeout_s.get(OTHERS))
 
 
@@ -83,7 +93,7 @@ def read_run(path: Path) -> Run:
     """The section `run` of the params.yaml at `path`.
 
     Raises:
-        PipelineError: every error of the section at once, each with its key and value.
+        PipelineError: with every error of the section, each with its key and value.
     """
     try:
         return read(Run, path)

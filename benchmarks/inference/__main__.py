@@ -23,6 +23,7 @@ from transformers import AutoModelForTokenClassification, BertConfig, BertForTok
 
 from benchmarks.inference import bars, report
 from benchmarks.inference.engines import ENGINES, Engine, kernels
+from benchmarks.machine import cpu_name
 from stages.model.batches import batches_by_length
 
 HERE = Path(__file__).parents[1]
@@ -62,7 +63,9 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     lengths = _lengths(asked.sentences or (8192 if asked.device == "cuda" else 128))
     result: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name() if asked.device == "cuda" else _cpu(asked.threads),
+        "device": torch.cuda.get_device_name()
+        if asked.device == "cuda"
+        else f"{cpu_name()}, {asked.threads} threads",
         "torch": torch.__version__,
         "onnxruntime": ort.__version__,
         "python": platform.python_version(),
@@ -175,13 +178,6 @@ def _short(found: dict[str, dict[str, float]]) -> str:
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _cpu(threads: int) -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {threads} threads"
 
 
 if __name__ == "__main__":

@@ -10,14 +10,17 @@ def add(commands: Any) -> None:
     """Adds the subcommand."""
     gc = commands.add_parser(
         "gc",
-        help="delete old workspaces, checkpoints, DVC cache and MLflow runs",
-        description="Kept are: workspaces that run or are not logged yet, and the last complete and"
-        " the last failed ones, run.keep_workspaces of each, and as many checkpoints of train;"
-        " MLflow runs that a registered version stands on; what the dvc.lock of a registered"
-        " version, a kept workspace, the working tree, a branch or a tag names in the cache. All"
-        " else is deleted. To let go of a version's files, delete the version first.",
+        help="delete old workspaces, checkpoints, DVC cache files and MLflow runs",
+        description="Keeps workspaces that are running or not yet logged; the newest complete"
+        " and the newest failed ones, run.keep_workspaces of each; as many checkpoints of"
+        " train; the MLflow runs of registered versions; and the cache files that are named by the"
+        " dvc.lock of a registered version, a kept workspace, the working tree, a branch, a tag or"
+        " a `dvc exp` experiment. Deletes everything else. To delete a version's files, delete the"
+        " version first.",
     )
-    gc.add_argument("--dry-run", action="store_true", help="say it only")
+    gc.add_argument(
+        "--dry-run", action="store_true", help="list what would be deleted; delete nothing"
+    )
     gc.set_defaults(command=_gc)
 
 
@@ -34,6 +37,6 @@ def _gc(arguments: argparse.Namespace) -> int:
             print(f"{about} {name}")
     print(f"{pruned.cache_objects} objects of the DVC cache")
     print("would be deleted" if arguments.dry_run else "deleted")
-    if pruned.left_alone:
-        print(f"The DVC cache was left alone: {pruned.left_alone}", file=sys.stderr)
+    if pruned.cache_skipped:
+        print(f"The DVC cache was not pruned: {pruned.cache_skipped}", file=sys.stderr)
     return 0

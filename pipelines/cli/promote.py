@@ -2,8 +2,8 @@
 
 import argparse
 import json
-import os
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +20,14 @@ exit codes:
   0  done
   1  another error, such as no such version
   3  a gate failed
-  4  files of the version are gone
-  5  the version lacks a figure or a slice that gates need
-  6  it is the champion already
-  7  another promotion is under way, or won
-  8  there is no previous champion to go back to"""
-Result = tuple[dict[str, Any], Callable[[], None]]  # for --json; else what prints it
+  4  files of the version are missing
+  5  the version lacks a figure or a slice that the gates need
+  6  the version is already the champion
+  7  another promotion is running, or finished first
+  8  there is no previous champion to roll back to"""
+Result = tuple[
+    dict[str, Any], Callable[[], None]
+]  # the output of --json, and a function that prints the result
 
 
 def add(commands: Any) -> None:
@@ -34,43 +36,45 @@ def add(commands: Any) -> None:
         commands,
         "promote",
         "make a version the champion if it passes the gates",
-        "Holds the version, or else the challenger, to the gates in `promote` of params.yaml: f1,"
-        " f1.TYPE, slice.NAME, not_worse, labels, parity, cuda, latency_p50, latency_p99. If it"
-        " passes all, it becomes the champion, and the champion the previous one. Each verdict is"
-        " kept as a tag of the version, gate.NAME, and comparison.html in its MLflow run: what it"
-        " finds and the champion does not, and the other way round.",
+        "Evaluates the gates in `promote` of params.yaml for the version, by default the"
+        " challenger: f1, f1.TYPE, slice.NAME, not_worse, labels, parity, cuda, latency_p50,"
+        " latency_p99. If all pass, the version becomes the champion, and the champion becomes the"
+        " previous one. Stores each verdict as a tag of the version, gate.NAME, and comparison.html"
+        " in its MLflow run: the entities that only one of the two finds.",
         PARAMS,
     )
     promote.add_argument("version", metavar="VERSION", nargs="?", help="default: the challenger")
     how = promote.add_mutually_exclusive_group()
     how.add_argument(
-        "--force", action="store_true", help="skip the gates; needs --reason, and history says so"
+        "--force",
+        action="store_true",
+        help="skip the gates; needs --reason, and is recorded in the history",
     )
     how.add_argument(
-        "--dry-run", action="store_true", help="ask the gates and compare; the champion stays"
+        "--dry-run", action="store_true", help="evaluate the gates and compare; move no alias"
     )
-    promote.add_argument("--reason", metavar="TEXT", help="kept in the history")
+    promote.add_argument("--reason", metavar="TEXT", help="stored in the history")
     promote.set_defaults(answer=_promote)
 
     rollback = _command(
         commands,
         "rollback",
         "make the previous champion the champion again",
-        "Makes the previous champion the champion again, at once and without gates.",
+        "Makes the previous champion the champion again, without gates.",
     )
-    rollback.add_argument("--reason", metavar="TEXT", help="kept in the history")
+    rollback.add_argument("--reason", metavar="TEXT", help="stored in the history")
     rollback.set_defaults(answer=_rollback)
     _command(
         commands,
         "history",
-        "print who made what the champion when, and why",
-        "Prints each promotion and rollback, the oldest first.",
+        "print who promoted which version when, and why",
+        "Prints each promotion and rollback, oldest first.",
     ).set_defaults(answer=_history)
     _command(
         commands,
         "status",
-        "print champion, challenger and previous with their figures",
-        "Prints champion, challenger and previous with their figures.",
+        "print champion, challenger and previous champion with their figures",
+        "Prints champion, challenger and previous champion with their figures.",
     ).set_defaults(answer=_status)
 
 
@@ -81,7 +85,7 @@ def _command(
         name,
         parents=[*options, JSON],
         help=short,
-        description=about,
+        description=textwrap.fill(about, 79),
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -90,7 +94,7 @@ def _command(
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Prints what the subcommand answers; with --json also how it failed."""
+    """Prints the subcommand's result; with --json also its error."""
     from mlflow.exceptions import MlflowException
 
     from pipelines.tracking import connection
@@ -99,13 +103,13 @@ def _run(arguments: argparse.Namespace) -> int:
         found, show = arguments.answer(arguments)
     except (PipelineError, OSError, MlflowException) as error:
         code = error.exit_code if isinstance(error, Refused) else Exit.ERROR
-        said = str(error) if isinstance(error, PipelineError) else connection.said(error)
+        message = str(error) if isinstance(error, PipelineError) else connection.said(error)
         if arguments.json:
-            refused = error if isinstance(error, Refused) else Refused(code, said)
+            refused = error if isinstance(error, Refused) else Refused(code, message)
             more = {"gates": refused.gates, "comparison": refused.comparison}
-            _print({"exit_code": int(code), "error": said, **more})
+            _print({"exit_code": int(code), "error": message, **more})
         else:
-            print(said, file=sys.stderr)
+            print(message, file=sys.stderr)
         return int(code)
     if arguments.json:
         _print({"exit_code": 0, **found})
@@ -119,18 +123,18 @@ def _print(value: dict[str, Any]) -> None:
 
 
 def _client(project: Path, promotes: bool = False) -> "MlflowClient":
-    """Raises a PipelineError where there is nothing, without making an empty mlflow.db."""
-    from pipelines.names import MODEL
+    """A client of the registry; raises a PipelineError if no version is registered."""
+    from pipelines.names import MODEL, REGISTER_FIRST
     from pipelines.tracking import connection
     from pipelines.tracking.connection import Need
 
-    nothing = f"No version of {MODEL} is registered yet: `python -m pipelines run` does"
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
-        raise PipelineError(nothing)
+    none = PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")
+    if connection.nothing_logged(project):
+        raise none
     connection.check(project, Need.PROMOTE if promotes else Need.READ)
     client = connection.connect(project)
     if not client.search_registered_models(f"name = '{MODEL}'"):
-        raise PipelineError(nothing)
+        raise none
     return client
 
 
@@ -142,8 +146,8 @@ def _promote(arguments: argparse.Namespace) -> Result:
     workspace.require_project(project)
     gates = overlays.sections(project, arguments.params).promote
     client = _client(project, promotes=True)
-    asked = (arguments.version, arguments.reason, arguments.force, arguments.dry_run)
-    done = promote(client, project, gates, *asked)
+    options = (arguments.version, arguments.reason, arguments.force, arguments.dry_run)
+    done = promote(client, project, gates, *options)
     event = asdict(done.event) if done.event else None
 
     def show() -> None:
@@ -154,7 +158,7 @@ def _promote(arguments: argparse.Namespace) -> Result:
         if event:
             _show_event(event)
         else:
-            print("It passes all gates; no alias was moved")
+            print("Passed all gates. Dry run: no alias was moved.")
 
     found = [gate.as_json() for gate in done.gates]
     return {"event": event, "gates": found, "comparison": done.comparison}, show
@@ -184,5 +188,6 @@ def _status(arguments: argparse.Namespace) -> Result:  # noqa: ARG001
 
 
 def _show_event(event: dict[str, Any]) -> None:
-    before = f"version {event['before']} was" if event["before"] else "there was none"
-    print(f"Champion is version {event['version']}, {before} until {event['when'][:19]} UTC")
+    verb = "Promoted" if event["action"] == "promote" else "Rolled back to"
+    before = f"version {event['before']}" if event["before"] else "none"
+    print(f"{verb} version {event['version']}. Previous champion: {before}.")

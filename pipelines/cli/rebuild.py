@@ -9,24 +9,24 @@ from pipelines.errors import Refused
 
 CODES = """\
 exit codes:
-  0  equal: every out has the hash that it had
-  1  it could not be made anew: the sentence says why
-  9  it differs: the first stage and file are printed"""
+  0  identical: every out has the recorded hash
+  1  the version cannot be rebuilt: the message says why
+  9  different: the message names the first stage and file"""
 
 
 def add(commands: Any) -> None:
     """Adds the subcommand."""
     rebuild = commands.add_parser(
         "rebuild",
-        help="make a registered version anew and say whether it is equal",
-        description="Makes a workspace of the version's commit and parameters, runs all stages in"
-        " it, in the version's recorded image, without DVC's cache, and compares each stage's outs"
-        " with the version's dvc.lock. With NER_RUNTIME=local no image is used, and that is said."
-        " A GPU gives the same bytes on the same kind of GPU only.",
+        help="rebuild a registered version and compare it",
+        description="Makes a workspace with the version's commit and parameters, runs all stages in"
+        " the recorded image without DVC's cache, and compares each stage's outs with the version's"
+        " dvc.lock. With NER_RUNTIME=local it uses no image, and prints that. Only a GPU of the"
+        " same kind gives the same bytes.",
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    rebuild.add_argument("version", metavar="VERSION", help="a version's number, or an alias")
+    rebuild.add_argument("version", metavar="VERSION", help="number of a version, or an alias")
     rebuild.set_defaults(command=_rebuild)
 
 
@@ -40,6 +40,6 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return int(refused.exit_code)
-    print(f"Version {done.version} is equal: all {done.outs} outs, in {done.workspace}")
+    print(f"Version {done.version} is identical: all {done.outs} outs. Workspace: {done.workspace}")
     print(done.image)
     return 0

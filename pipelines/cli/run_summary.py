@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.errors import without_password
+from pipelines.flows import artifacts
 from pipelines.names import MODEL, python_command
 from pipelines.registry import aliases
 from pipelines.tracking import connection, run_log
@@ -41,14 +42,10 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
 def _scores(outcome: "Outcome") -> Table:
     table = Table(title="Test scores (strict IOB2 entities)")
     table.add_column("")
-    columns = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
-    for name in columns:
+    for name in artifacts.COLUMNS:
         table.add_column(name, justify="right")
-    scored = [key.removesuffix(".f1") for key in outcome.figures if key.endswith(".f1")]
-    for row in (key for key in scored if key == "test" or key.startswith("test.")):
-        values = [outcome.figures.get(f"{row}.{key}") for key in columns.values()]
-        name = row.removeprefix("test").removeprefix(".") or "all"
-        table.add_row(name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values))
+    for row in artifacts.score_rows(outcome.figures):
+        table.add_row(*row)
     return table
 
 

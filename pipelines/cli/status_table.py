@@ -1,4 +1,4 @@
-"""Which versions have an alias, with their figures; and how that came about."""
+"""Prints the versions with an alias and their figures, and the history of champions."""
 
 import re
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ TYPE_F1 = re.compile(r"export\.(.+)\.f1")
 
 
 def status(client: MlflowClient) -> dict[str, dict[str, Any] | None]:
-    """Alias → version, figures, gates; None where no version has the alias."""
+    """Alias → version, figures and gates; None if no version has the alias."""
     return {alias: _version(client, aliases.by_alias(client, alias)) for alias in SHOWN}
 
 
 def show_status(found: dict[str, dict[str, Any] | None]) -> None:
-    """Prints it as a table."""
+    """Prints the table."""
     types = sorted({type_ for row in found.values() if row for type_ in row["type_f1"]})
     table = Table(title=MODEL)
     for name in ("", "Version", "F1", *types, "CUDA", "Test data", "Commit", "Since", "By"):
@@ -45,13 +45,13 @@ def show_status(found: dict[str, dict[str, Any] | None]) -> None:
     console = _console()
     console.print(table)
     for alias, row in found.items():
-        for name, said in (row["gates"] if row else {}).items():
-            if said.startswith("failed"):
-                console.print(f"{alias}, version {row['version']}: gate {name} {said}")  # type: ignore[index]
+        for name, verdict in (row["gates"] if row else {}).items():
+            if verdict.startswith("failed"):
+                console.print(f"{alias}, version {row['version']}: gate {name} {verdict}")  # type: ignore[index]
 
 
 def show_history(found: Sequence[Event]) -> None:
-    """Prints it as a table."""
+    """Prints the table."""
     table = Table(title=f"Champions of {MODEL}")
     for name in ("When (UTC)", "Who", "What", "From", "To", "F1 from", "F1 to", "Why"):
         table.add_column(name)
@@ -101,6 +101,6 @@ def _figure(value: float | None) -> str:
 
 
 def _console() -> Console:
-    # As wide as it must be where it does not go to a terminal: a wrapped table cannot be grepped.
+    # Wide enough not to wrap if the output is not a terminal: a wrapped table cannot be grepped.
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=240)

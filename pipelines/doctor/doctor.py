@@ -1,4 +1,4 @@
-"""Whether this machine can do what params.yaml asks: each check in a process of its own."""
+"""Checks that this machine can do what params.yaml requires, each check in its own process."""
 
 import asyncio
 import json
@@ -10,76 +10,79 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
-from pipelines.doctor.checks.finding import Asked, Cuda, Finding, Level
+from pipelines.doctor.checks.finding import Cuda, Finding, Level, Requirements
 
 
 class Check(NamedTuple):
-    """A module of pipelines.doctor.checks, its time limit, and what to do where that is over."""
+    """A module of pipelines.doctor.checks, its time limit, and the remedy if it is exceeded."""
 
     name: str
     limit_s: float
-    late: str
+    timeout_remedy: str
 
 
 HANGS = "the driver or a GPU hangs: see `nvidia-smi` and `dmesg`, then reboot"
-# Side by side, but a row one after the other: NVML is not to see this command's own processes.
+# Rows run in parallel, the checks of a row in sequence: NVML must not see this command's processes.
 CHECKS = (
     (Check("gpu", 30, HANGS), Check("torch", 120, HANGS), Check("onnxruntime", 120, HANGS)),
-    (Check("machine", 30, "a disk does not answer: see `df`"), Check("packages", 30, "ask again")),
-    # Long enough for an import from a cold disk, and for MLflow's two tries.
-    (Check("dvc", 30, "see whether the remote of `dvc remote list` can be reached from here"),),
-    (Check("mlflow", 30, "see whether MLFLOW_TRACKING_URI can be reached from here"),),
-    (Check("prefect", 30, "see whether PREFECT_API_URL can be reached from here"),),
+    (Check("machine", 30, "a disk does not respond: see `df`"), Check("packages", 30, "try again")),
+    # Enough time for an import from a cold disk, and for MLflow's two attempts.
+    (Check("dvc", 30, "check that the remote of `dvc remote list` is reachable from here"),),
+    (Check("mlflow", 30, "check that MLFLOW_TRACKING_URI is reachable from here"),),
+    (Check("prefect", 30, "check that PREFECT_API_URL is reachable from here"),),
 )
 
 
-def examine(project: Path, overlays: Sequence[Path] = ()) -> list[Finding]:
-    """Looks at everything; a check that fails, crashes or hangs is an error among the others.
+def diagnose(project: Path, overlays: Sequence[Path] = ()) -> list[Finding]:
+    """Runs all checks; a check that crashes or hangs becomes a finding of level error.
 
     Args:
-        project: The folder that holds params.yaml; what it asks for is held against what is there.
-        overlays: Merged over it in turn.
+        project: The folder with params.yaml, which says what is required.
+        overlays: Files merged over params.yaml in order.
     """
-    about, asked = _asked(project, overlays)
-    return [about, *asyncio.run(_all(project, asked))]
+    finding, required = _requirements(project, overlays)
+    return [finding, *asyncio.run(_all(project, required))]
 
 
-def _asked(project: Path, overlays: Sequence[Path]) -> tuple[Finding, Asked]:
+def _requirements(project: Path, overlays: Sequence[Path]) -> tuple[Finding, Requirements]:
     try:
         from pipelines.workspaces.overlays import sections
 
         found = sections(project, overlays)
-    except Exception as error:  # no pydantic, say: the rest can still be looked at
-        said, do = " ".join(str(error).split()), "mend that; until then a GPU counts as welcome"
-        return Finding("params.yaml", Level.ERROR, said, do), Asked()
+    except Exception as error:  # without pydantic, say, the other checks can still run
+        message, remedy = (
+            " ".join(str(error).split()),
+            "fix this; until then a GPU counts as optional",
+        )
+        return Finding("params.yaml", Level.ERROR, message, remedy), Requirements()
     train, evaluate, export = (getattr(found.stages, n) for n in ("train", "evaluate", "export"))
     devices = {train.device, evaluate.device}
     cuda: Cuda = "unused" if devices == {"cpu"} else "welcome"
     if "cuda" in devices or export.require_cuda:
         cuda = "needed"
-    said = (
+    message = (
         f"train on {train.device}, evaluate on {evaluate.device}, export"
         f" {'must' if export.require_cuda else 'need not'} run on CUDA"
     )
-    return Finding("params.yaml", Level.OK, said), Asked(cuda, found.run.free_disk_gb)
+    return Finding("params.yaml", Level.OK, message), Requirements(cuda, found.run.free_disk_gb)
 
 
-async def _all(project: Path, asked: Asked) -> list[Finding]:
-    rows = await asyncio.gather(*(_row(project, asked, row) for row in CHECKS))
+async def _all(project: Path, required: Requirements) -> list[Finding]:
+    rows = await asyncio.gather(*(_row(project, required, row) for row in CHECKS))
     return [finding for row in rows for finding in row]
 
 
-async def _row(project: Path, asked: Asked, row: Sequence[Check]) -> list[Finding]:
-    return [finding for check in row for finding in await _findings(project, asked, check)]
+async def _row(project: Path, required: Requirements, row: Sequence[Check]) -> list[Finding]:
+    return [finding for check in row for finding in await _findings(project, required, check)]
 
 
-async def _findings(project: Path, asked: Asked, check: Check) -> list[Finding]:
+async def _findings(project: Path, required: Requirements, check: Check) -> list[Finding]:
     command = [
         sys.executable,
         "-m",
         "pipelines.doctor.checks",
         check.name,
-        json.dumps(asdict(asked)),
+        json.dumps(asdict(required)),
     ]
     with TemporaryFile() as out, TemporaryFile() as noise:
         process = await asyncio.create_subprocess_exec(
@@ -97,15 +100,18 @@ async def _findings(project: Path, asked: Asked, check: Check) -> list[Finding]:
         if code == 0:
             return found
         if code is None:
-            said, do = f"no answer within {check.limit_s:g} s", check.late
+            message, remedy = f"no answer within {check.limit_s:g} s", check.timeout_remedy
         else:
-            said, do = f"ended by {_end(code)}{_last_line(noise)}", "mend that, then ask again"
-        return [*found, Finding(check.name, Level.ERROR, said, do)]
+            message, remedy = (
+                f"ended by {_end(code)}{_last_line(noise)}",
+                "fix this, then try again",
+            )
+        return [*found, Finding(check.name, Level.ERROR, message, remedy)]
 
 
 def _read(out: IO[bytes]) -> Iterator[Finding]:
     out.seek(0)
-    for line in (line for line in out if line.endswith(b"\n")):  # else it was killed amid it
+    for line in (line for line in out if line.endswith(b"\n")):  # an incomplete line: it was killed
         values = json.loads(line)
         yield Finding(**{**values, "level": Level(values["level"])})
 
@@ -117,5 +123,5 @@ def _end(code: int) -> str:
 def _last_line(noise: IO[bytes]) -> str:
     noise.seek(0)
     lines = noise.read().decode("utf-8", "replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return f" ({said[-1]})" if said else ""
+    written = [line.strip() for line in lines if line.strip()]
+    return f" ({written[-1]})" if written else ""

@@ -1,1 +1,1 @@
-"""DVC: its stages, cache, remote and lock files."""
+"""DVC: stages, cache, remote and lock files."""

@@ -1,4 +1,4 @@
-"""The DVC cache of a project: its files, whether they are whole, and those not needed deleted."""
+"""The DVC cache of a project: finds, verifies and prunes its files."""
 
 import json
 import logging
@@ -18,12 +18,12 @@ from pipelines.errors import PipelineError
 from pipelines.workspaces import run_state
 from stages.contract import hashing
 
-# DVC renames these once they are whole: links that it tries, files, entries of the run cache.
-HALF = ("files/md5/.*.tmp", "files/md5/*/.*.tmp", "runs/*/*/.*.tmp")
+# DVC renames these when they are complete: test links, files, entries of the run cache.
+PARTIAL = ("files/md5/.*.tmp", "files/md5/*/.*.tmp", "runs/*/*/.*.tmp")
 
 
-def cached(project: Path, md5: str) -> Path:
-    """The file with that MD5 in the project's DVC cache, from the default remote if it must be.
+def object_path(project: Path, md5: str) -> Path:
+    """The file with this MD5 in the project's DVC cache, pulled from the default remote if needed.
 
     Raises:
         PipelineError: if neither has it.
@@ -35,94 +35,105 @@ def cached(project: Path, md5: str) -> Path:
                 repo.cloud.pull([HashInfo("md5", md5)])
         except DvcException as error:
             words = " ".join(str(error).split())
-            raise PipelineError(f"{path} is not there, and DVC says: {words}") from None
+            raise PipelineError(f"{path} is missing, and DVC cannot pull it: {words}") from None
     if not path.is_file():
-        raise PipelineError(f"{path} is not there, nor has DVC's remote that file")
+        raise PipelineError(f"{path} is missing, and the DVC remote does not have it")
     return path
 
 
 def require_within(project: Path) -> None:
-    """Looks at the list of each folder in the cache, which say where DVC would write files.
+    """Checks that no folder in the cache has a file outside itself.
 
-    DVC 3.67 does not: one that names `../x` would be written beside the workspace.
+    DVC 3.67 does not check: a file `../x` would be written beside the workspace.
 
     Raises:
-        PipelineError: if one leads out of its folder, or cannot be read.
+        PipelineError: if a path leaves its folder, or a file list cannot be read.
     """
     for path in sorted(_folder(project).glob("files/md5/*/*.dir")):
         try:
             names = [PurePosixPath(file["relpath"]) for file in json.loads(path.read_bytes())]
         except (ValueError, LookupError, TypeError):
             raise PipelineError(
-                f"{path} is no list of DVC's: delete it, and what it was is made anew"
+                f"{path} is not a file list of DVC: delete it, and the next run makes it again"
             ) from None
-        out = [name for name in names if name.is_absolute() or ".." in name.parts]
-        if out:
+        outside = [name for name in names if name.is_absolute() or ".." in name.parts]
+        if outside:
             raise PipelineError(
-                f"{path} would write {out[0]} outside of its folder, so somebody changed it: delete"
-                " it, and find out who can write this DVC cache or its remote"
+                f"{path} would write {outside[0]} outside its folder, so it was tampered with:"
+                " delete it, and find out who can write to this DVC cache or its remote"
             )
 
 
 def require_whole(project: Path, md5: str) -> None:
-    """Makes sure that the cache has a folder, and every file of it, just as the hash says.
+    """Checks that the cache has a file, or a folder with all its files, and that each MD5 matches.
+
+    DVC itself trusts a file that is read-only.
 
     Raises:
-        PipelineError: if one is another; or is neither there nor in the remote.
+        PipelineError: if an MD5 differs, or a file is neither in the cache nor in the remote.
     """
-    path = cached(project, md5)
+    path = object_path(project, md5)
     found = hashing.md5(path)
     if found != md5.removesuffix(".dir"):
-        raise PipelineError(f"{path} is not what it was, its MD5 is {found}: restore DVC's cache")
+        raise PipelineError(f"{path} was changed, its MD5 is now {found}: restore the DVC cache")
     if md5.endswith(".dir"):
         for file in json.loads(path.read_bytes()):
             require_whole(project, file["md5"])
 
 
 def sweep(project: Path) -> None:
-    """Deletes what killed commands of DVC left half written, unless a run or DVC is at work.
+    """Deletes files that killed DVC commands left incomplete, unless a run or DVC is active.
 
-    A cache outside the project is left alone: others may be writing there.
+    It skips a cache outside the project, where others may be writing.
     """
     folder = _folder(project)
-    if not _within(folder, project) or not _half(folder):
+    if not _within(folder, project) or not _partial(folder):
         return
     with run_state.none_running(project) as alone, suppress(DvcException):
         if alone:
             with Repo(str(project)) as repo, repo.lock:
-                _delete_half(folder)
+                _delete_partial(folder)
 
 
 def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
-    """Deletes the objects that neither `locks` nor the project's own files name.
+    """Deletes the objects that neither `locks` nor the project itself needs.
 
-    Those are its working tree and the heads of its branches and tags, .dvc files and all. Entries
-    of the run cache whose outs are gone go with them. To be called while nothing is running.
+    The project needs those of its working tree, the heads of its branches, its tags, and its
+    `dvc exp` experiments, done or queued. Entries of the run cache are deleted with their outs.
+    Call this while nothing is running.
+
+    `Repo.gc(repos=...)` cannot replace it (DVC 3.67): it reads branches and experiments of each of
+    `repos`, which fails in a workspace (`core.no_scm`); it takes no dvc.lock from MLflow; it
+    returns no count; and it leaves the run cache as it is.
 
     Returns:
-        How many objects are deleted, or would be.
+        The number of objects that were deleted, or with `dry_run` would be.
 
     Raises:
-        PipelineError: if the cache is outside the project, so that others may use it, or DVC cannot
-            read the project's files of some commit.
+        PipelineError: if the cache is outside the project, where others may use it, or DVC cannot
+            read the project at some commit.
     """
-    logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of each out that has not run
+    logging.getLogger("dvc").setLevel(
+        logging.ERROR
+    )  # it warns about each out of a stage that has not run
     try:
         with Repo(str(project)) as repo:
             cache = Path(repo.cache.local_cache_dir)
             if not _within(cache, project):
                 raise PipelineError(
-                    f"the DVC cache {cache} is outside the project and may serve others: see"
+                    f"the DVC cache {cache} is outside the project and others may use it: see"
                     " `dvc gc --projects`"
                 )
             with repo.lock:
-                own = repo.used_objs(all_branches=True, all_tags=True, force=True).values()
+                kept = {"all_branches": True, "all_tags": True, "all_experiments": True}
+                queued = list(repo.experiments.stash_revs)
+                own = repo.used_objs(revs=queued, force=True, **kept).values()
                 used = {info for infos in own for info in infos}
-                used |= {HashInfo("md5", md5) for lock in locks for md5 in objects(lock, cache)}
+                used |= {HashInfo("md5", md5) for lock in locks for md5 in _objects(lock, cache)}
                 odbs = {id(odb): odb for _, odb in repo.cache.by_scheme() if odb}
                 removed = sum(int(gc(odb, used, dry=dry_run)) for odb in odbs.values())
                 if not dry_run:
-                    _delete_half(cache)
+                    _delete_partial(cache)
                     _prune_run_cache(cache)
     except DvcException as error:
         raise PipelineError(
@@ -131,8 +142,8 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
     return removed
 
 
-def objects(lock: Path, cache: Path) -> Iterator[str]:
-    """The hash of everything that the stages of a dvc.lock read and wrote, folders' files too."""
+def _objects(lock: Path, cache: Path) -> Iterator[str]:
+    """The MD5 of each dep and out in a dvc.lock, and of each file in a folder."""
     stages = _load(lock).get("stages") or {}
     for entry in (e for stage in stages.values() for e in _entries(stage)):
         if md5 := entry.get("md5"):
@@ -151,12 +162,12 @@ def _within(cache: Path, project: Path) -> bool:
     return cache.resolve().is_relative_to(project.resolve())
 
 
-def _half(cache: Path) -> list[Path]:
-    return [path for pattern in HALF for path in cache.glob(pattern)]
+def _partial(cache: Path) -> list[Path]:
+    return [path for pattern in PARTIAL for path in cache.glob(pattern)]
 
 
-def _delete_half(cache: Path) -> None:
-    for path in _half(cache):
+def _delete_partial(cache: Path) -> None:
+    for path in _partial(cache):
         path.unlink(missing_ok=True)
 
 
@@ -173,7 +184,7 @@ def _load(path: Path) -> Any:
 
 
 def _prune_run_cache(cache: Path) -> None:
-    """DVC would run such a stage again, and `dvc push --run-cache` fail on what is gone."""
+    """Deletes entries without their outs: `dvc push --run-cache` would fail on them."""
     for entry in (cache / "runs").glob("*/*/*"):
         outs = _load(entry).get("outs") or ()
         if not all(_path(cache, out["md5"]).is_file() for out in outs if "md5" in out):

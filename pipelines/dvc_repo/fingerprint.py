@@ -1,4 +1,4 @@
-"""What all stages of a workspace take that no stage makes, as one hash."""
+"""One hash of all inputs of a workspace that no stage makes."""
 
 import hashlib
 import json
@@ -11,10 +11,10 @@ from pipelines.dvc_repo import stages as dvc_stages
 
 
 def of(workspace: Path) -> str:
-    """SHA-256 of each stage's command, parameters, files and paths of outs, as DVC reads them.
+    """SHA-256 of each stage's command, parameters, input files and out paths, as DVC reads them.
 
-    Two workspaces with the same one get the same dvc.lock, if sources that are unpinned are the
-    same. It is known before any stage has run, and the same afterwards.
+    Two workspaces with the same hash get the same dvc.lock, if unpinned sources are the same. The
+    hash is the same before and after the stages run.
 
     Raises:
         PipelineError: if dvc.yaml is not valid, or a file or parameter is missing.
@@ -24,7 +24,7 @@ def of(workspace: Path) -> str:
         stages = {
             dvc_stages.name_of(stage): {
                 "cmd": stage.cmd,
-                "takes": sorted(_taken(workspace, stage, outs)),
+                "takes": sorted(_inputs(workspace, stage, outs)),
                 "makes": sorted(os.path.relpath(out.fs_path, workspace) for out in stage.outs),
             }
             for stage in repo.index.stages
@@ -32,10 +32,10 @@ def of(workspace: Path) -> str:
     return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
 
 
-def _taken(workspace: Path, stage: Any, outs: list[Path]) -> Iterator[tuple[str, str]]:
+def _inputs(workspace: Path, stage: Any, outs: list[Path]) -> Iterator[tuple[str, str]]:
     for dep in stage.deps:
         path = Path(dep.fs_path)
         if not any(path.is_relative_to(out) for out in outs):
-            # Parameters are a dependency as well; their "hash" is their values.
+            # Parameters are a dependency too; their "hash" is their values.
             found = json.dumps(dep.get_hash().value, sort_keys=True, default=str)
             yield os.path.relpath(path, workspace), found

@@ -1,4 +1,4 @@
-"""What a dvc.lock says, compared with another one stage by stage."""
+"""Reads a dvc.lock, and compares two of them stage by stage."""
 
 import hashlib
 import json
@@ -15,28 +15,28 @@ Stage = dict[str, Any]
 
 
 def stages(path: Path) -> dict[str, Stage]:
-    """Name → stage of the dvc.lock `path`."""
-    # As DVC reads it: to YAML 1.1 its 5e-05 would be a text.
+    """Name → stage in the dvc.lock at `path`."""
+    # DVC's own reader: YAML 1.1 would read 5e-05 as a string.
     found: dict[str, Stage] = load_yaml(str(path)).get("stages") or {}
     return found
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of what dvc.lock says, however it is written."""
+    """SHA-256 of the content of a dvc.lock, independent of its formatting."""
     try:
         lock = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PipelineError(f"{path} is not there: no stage has run") from None
+        raise PipelineError(f"{path} is missing: no stage has run") from None
     return hashlib.sha256(json.dumps(lock, sort_keys=True).encode()).hexdigest()
 
 
 def difference(project: Path, was: Stage, now: Stage) -> str | None:
-    """The first thing in which a stage came out otherwise, in words: inputs first; None if equal.
+    """Describes the first difference of a stage, inputs before outs; None if there is none.
 
     Args:
-        project: Whose DVC cache has the lists of files of folders.
-        was: As it is recorded.
-        now: As it is.
+        project: The project whose DVC cache has the file lists of folders.
+        was: The recorded stage.
+        now: The stage of the new run.
     """
     if was.get("cmd") != now.get("cmd"):
         return f"its command is {now.get('cmd')!r}, it was {was.get('cmd')!r}"
@@ -55,7 +55,7 @@ def _hashes(stage: Stage, kind: str) -> dict[str, str | None]:
 
 
 def _file(project: Path, was: str | None, now: str | None) -> str:
-    """The file of a folder that is another one, if the cache knows both lists; else the hashes."""
+    """The first file that differs in a folder, if the cache has both lists; else the hashes."""
     try:
         before, after = _listed(project, was), _listed(project, now)
     except PipelineError:
@@ -70,5 +70,5 @@ def _file(project: Path, was: str | None, now: str | None) -> str:
 def _listed(project: Path, md5: str | None) -> dict[str, str]:
     if not (md5 and md5.endswith(".dir")):
         return {}
-    files = json.loads(cache.cached(project, md5).read_text(encoding="utf-8"))
+    files = json.loads(cache.object_path(project, md5).read_text(encoding="utf-8"))
     return {file["relpath"]: file["md5"] for file in files}

@@ -1,4 +1,4 @@
-"""The DVC remote of a project, where one is set."""
+"""The default DVC remote of a project."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ LAST_LINES = 3
 
 
 def name(path: Path) -> str | None:
-    """The default DVC remote of the workspace `path`."""
+    """The name of the default DVC remote of the workspace `path`; None if none is set."""
     found: str | None = Config(str(path / ".dvc")).read().get("core", {}).get("remote")
     return found
 
@@ -21,7 +21,7 @@ def push(path: Path) -> str | None:
     """Pushes the outs and the run cache of the workspace `path` to the default DVC remote.
 
     Returns:
-        A sentence if that failed; None if it is done, or no default remote is set.
+        A sentence if the push failed; None if it succeeded or no default remote is set.
     """
     default = name(path)
     if default is None:
@@ -29,7 +29,7 @@ def push(path: Path) -> str | None:
     command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--quiet"]
     process = process_group.start(command, path, dvc_stages.environment())
     try:
-        said = [line.strip() for line in process.stdout or ()]
+        lines = [line.strip() for line in process.stdout or ()]
         process.wait()
     finally:
         if process.stdin:
@@ -37,8 +37,8 @@ def push(path: Path) -> str | None:
         process.wait()
     if process.returncode == 0:
         return None
-    words = " ".join(filter(None, said[-LAST_LINES:])) or f"exit code {process.returncode}"
+    words = " ".join(filter(None, lines[-LAST_LINES:])) or f"exit code {process.returncode}"
     return (
-        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they"
-        f" are in the cache: mend that and `cd {path} && dvc push --run-cache`"
+        f"The outs were not pushed to the DVC remote {default} ({words}). They are in the cache:"
+        f" fix this, then `cd {path} && dvc push --run-cache`"
     )

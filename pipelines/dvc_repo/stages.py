@@ -1,4 +1,4 @@
-"""What DVC is asked: the stages, their reports, and to reproduce one of them."""
+"""Lists the stages and reports of a workspace, and reproduces a stage."""
 
 import os
 import re
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before Prefect: DVC would import it to read artifacts, and importing it configures logging anew,
-# for which Prefect's log handler blocks 5 s once a flow runs.
+# Imported here, before any flow runs: DVC imports it to read artifacts, and it reconfigures
+# logging. During a flow run, Prefect's log handler would then block for 5 s.
 import gto  # noqa: F401
 import networkx
 from dvc.exceptions import DvcException
@@ -26,7 +26,7 @@ from pipelines.errors import PipelineError, RunCancelledError, StageFailed, Stag
 from pipelines.workspaces import checkpoints, process_group
 
 LAST_LINES = 15
-# What DVC says on its own behalf and a reader of a stage's log does not need.
+# Lines of DVC itself that do not belong in a stage's log.
 NOISE = re.compile(
     r"^(Updating lock file|Generating lock file|Use `dvc push`|To track the changes with git|"
     r"To enable auto staging|\tgit add|\tdvc config core\.autostage|$)"
@@ -42,10 +42,10 @@ class Stage:
 
 
 def stages(workspace: Path) -> list[Stage]:
-    """The stages of `workspace`, each after all that it depends on, as DVC sees them.
+    """The stages of `workspace` in order of dependency.
 
     Raises:
-        PipelineError: with DVC's own words, if dvc.yaml is not valid.
+        PipelineError: with DVC's message, if dvc.yaml is not valid.
     """
     with opened(workspace) as repo:
         graph = repo.index.graph  # an edge goes from a stage to one that it depends on
@@ -57,10 +57,10 @@ def stages(workspace: Path) -> list[Stage]:
 
 
 def reports(workspace: Path) -> dict[str, Path]:
-    """What dvc.yaml declares as metrics or plots, or as an out below reports/, and is there.
+    """The files that dvc.yaml declares as metrics or plots, or as outs below reports/.
 
     Returns:
-        The path below the workspace → the whole path; files only, a folder's each by itself.
+        Path below the workspace → absolute path, for each file that exists.
     """
     with opened(workspace) as repo:
         declared = {
@@ -81,7 +81,7 @@ def artifact(workspace: Path, name: str) -> Path:
     """The path that dvc.yaml declares as the artifact `name`.
 
     Raises:
-        PipelineError: if it declares none, or it is not there.
+        PipelineError: if it declares none, or the path does not exist.
     """
     with opened(workspace) as repo:
         declared = repo.artifacts.read().get("dvc.yaml", {})
@@ -89,7 +89,7 @@ def artifact(workspace: Path, name: str) -> Path:
         raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
     path = workspace / str(declared[name].path)
     if not path.exists():
-        raise PipelineError(f"{path} is not there: a stage of dvc.yaml must write it")
+        raise PipelineError(f"{path} is missing: a stage of dvc.yaml must write it")
     return path
 
 
@@ -101,18 +101,18 @@ def repro(
     timeout_s: float | None = None,
     cancelled: threading.Event | None = None,
 ) -> bool:
-    """Reproduces `stage` alone; every line that it prints goes to `on_line` at once.
+    """Reproduces one stage; calls `on_line` at once with each line that it prints.
 
-    With `force` it runs although DVC has its outs. However this is left, no process stays behind.
-    `cancelled` may be set by another thread.
+    With `force` the stage runs even if DVC has its outs. No process is left behind, however this
+    ends. Another thread may set `cancelled`.
 
     Returns:
-        Whether it ran; False where DVC had its outs already.
+        True if the stage ran; False if DVC already had its outs.
 
     Raises:
         StageFailed: if it ended with an error.
-        StageTimeoutError: if it was ended after `timeout_s`.
-        RunCancelledError: if it was ended because `cancelled` was set.
+        StageTimeoutError: if it was stopped after `timeout_s`.
+        RunCancelledError: if it was stopped because `cancelled` was set.
     """
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
@@ -134,11 +134,11 @@ def repro(
         process.wait()
     if process.returncode and why == ["timeout"]:
         raise StageTimeoutError(
-            f"Stage {stage} was ended after {timeout_s:g} s: raise run.stage_timeout_s in"
-            " params.yaml, for this stage or for `others`, if it may take longer"
+            f"Stage {stage} was stopped after {timeout_s:g} s: raise run.stage_timeout_s in"
+            " params.yaml, for this stage or for `others`, if it needs longer"
         )
     if process.returncode and why:
-        raise RunCancelledError(f"Cancelled in stage {stage}; no process of it is left")
+        raise RunCancelledError(f"Cancelled in stage {stage}; all its processes have ended")
     if process.returncode:
         code = re.search(r"exited with (-?\d+)", " ".join(list(last)[-3:]))
         raise StageFailed(
@@ -152,27 +152,27 @@ def repro(
 
 
 def environment() -> dict[str, str]:
-    """Of a command that runs in a workspace."""
-    # The workspace has no environment of its own: `python` in a command is the one that runs here.
+    """The environment variables of a command in a workspace."""
+    # A workspace has no virtual environment: `python` in a command is the present interpreter.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def opened(workspace: Path) -> Iterator[Any]:
-    """DVC's own view of `workspace`; what it refuses while this is entered is a PipelineError."""
+    """DVC's `Repo` of `workspace`; raises its errors as PipelineError."""
     try:
         with Repo(str(workspace)) as repo:
             yield repo
     except DvcException as error:
         words = " ".join(f"{error} {error.__cause__ or ''}".split())
-        # DVC names files from the present folder.
+        # DVC names files relative to the current folder.
         words = words.replace(f"{os.path.relpath(workspace)}/", "").replace(f"{workspace}/", "")
         raise PipelineError(f"DVC cannot read the stages: {words}") from None
 
 
 def folder_md5(workspace: Path, folder: str) -> str:
-    """The hash of `folder` as dvc.lock has it; what .dvcignore names is not in it."""
+    """The hash of `folder` in dvc.lock, without files that .dvcignore names."""
     with opened(workspace) as repo:
         path, how = str(workspace / folder), {"ignore": repo.dvcignore, "dry_run": True}
         _, _, tree = build(repo.cache.local, path, localfs, "md5", **how)
@@ -180,13 +180,13 @@ def folder_md5(workspace: Path, folder: str) -> str:
 
 
 def name_of(stage: Any) -> str:
-    """As `dvc repro` takes it from the workspace's own folder."""
+    """The name of a stage as `dvc repro` takes it in the workspace's folder."""
     file, name = stage.path_in_repo, getattr(stage, "name", None)
     return str(name if name and file == "dvc.yaml" else f"{file}:{name}" if name else file)
 
 
 def _on_path(tool: str) -> str:
-    """`tool` as the user's own shell finds it: with PATH set where it would not."""
+    """A command that runs `tool` in the user's shell; it sets PATH if `tool` is not on it."""
     folder = Path(sys.executable).parent
     if shutil.which(tool) == str(folder / tool):
         return tool

@@ -45,13 +45,18 @@ def failed(message: str) -> None:
 def scores(figures: Mapping[str, Leaf]) -> str:
     """A Markdown table of test scores: all entities, then each type."""
     lines = [f"| | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in score_rows(figures))])
+
+
+def score_rows(figures: Mapping[str, Leaf]) -> list[list[str]]:
+    """The rows of that table: `all` or an entity type, then a cell for each of `COLUMNS`."""
+    rows = []
     for row in [key.removesuffix(".f1") for key in figures if key.endswith(".f1")]:
         if row == "test" or row.startswith("test."):
             values = [figures.get(f"{row}.{key}") for key in COLUMNS.values()]
             name = row.removeprefix("test").removeprefix(".") or "all"
-            shown = [f"{v:.4f}" if isinstance(v, float) else str(v) for v in values]
-            lines.append(f"| {name} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+            rows.append([name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values)])
+    return rows
 
 
 def _publish(title: str, *paragraphs: str) -> None:

@@ -1,4 +1,4 @@
-"""The flow `evaluate-champion`: the champion on the test data as it is now, without training."""
+"""The flow `evaluate-champion`: scores the champion on the current test data, without training."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
@@ -30,17 +30,17 @@ from stages.scoring.spans import strict_scores
 from stages.text.labels import Labels
 from stages.text.windows_table import Aligned, read_aligned
 
-ALIGNED = Path("data", "aligned")  # as dvc.yaml has it; `align` writes it
+ALIGNED = Path("data", "aligned")  # as in dvc.yaml; `align` writes it
 
 
 @flow(name="evaluate-champion", persist_result=False)
 def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
     """Scores the champion on the test data of a branch, every night.
 
-    Below the gate `promote.f1_min` of the branch's params.yaml the run fails, which alerts.
+    The run fails, which alerts, if F1 is below `promote.f1_min` in the branch's params.yaml.
 
     Args:
-        ref: Branch, tag or commit of the test data; fetched at the start where there is a remote.
+        ref: Branch, tag or commit of the test data; fetched at the start if there is a remote.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
     project = Path.cwd()
@@ -52,21 +52,22 @@ def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
         return ended(error)
     f1 = scores["test.f1"]
     low = f1 < f1_min
-    said = f"{MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
-    said += f" {'below the floor of' if low else 'the floor is'} {f1_min:g}"
-    artifacts.evaluated(said, scores)
+    message = f"{MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
+    message += f" {'below the floor of' if low else 'the floor is'} {f1_min:g}"
+    artifacts.evaluated(message, scores)
     if low:
-        return Failed(message=f"{said}: look at what changed in the data, or promote another")
-    return Completed(message=said)
+        message += ": check what changed in the data, or promote another version"
+        return Failed(message=message)
+    return Completed(message=message)
 
 
 def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
-    """The champion's version, its scores as `test.PER.f1`, which are logged, and the gate."""
+    """Scores the champion and logs it; returns its version, `test.PER.f1` → score, the floor."""
     connection.check(project)
     client = connection.connect(project)
     version = aliases.by_alias(client, CHAMPION)
     if version is None:
-        raise PipelineError(f"{MODEL} has no champion yet: promote a version")
+        raise PipelineError(f"{MODEL} has no champion: promote a version")
     with in_workspace(project, [], ref) as made:
         run_stages(made, _up_to(dvc_stages.stages(made.path), "align"))
         tags = Labels.read(made.path / ALIGNED).tags
@@ -79,7 +80,7 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
 
 
 def _up_to(stages: Sequence[dvc_stages.Stage], last: str) -> list[dvc_stages.Stage]:
-    """`last` and all that it depends on, in order."""
+    """`last` and all stages that it depends on, in order."""
     wanted = {last}
     for stage in reversed(stages):
         if stage.name in wanted:
@@ -98,7 +99,7 @@ def _predicted(client: MlflowClient, version: str, split: Aligned) -> list[list[
 
 
 def cell_tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) -> list[str]:
-    """IOB2 tags of the cells; an entity that begins or ends inside one covers it whole."""
+    """IOB2 tags of the cells; an entity that starts or ends inside a cell covers the whole cell."""
     starts = list(accumulate(map(len, cells), initial=0))
     tags = ["O"] * len(cells)
     for start, end, type_ in entities:

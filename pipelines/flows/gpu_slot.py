@@ -1,4 +1,11 @@
-"""The one GPU slot that all deployments share, whichever worker runs them."""
+"""The one GPU slot that all deployments share, in every work pool.
+
+It is a global concurrency limit, not the limit of a work queue or work pool. A pool with limit 1
+was tried (Prefect 3.9.1): a waiting run then shows as `Late`, and a second `retrain` is cancelled
+as with the slot. But the pool limits whole flow runs: one that has nothing to do would wait for
+hours to say so, the gates of a promotion would delay the next run, no run would fail after
+`wait_minutes`, and pools of other hosts would not share the limit.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,19 +29,19 @@ from pipelines.errors import PipelineError
 
 SLOT = "msra-ner-gpu"
 POOL = "msra-ner"
-LEASE_S = 120.0  # after a host's death the slot is free again within this
+LEASE_S = 120.0  # the slot is free again this long after a host died
 
 
 @contextmanager
 def gpu(wait_minutes: float) -> Iterator[None]:
-    """Holds the GPU slot; Prefect renews the lease in a thread of its own.
+    """Takes the GPU slot; Prefect renews its lease in a thread.
 
     Raises:
-        PipelineError: if it was not free within `wait_minutes`, or there is no such slot.
+        PipelineError: if the slot was not free within `wait_minutes`, or does not exist.
     """
     log, run_id = get_run_logger(), flow_run.get_id()
     holder = ConcurrencyLeaseHolder(type="flow_run", id=UUID(run_id)) if run_id else None
-    log.info("Waiting for the GPU slot, %g minutes at most", wait_minutes)
+    log.info("Waiting for the GPU slot, at most %g minutes", wait_minutes)
     with ExitStack() as stack:
         slot = concurrency(
             SLOT,
@@ -42,27 +49,27 @@ def gpu(wait_minutes: float) -> Iterator[None]:
             lease_duration=LEASE_S,
             strict=True,
             holder=holder,
-            # A server that is restarted must not cost hours of training.
+            # Restarting the server must not cost hours of training.
             raise_on_lease_renewal_failure=False,
         )
         try:
             stack.enter_context(slot)
         except TimeoutError:
             raise PipelineError(
-                f"The GPU slot was not free within {wait_minutes:g} minutes; running:"
-                f" {', '.join(_others(run_id)) or 'nothing that Prefect knows of'}. Start this run"
-                " again later, or with a larger wait_minutes"
+                f"The GPU slot was not free within {wait_minutes:g} minutes. Running:"
+                f" {', '.join(_others(run_id)) or 'no run known to Prefect'}. Start this run again"
+                " later, or with a larger wait_minutes"
             ) from None
         except ConcurrencySlotAcquisitionError as error:
             raise PipelineError(
-                f"Prefect has no slot {SLOT} to give ({error}): run `python -m pipelines setup`"
+                f"Prefect has no slot {SLOT} ({error}): run `python -m pipelines setup`"
             ) from None
         log.info("Got the GPU slot")
         yield
 
 
 def _others(run_id: str | None) -> list[str]:
-    """The names of the other runs of the work pool that are running."""
+    """The names of the other running flow runs of the work pool."""
     running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(

@@ -1,4 +1,9 @@
-"""What the deployments need on a Prefect server; made, or brought up to date, by one command."""
+"""Creates or updates what the deployments need on a Prefect server.
+
+Prefect's own commands cannot be repeated (3.9.1): a second `prefect automation create --from-file`
+creates a second automation of that name, `prefect gcl create` or `prefect work-pool create` then
+fails, and `prefect work-pool create --overwrite` discards the settings of the user.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -19,8 +24,8 @@ from pipelines.flows.local_server import QUIET
 AUTOMATION = "msra-ner: crash zombie runs"
 MINIMUM_HEARTBEAT_S = 30  # Prefect's own
 TAG = "msra-ner"  # of every deployment in prefect.yaml
-MISSED = 3  # heartbeats in a row, then a run counts as dead
-# Every name under which a run ends: one that is missing here would be taken for a silence.
+MISSED = 3  # a run counts as dead after so many missed heartbeats
+# The names of all final states: a run with another one would be marked as crashed.
 ENDS = (
     *("Completed", "Promoted", "NotPromoted", "NothingToDo"),
     *("Failed", "TimedOut", "Cancelled", "Crashed"),
@@ -28,23 +33,23 @@ ENDS = (
 
 
 def setup(heartbeat_s: int) -> list[str]:
-    """Makes the work pool, the GPU slot and the automation that crashes runs of dead workers.
+    """Creates the work pool, the GPU slot and the automation that crashes runs of dead workers.
 
-    Running it again changes nothing but what differs.
+    Running it again changes only what differs.
 
     Args:
-        heartbeat_s: Seconds between the signs of life of a run; Prefect takes no less than 30.
+        heartbeat_s: Seconds between the heartbeats of a run, at least 30.
 
     Returns:
-        A line each, for the user.
+        One line for each, for the user.
 
     Raises:
         PipelineError: if `heartbeat_s` is too small.
     """
     if heartbeat_s < MINIMUM_HEARTBEAT_S:
         raise PipelineError(
-            f"--heartbeat-s is {heartbeat_s}; Prefect sends one every {MINIMUM_HEARTBEAT_S} s at"
-            " most, so take that or more"
+            f"--heartbeat-s is {heartbeat_s}: give {MINIMUM_HEARTBEAT_S} or more, Prefect sends no"
+            " heartbeats more often"
         )
     with get_client(sync_client=True) as client:
         kind, pool = _pool(client, heartbeat_s)
@@ -58,25 +63,27 @@ def setup(heartbeat_s: int) -> list[str]:
 
 
 def _pool(client: SyncPrefectClient, heartbeat_s: int) -> tuple[str, str]:
-    """Its type, which whoever made it chose, and what was done."""
+    """Returns the type of the pool, which its creator chose, and what was done."""
     env = {**QUIET, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_s)}
     try:
         found = client.read_work_pool(POOL)
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
         _default(template, "env", env)
-        _default(template, "working_dir", ".")  # where the worker was started: the project
+        _default(
+            template, "working_dir", "."
+        )  # the folder where the worker was started: the project
         client.create_work_pool(
             WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
         )
-        return ProcessWorker.type, "made"
+        return ProcessWorker.type, "created"
     template = found.base_job_template
     theirs = template["variables"]["properties"]["env"].get("default") or {}
     if env.items() <= theirs.items():
-        return found.type, "as it was"
+        return found.type, "unchanged"
     _default(template, "env", {**theirs, **env})
     client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
-    return found.type, "changed"
+    return found.type, "updated"
 
 
 def _default(template: dict[str, Any], variable: str, value: object) -> None:
@@ -86,9 +93,9 @@ def _default(template: dict[str, Any], variable: str, value: object) -> None:
 def _automation(client: SyncPrefectClient, heartbeat_s: int) -> str:
     wanted = AutomationCore(
         name=AUTOMATION,
-        description="Marks a run as crashed whose worker died, so that the next one can start",
-        # As docs.prefect.io/v3/advanced/detect-zombie-flows has it, for the runs of this project
-        # alone: those of another may send a heartbeat more seldom, and are not dead.
+        description="Marks the run of a dead worker as crashed, so that the next run can start",
+        # From docs.prefect.io/v3/advanced/detect-zombie-flows, but only for runs of this project:
+        # those of another project may send heartbeats less often.
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={f"prefect.flow-run.{name}" for name in ("heartbeat", *ENDS)},
@@ -111,14 +118,14 @@ def _automation(client: SyncPrefectClient, heartbeat_s: int) -> str:
         ],
     )
     found = client.read_automations_by_name(AUTOMATION)
-    for spare in found[1:]:
-        client.delete_automation(spare.id)
+    for duplicate in found[1:]:
+        client.delete_automation(duplicate.id)
     if not found:
         client.create_automation(wanted)
-        return "made"
-    kept = {"trigger", "actions"}
-    theirs = found[0].model_dump(include=kept, exclude={"trigger": {"id"}})
-    if theirs == wanted.model_dump(include=kept, exclude={"trigger": {"id"}}):
-        return "as it was"
+        return "created"
+    compared = {"trigger", "actions"}
+    theirs = found[0].model_dump(include=compared, exclude={"trigger": {"id"}})
+    if theirs == wanted.model_dump(include=compared, exclude={"trigger": {"id"}}):
+        return "unchanged"
     client.update_automation(found[0].id, wanted)
-    return "changed"
+    return "updated"

@@ -1,4 +1,4 @@
-"""`python -m pipelines bring`: a run's dvc.lock into the user's tree, where it then holds."""
+"""Copies a run's dvc.lock into the user's tree, if the tree has the same inputs."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,53 +17,53 @@ from stages.contract import hashing
 SHOWN = 10
 
 
-def bring(project: Path, what: str, with_params: bool) -> list[str]:
-    """Writes the dvc.lock of `what` into `project`, so that `dvc repro` there finds all done.
+def bring(project: Path, source: str, with_params: bool) -> list[str]:
+    """Writes the dvc.lock of `source` into `project`, so that `dvc repro` has nothing to do.
 
     Args:
         project: Folder of the user's tree.
-        what: A workspace's id or how it begins, a registered version's number, or an alias.
-        with_params: Also write its params.yaml.
+        source: A workspace's id or its first characters, a version's number, or an alias.
+        with_params: Also write the run's params.yaml.
 
     Returns:
-        The names of the files that were written.
+        The names of the files written.
 
     Raises:
-        PipelineError: if there is no such run, its stages are not all done, or it had other
-            parameters, code or dvc.yaml than the tree has; nothing is written then.
+        PipelineError: if there is no such run, a stage is not done, or its parameters, code or
+            dvc.yaml differ from the tree's; nothing is written then.
     """
     with TemporaryDirectory() as folder:
-        source = _source(project, what, Path(folder) / "files")
-        params = source if with_params else project
-        other = list(_differences(project, params, source))
-        if other:
-            more = f" and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
+        files = _files(project, source, Path(folder) / "files")
+        params = files if with_params else project
+        changes = list(_differences(project, params, files))
+        if changes:
+            more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
             raise PipelineError(
-                f"{what} was made with other inputs than your tree has: {'; '.join(other[:SHOWN])}"
-                f"{more}. Change your tree first (--params brings the run's params.yaml as well)"
+                f"The inputs of {source} differ from your tree: {'; '.join(changes[:SHOWN])}{more}."
+                " Change your tree first (--params also writes the run's params.yaml)"
             )
         names = ["params.yaml", "dvc.lock"] if with_params else ["dvc.lock"]
         for name in names:
             partial = project / f".{name}.partial"
-            shutil.copyfile(source / name, partial)
+            shutil.copyfile(files / name, partial)
             partial.replace(project / name)
     return names
 
 
-def _source(project: Path, what: str, folder: Path) -> Path:
+def _files(project: Path, source: str, folder: Path) -> Path:
     """A folder with dvc.lock, dvc.yaml and params.yaml."""
-    if what[:1].isdecimal() and not what.isdecimal():
-        made = workspace.find(project, what)
+    if source[:1].isdecimal() and not source.isdecimal():
+        made = workspace.find(project, source)
         run_state.require_done(made.path)
         return made.path
-    return retention.files(project, retention.number(project, what), folder)
+    return retention.fetch_files(project, retention.version_number(project, source), folder)
 
 
-def _differences(project: Path, params: Path, source: Path) -> Iterator[str]:
-    """What dvc.lock has of parameters and code, against the tree: each one a few words."""
-    if _load(project / "dvc.yaml") != _load(source / "dvc.yaml"):
+def _differences(project: Path, params: Path, files: Path) -> Iterator[str]:
+    """Each parameter and code file of dvc.lock that differs from the tree, in a few words."""
+    if _load(project / "dvc.yaml") != _load(files / "dvc.yaml"):
         yield "dvc.yaml"
-    stages: list[dict[str, Any]] = list(_load(source / "dvc.lock")["stages"].values())
+    stages: list[dict[str, Any]] = list(_load(files / "dvc.lock")["stages"].values())
     made = {out["path"] for stage in stages for out in stage.get("outs", ())}
     code = {dep["path"]: dep.get("md5") for stage in stages for dep in stage.get("deps", ())}
     for path, md5 in sorted(code.items()):
@@ -74,13 +74,13 @@ def _differences(project: Path, params: Path, source: Path) -> Iterator[str]:
         for file, keys in stage.get("params", {}).items():
             here = _load(params / file)
             for key, value in keys.items():
-                yield from _unlike(key, _at(here, key.split(".")), value)
+                yield from _changes(key, _at(here, key.split(".")), value)
 
 
-def _unlike(key: str, here: Any, there: Any) -> Iterator[str]:
+def _changes(key: str, here: Any, there: Any) -> Iterator[str]:
     if isinstance(here, dict) and isinstance(there, dict):
         for inner in [*there, *(key for key in here if key not in there)]:
-            yield from _unlike(f"{key}.{inner}", here.get(inner), there.get(inner))
+            yield from _changes(f"{key}.{inner}", here.get(inner), there.get(inner))
     elif here != there:
         yield f"{key} is {here!r} here and {there!r} there"
 
@@ -99,5 +99,5 @@ def _md5(project: Path, path: str) -> str | None:
 
 
 def _load(path: Path) -> Any:
-    # As DVC reads and writes it: to YAML 1.1 its 5e-05 would be a text.
+    # DVC's own reader: YAML 1.1 would read 5e-05 as a string.
     return load_yaml(str(path)) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""`python -m pipelines gc`: deletes old workspaces, cache and MLflow runs, by one rule."""
+"""Deletes old workspaces, checkpoints, cache files and MLflow runs, by one rule."""
 
 import shutil
 from collections import Counter
@@ -17,39 +17,39 @@ from pipelines.workspaces import checkpoints, run_state, workspace
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted, or would be.
+    """What was deleted, or would be deleted.
 
     Attributes:
-        workspaces: Their ids.
-        mlflow_runs: Their ids.
-        checkpoints: Their names.
-        cache_objects: How many of the DVC cache.
-        left_alone: Why the cache was not touched, in a sentence; None if it was.
+        workspaces: The ids.
+        mlflow_runs: The ids.
+        checkpoints: The names.
+        cache_objects: The number of objects in the DVC cache.
+        cache_skipped: Why the cache was not pruned, as a sentence; None if it was.
     """
 
     workspaces: list[str]
     mlflow_runs: list[str]
     checkpoints: list[str]
     cache_objects: int
-    left_alone: str | None
+    cache_skipped: str | None
 
 
 def prune(project: Path, dry_run: bool) -> Pruned:
-    """Deletes what is old, or with `dry_run` says what it would delete.
+    """Deletes what is old; with `dry_run` it only returns what it would delete.
 
-    Kept are: workspaces that run, or that MLflow has not got yet; of complete ones the last
-    run.keep_workspaces, of failed and cancelled ones as many; each MLflow run that a registered
-    version stands on; each object of the cache that a registered version's dvc.lock names, or that
-    of a kept workspace, of the working tree, of a branch or a tag; the run.keep_workspaces newest
-    checkpoints and those in use. While a run is going the cache is left alone.
+    It keeps workspaces that are running or not yet logged; the newest run.keep_workspaces complete
+    ones, and as many failed or cancelled ones; each MLflow run of a registered version; each cache
+    object that the dvc.lock of a registered version names, or that of a kept workspace, the working
+    tree, a branch, a tag or an experiment of `dvc exp`; the run.keep_workspaces newest checkpoints
+    and those in use. While a run is in progress the cache is not pruned.
 
     Raises:
-        PipelineError: if it is not known what a registered version needs; nothing is deleted then.
+        PipelineError: if the needs of a registered version are unknown; nothing is deleted then.
     """
     keep = settings.read_run(project / "params.yaml").keep_workspaces
     run_state.sweep(project)
     with run_state.none_running(project) as alone, TemporaryDirectory() as folder:
-        needed = retention.locks(project, Path(folder))
+        needed = retention.fetch_locks(project, Path(folder))
         old = _old(project, keep)
         kept = [path for path in workspace.all_of(project) if path not in old]
         if not dry_run:
@@ -63,7 +63,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
                 f"MLflow did not delete old runs: {connection.said(error)}"
             ) from None
         needed += [lock for path in kept for lock in path.rglob("dvc.lock")]
-        removed, why = 0, None if alone else "a run is going; try again when it has ended"
+        removed, why = 0, None if alone else "a run is in progress; try again when it has ended"
         try:
             removed = cache.prune(project, needed, dry_run) if alone else 0
         except PipelineError as error:
@@ -74,7 +74,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
 def _old(project: Path, keep: int) -> list[Path]:
     count: Counter[bool] = Counter()
     old = []
-    for path in workspace.all_of(project):  # the newest first
+    for path in workspace.all_of(project):  # newest first
         word = run_state.word(path)
         if word not in ("running", "unlogged"):
             count[word == "complete"] += 1

@@ -1,4 +1,4 @@
-"""`python -m pipelines rebuild`: a registered version made anew, and compared with what it was."""
+"""Rebuilds a registered version from its commit, and compares it with the recorded outs."""
 
 import os
 import subprocess
@@ -22,19 +22,19 @@ from stages.contract.errors import StageError
 from stages.contract.section import read
 from stages.params.download import Download
 
-IMAGE = "NER_WITH_IMAGE"  # docker/run takes that one instead of the one that it would choose
-Say = Callable[[str], None]
+IMAGE = "NER_WITH_IMAGE"  # the image that docker/run uses instead of its default
+OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A version that came out as it was.
+    """A version whose outs came out identical.
 
     Attributes:
         version: Its number.
-        workspace: Where it was made anew.
-        outs: How many outs are equal.
-        image: In words, which image the stages ran in.
+        workspace: Where it was rebuilt.
+        outs: The number of identical outs.
+        image: A sentence that names the image of the stages.
     """
 
     version: str
@@ -43,38 +43,37 @@ class Rebuilt:
     image: str
 
 
-def rebuild(project: Path, what: str, say: Say) -> Rebuilt:
-    """Runs all stages of a version again, in a workspace of its commit and its parameters.
+def rebuild(project: Path, version: str, on_line: OnLine) -> Rebuilt:
+    """Runs all stages of a version again, in a workspace with its commit and its parameters.
 
-    Nothing is taken from DVC's cache but data whose source is unpinned, which may be another by
-    now. Each stage is compared as soon as it has run; nothing is logged to MLflow.
+    Only data from an unpinned source comes from DVC's cache, because the source may have changed.
+    Each stage is compared as soon as it has run. Nothing is logged to MLflow.
 
     Args:
-        project: Folder of the project, whose repository has the commit.
-        what: A version's number, or an alias.
-        say: Is given each line that the stages print.
+        project: Folder of the project; its repository must have the commit.
+        version: A version's number, or an alias.
+        on_line: Called with each line that the stages print.
 
     Raises:
         Refused: with `Exit.DIFFERS` and the first difference.
-        PipelineError: if it cannot be made anew: what it was made from is not there, or a stage
-            fails.
+        PipelineError: if it cannot be rebuilt, because an input is missing or a stage fails.
     """
     connection.check(project)
     run_state.sweep(project)
     with TemporaryDirectory() as folder:
-        number = retention.number(project, what)
-        recorded = retention.files(project, number, Path(folder) / "files")
+        number = retention.version_number(project, version)
+        recorded = retention.fetch_files(project, number, Path(folder) / "files")
         run = retention.run_of(project, number)
         made = workspace.create(project, [], False, ref=_commit(run, number), exact=recorded)
         with run_state.running(made.path):
             given = settings.read_run(project / "params.yaml")
             disk.require(project, given.free_disk_gb)
             cache.require_within(project)
-            _ask_for_image(run)
+            _select_image(run)
             was = lockfile.stages(recorded / "dvc.lock")
-            for stage in _to_run(made.path, recorded, say):
+            for stage in _stages_to_run(made.path, recorded, on_line):
                 dvc_stages.repro(
-                    made.path, stage, say, force=True, timeout_s=given.timeout_s(stage)
+                    made.path, stage, on_line, force=True, timeout_s=given.timeout_s(stage)
                 )
                 differing = lockfile.difference(
                     project, was.get(stage, {}), lockfile.stages(made.path / "dvc.lock")[stage]
@@ -82,8 +81,8 @@ def rebuild(project: Path, what: str, say: Say) -> Rebuilt:
                 if differing:
                     raise Refused(
                         Exit.DIFFERS,
-                        f"{MODEL} version {number} differs first in stage {stage}:"
-                        f" {differing}. {_image(run, made.path)}{_surroundings(run)}",
+                        f"Version {number} of {MODEL} differs, first in stage {stage}: {differing}."
+                        f" {_image(run, made.path)}{_environment_changes(run)}",
                     )
     outs = sum(len(stage.get("outs", ())) for stage in was.values())
     return Rebuilt(number, made.path, outs, _image(run, made.path))
@@ -93,21 +92,21 @@ def _commit(run: Run, number: str) -> str:
     commit = run.data.tags.get("commit", "none")
     if commit == "none" or run.data.tags.get("dirty") == "true":
         raise PipelineError(
-            f"{MODEL} version {number} was made from uncommitted changes (dirty.diff of"
-            f" run {run.info.run_id}): commit them on {commit} and run that, then it can be rebuilt"
+            f"Version {number} of {MODEL} was made from uncommitted changes and cannot be rebuilt:"
+            f" commit dirty.diff of run {run.info.run_id} on top of {commit}, and run that commit"
         )
     return commit
 
 
-def _to_run(path: Path, recorded: Path, say: Say) -> Iterator[str]:
-    """The stages in order, but `download` where its data is taken from DVC by its hash."""
+def _stages_to_run(path: Path, recorded: Path, on_line: OnLine) -> Iterator[str]:
+    """The stages in order, without `download` if its data comes from DVC by its hash."""
     try:
         unpinned = read(Download, path / "params.yaml").unpinned
-    except StageError:  # of a commit with other parameters than today's
+    except StageError:  # the parameters of an older commit
         unpinned = {}
     for stage in dvc_stages.stages(path):
         if stage.name == "download" and unpinned:
-            say("download: sources are unpinned, so the data comes from DVC by its hash")
+            on_line("download: sources are unpinned, so the data comes from DVC by its hash")
             (path / "dvc.lock").write_bytes((recorded / "dvc.lock").read_bytes())
             for out in lockfile.stages(path / "dvc.lock")[stage.name]["outs"]:
                 cache.require_whole(path, out["md5"])
@@ -121,30 +120,27 @@ def _check_out(path: Path, stage: str) -> None:
     env = dvc_stages.environment()
     done = subprocess.run(command, cwd=path, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise PipelineError(f"DVC has no data of {stage} ({' '.join(done.stderr.split())})")
+        raise PipelineError(f"DVC has no data for stage {stage} ({' '.join(done.stderr.split())})")
 
 
-def _ask_for_image(run: Run) -> None:
+def _select_image(run: Run) -> None:
     recorded = run.data.tags.get("image", "")
     if recorded.startswith("sha256:") and "," not in recorded:
         os.environ[IMAGE] = recorded
 
 
 def _image(run: Run, path: Path) -> str:
-    was, now = run.data.tags.get("image"), environment.image(path)
-    if now is None:
-        made = f"the version was made in {was}" if was else "nor was one when it was made"
-        return f"No image was used (NER_RUNTIME=local), {made}"
-    if now == was:
-        return f"In its recorded image, {now}"
-    return f"In {now}, the version was made {f'in {was}' if was else 'without an image'}"
+    recorded, used = run.data.tags.get("image"), environment.image(path)
+    if used is not None and used == recorded:
+        return f"Image: {used}, as recorded"
+    return f"Image: {used or 'none (NER_RUNTIME=local)'}, recorded: {recorded or 'none'}"
 
 
-def _surroundings(run: Run) -> str:
-    """What of the machine is another than it was; the packages are those of this environment."""
+def _environment_changes(run: Run) -> str:
+    """How GPU and packages of this environment differ from the recorded ones."""
     here: dict[str, Any] = {"gpu": "none", **environment.gpu()}
     there = {"gpu": "none", **run.data.tags}
     packages = retention.packages(run).splitlines()
-    other = sorted({*packages} - {*environment.packages().splitlines()})
-    said = f"; GPU {there['gpu']}, here {here['gpu']}" if there["gpu"] != here["gpu"] else ""
-    return said + (f"; not here: {', '.join(other[:5])}" if other else "; the same packages")
+    missing = sorted({*packages} - {*environment.packages().splitlines()})
+    gpu = f"; GPU: {here['gpu']}, recorded: {there['gpu']}" if there["gpu"] != here["gpu"] else ""
+    return gpu + (f"; missing here: {', '.join(missing[:5])}" if missing else "; same packages")

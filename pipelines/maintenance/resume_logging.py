@@ -1,4 +1,4 @@
-"""Logs a run after it, where MLflow was away at its end."""
+"""Logs a run whose stages are done but which MLflow did not accept."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from pipelines.workspaces import run_state, workspace
 
 
 def log(project: Path, run_id: str) -> Logged:
-    """Logs the run that `workspace.find` gives for `run_id`, and marks it as complete.
+    """Logs the run that `workspace.find` returns for `run_id`, and marks it as complete.
 
     Raises:
-        PipelineError: if there is no such run, its stages are not all done, or MLflow refuses.
+        PipelineError: if there is no such run, a stage is not done, or MLflow refuses.
     """
     run_state.sweep(project)
     made = workspace.find(project, run_id)
@@ -23,7 +23,8 @@ def log(project: Path, run_id: str) -> Logged:
         logged = run_log.log_run(connected, made)
     except connection.FAILURES as error:
         raise PipelineError(
-            f"MLflow did not take {made.run_id} ({connection.said(error)}): mend that"
+            f"MLflow did not accept {made.run_id} ({connection.said(error)}): fix this, then try"
+            " again"
         ) from None
     run_state.mark(made.path, "complete")
     return logged

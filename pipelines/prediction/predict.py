@@ -1,8 +1,7 @@
-"""Entities of texts by the registered model."""
+"""Finds the entities of texts with the registered model."""
 
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -14,9 +13,9 @@ import mlflow
 import pandas as pd
 
 from pipelines.errors import PipelineError
-from pipelines.names import MODEL, python_command
+from pipelines.names import MODEL, REGISTER_FIRST
 from pipelines.prediction.readers import Input, Row, open_input
-from pipelines.prediction.resumable_output import answers, check_output
+from pipelines.prediction.resumable_output import check_output, open_partial
 from pipelines.registry import aliases
 from pipelines.tracking import connection
 
@@ -26,7 +25,7 @@ BATCH_CHARACTERS = 2**22
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: MLflow's id of it, and rows in, one dict a row out."""
+    """A loaded model: its MLflow id, and a function that returns one dict per row."""
 
     id: str
     predict: Callable[[pd.DataFrame], list[dict[str, Any]]]
@@ -42,70 +41,70 @@ def predict(
     model: str | None,
     restart: bool,
 ) -> None:
-    """Prints or writes a row a text, in order: `{"text", "entities", "error", "provider"}`.
+    """Prints or writes one row per text, in order: `{"text", "entities", "error", "provider"}`.
 
-    `model` is an MLflow URI; without one, the champion, or the challenger while there is none.
-    What the other arguments mean: `open_input` and `answers`.
+    `model` is an MLflow URI; the default is the champion, or else the challenger.
+    `open_input` and `open_partial` describe the other arguments.
 
     Raises:
-        PipelineError: if there is no such model, or input or output cannot be used.
+        PipelineError: if there is no such model, or the input or output cannot be used.
     """
     if batch_size < 1:
-        raise PipelineError(f"--batch-size is {batch_size}, at least 1 row is needed")
+        raise PipelineError(f"--batch-size is {batch_size}: give 1 or more")
     if output is not None:
         check_output(output, source)
     given = open_input(texts, source, column)
     loaded = load(project, model)
     if output is None:
-        for lines, _ in _answered(loaded, given.rows, batch_size):
+        for lines, _ in _predicted(loaded, given.rows, batch_size):
             print(*lines, sep="\n", flush=True)
     else:
         _write(loaded, given, output, batch_size, restart)
 
 
 def load(project: Path, model: str | None) -> Model:
-    """Loads `model`, an MLflow URI, or the champion, or the challenger while there is none.
+    """Loads `model`, an MLflow URI; the default is the champion, or else the challenger.
 
     Raises:
-        PipelineError: if there is none, or it does not load.
+        PipelineError: if there is no such model, or it does not load.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists():
-        raise PipelineError(_nothing())  # connecting would make an empty mlflow.db
+    if connection.nothing_logged(project):
+        raise PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")
     try:
         client = connection.connect(project)
         uri = model or registered(client)
-        with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses
+        with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it cannot load
             loaded = mlflow.pyfunc.load_model(uri)
     except PipelineError:
         raise
-    except Exception as error:  # a model brings code of its own
+    except Exception as error:  # a model has its own code
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PipelineError(
-            connection.refusal(error) or f"{model or MODEL} cannot be loaded ({words})"
+            connection.refusal(error) or f"Cannot load {model or MODEL} ({words})"
         ) from None
     return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
 
 
 def _write(loaded: Model, given: Input, output: Path, batch_size: int, restart: bool) -> None:
     failed = 0
-    with answers(output, loaded.id, restart) as partial:
-        done = partial.done(json.dumps(_shown(row.value)) for row in given.rows)
+    with open_partial(output, loaded.id, restart) as partial:
+        done = partial.skip_done(json.dumps(_json_value(row.value)) for row in given.rows)
         if done:
-            print(f"Going on after row {done}", file=sys.stderr)
+            print(f"Resuming after row {done}", file=sys.stderr)
         total = done
         with _progress()(given.total, "predict", "row") as bar:
             bar.update(done)
-            for lines, errors in _answered(loaded, given.rows, batch_size):
+            for lines, errors in _predicted(loaded, given.rows, batch_size):
                 partial.add(lines)
                 total += len(lines)
                 failed += errors
                 bar.update(len(lines))
         partial.finish()
-    print(f"{total} rows in {output}, new ones with an error: {failed}", file=sys.stderr)
+    print(f"Wrote {output}: {total} rows, {failed} of the new ones with an error", file=sys.stderr)
 
 
 def _progress() -> Any:
-    """This project's own, where `import stages` gives that of the loaded model."""
+    """The `progress` of this project: `import stages` would import that of the loaded model."""
     path = Path(__file__).parents[2] / "stages" / "contract" / "progress.py"
     spec: Any = importlib.util.spec_from_file_location("pipelines_progress", path)
     module: Any = importlib.util.module_from_spec(spec)
@@ -113,13 +112,13 @@ def _progress() -> Any:
     return module.progress
 
 
-def _answered(
+def _predicted(
     loaded: Model, rows: Iterator[Row], batch_size: int
 ) -> Iterator[tuple[list[str], int]]:
-    """Lines of JSON, batch by batch, and how many of them have an error."""
+    """For each batch, its lines of JSON and how many of them have an error."""
     for batch in _batches(rows, batch_size):
         good = [row.value for row in batch if row.error is None]
-        # pandas' own strings refuse half a surrogate pair, which the model answers in that row.
+        # The string type of pandas refuses half a surrogate pair; the model reports it in that row.
         frame = pd.DataFrame({"text": pd.Series(good, dtype=object)})
         with pd.option_context("future.infer_string", False), redirect_stdout(sys.stderr):
             found = iter(loaded.predict(frame) if good else [])
@@ -128,13 +127,13 @@ def _answered(
             refused: dict[str, Any] = {"entities": [], "error": row.error, "provider": None}
             answer = next(found) if row.error is None else refused
             failed += answer["error"] is not None
-            line = json.dumps({"text": _shown(row.value), **answer}, ensure_ascii=False)
+            line = json.dumps({"text": _json_value(row.value), **answer}, ensure_ascii=False)
             lines.append(line.encode("utf-8", "backslashreplace").decode())
         yield lines, failed
 
 
 def _batches(rows: Iterator[Row], batch_size: int) -> Iterator[list[Row]]:
-    """At most `batch_size` rows, and fewer where they are long."""
+    """Batches of at most `batch_size` rows, fewer if the rows are long."""
     batch: list[Row] = []
     characters = 0
     for row in rows:
@@ -147,8 +146,8 @@ def _batches(rows: Iterator[Row], batch_size: int) -> Iterator[list[Row]]:
         yield batch
 
 
-def _shown(value: Any) -> Any:
-    """`value` as JSON has it."""
+def _json_value(value: Any) -> Any:
+    """`value`, or what stands for it if JSON cannot represent it."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
@@ -159,7 +158,7 @@ def _shown(value: Any) -> Any:
 
 
 def registered(client: mlflow.MlflowClient) -> str:
-    """The URI of the champion, or of the challenger while there is none; says which on stderr.
+    """The URI of the champion, or else of the challenger; prints on stderr which one it is.
 
     Raises:
         PipelineError: if there is neither.
@@ -167,13 +166,6 @@ def registered(client: mlflow.MlflowClient) -> str:
     for alias in ALIASES:
         version = aliases.by_alias(client, alias)
         if version:
-            print(f"{MODEL} version {version}, the {alias}", file=sys.stderr)
+            print(f"Using version {version} of {MODEL}, the {alias}", file=sys.stderr)
             return f"models:/{MODEL}@{alias}"
-    raise PipelineError(_nothing())
-
-
-def _nothing() -> str:
-    return (
-        f"No version of {MODEL} is registered yet: `make run` trains one on the sample,"
-        f" `{python_command()} -m pipelines run` does the real job"
-    )
+    raise PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")

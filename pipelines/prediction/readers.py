@@ -1,4 +1,4 @@
-"""The texts that `predict` is given, one row after the other: never a whole file in memory."""
+"""Reads the input of `predict` row by row, without loading a whole file into memory."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import PipelineError
 
-# More than the longest text that the model takes, with each character a JSON escape.
+# More than the longest text that the model accepts, with every character a JSON escape.
 MAX_LINE_BYTES = 2**24
 PARQUET_ROWS = 64
 CHUNK_BYTES = 2**20
@@ -21,7 +21,7 @@ CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Row:
-    """What stands in one row, or why that cannot be said."""
+    """The value of one row, or why it cannot be read."""
 
     value: Any
     error: str | None = None
@@ -29,24 +29,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Input:
-    """Rows in their order, and how many there are: 0 if that is not known before the end."""
+    """The rows in order, and how many there are: 0 if unknown."""
 
     rows: Iterator[Row]
     total: int
 
 
 def open_input(texts: list[str], path: Path | None, column: str) -> Input:
-    """The `texts`, the lines of standard input if they are "-" alone, or the rows of a file.
+    """Opens `texts`, or standard input if `texts` is ["-"], or the file `path`.
 
-    A file is Parquet or JSONL by its ending, else text with a row a line. `column` is Parquet's
-    column or JSONL's key; a line of JSONL may also be a string by itself.
+    The ending of a file says whether it is Parquet or JSONL; any other file has one text per line.
+    `column` is the column of Parquet or the key of JSONL. A line of JSONL may also be a string.
 
     Raises:
-        PipelineError: if there is nothing to read, or no such column.
+        PipelineError: if there is no input, or no such column.
         OSError: if the file cannot be read.
     """
     if (path is None) == (not texts):
-        raise PipelineError("Give texts, or - for the lines of standard input, or --input FILE")
+        raise PipelineError("Give texts, or - to read lines from standard input, or --input FILE")
     if texts == ["-"]:
         return Input(_text(sys.stdin.buffer), 0)
     if path is None:
@@ -79,11 +79,11 @@ def _parsed(line: bytes, key: str) -> Row:
     if isinstance(value, str):
         return Row(value)
     if not isinstance(value, dict):
-        return Row(None, f"line is neither an object nor a string, it is {type(value).__name__}")
+        return Row(None, f"line must be an object or a string, not {type(value).__name__}")
     if key not in value:
         return Row(None, f"line has no key {key}")
-    if not isinstance(value[key], str) and len(line) > CHUNK_BYTES:  # or it would be kept, in vain
-        return Row(None, f"{key} must be a string, and not of {len(line)} bytes")
+    if not isinstance(value[key], str) and len(line) > CHUNK_BYTES:  # do not keep it in memory
+        return Row(None, f"{key} must be a string; this line has {len(line)} bytes")
     return Row(value[key])
 
 
@@ -94,8 +94,8 @@ def _parquet(path: Path, column: str) -> Input:
         raise PipelineError(f"{path} is not Parquet: {error}") from None
     if column not in file.schema_arrow.names:
         raise PipelineError(
-            f"{path} has no column {column}, it has {', '.join(file.schema_arrow.names)}:"
-            " name one with --column"
+            f"{path} has no column {column}: give one of {', '.join(file.schema_arrow.names)}"
+            " with --column"
         )
     return Input(_parquet_rows(path, file, column), file.metadata.num_rows)
 
@@ -107,18 +107,18 @@ def _parquet_rows(path: Path, file: Any, column: str) -> Iterator[Row]:
             if pa.types.is_dictionary(values.type):
                 values = values.dictionary_decode()
             text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-            # As bytes, so that one that is not UTF-8 spoils no other.
+            # As bytes, so that a text that is not UTF-8 does not affect others.
             for value in (values.cast(pa.large_binary()) if text else values).to_pylist():
                 yield _decoded(value) if text and value is not None else Row(value)
     except pa.ArrowException as error:
-        raise PipelineError(f"{path} cannot be read to its end: {error}") from None
+        raise PipelineError(f"{path} is damaged: {error}") from None
 
 
 _TOO_LONG = Row(None, f"line has more than {MAX_LINE_BYTES} bytes")
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
-    """Each line without its end; None for one of more than `MAX_LINE_BYTES`."""
+    """Each line without its line end; None for a line of more than `MAX_LINE_BYTES`."""
     while line := file.readline(MAX_LINE_BYTES):
         long = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
         while line and long and not line.endswith(b"\n"):
@@ -137,7 +137,7 @@ def _decoded(line: bytes) -> Row:
 
 
 def _line_count(path: Path) -> int:
-    if not path.is_file():  # a pipe can be read once
+    if not path.is_file():  # a pipe can be read only once
         return 0
     lines, last = 0, b"\n"
     with path.open("rb") as file:

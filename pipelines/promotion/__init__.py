@@ -1,1 +1,1 @@
-"""From challenger to champion, through the gates."""
+"""Promotion of a challenger to champion, through the gates."""

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.names import MODEL, Logged
 from pipelines.promotion import bootstrap
-from pipelines.promotion.gate_evaluation import Examined, counted
+from pipelines.promotion.gate_evaluation import Evaluation, counts_of
 from pipelines.promotion.prediction_diff import KINDS, changed
 from pipelines.settings import Promote
 from pipelines.tracking import connection, run_log
@@ -20,24 +20,24 @@ TEMPLATE = Path(__file__).with_name(FILE)
 LISTED_CHANGES = 12  # of a sentence: a list of names may have a hundred, which the text shows
 
 
-def page(examined: Examined, settings: Promote) -> str:
+def page(evaluation: Evaluation, settings: Promote) -> str:
     """The page, one file that loads nothing else."""
-    mine, theirs = examined.challenger, examined.champion
+    mine, theirs = evaluation.challenger, evaluation.champion
     return fill_in(
         TEMPLATE,
         {
             "model": MODEL,
             "challenger": _version(mine.version),
             "champion": _version(theirs.version) if theirs else None,
-            "gates": examined.gates,
-            "failed": [gate.name for gate in examined.gates if not gate.passed],
+            "gates": evaluation.gates,
+            "failed": [gate.name for gate in evaluation.gates if not gate.passed],
             "rescored": theirs is not None
             and theirs.version.tags.get("test_sha256") != mine.version.tags.get("test_sha256"),
             "confidence": settings.confidence,
             "samples": settings.bootstrap_samples,
             "sentences": len(mine.sentences),
-            **_scores(examined, settings),
-            **_changes(examined, settings),
+            **_scores(evaluation, settings),
+            **_changes(evaluation, settings),
         },
     )
 
@@ -67,29 +67,29 @@ def _version(version: ModelVersion) -> dict[str, str]:
     }
 
 
-def _scores(examined: Examined, settings: Promote) -> dict[str, Any]:
-    sentences = examined.challenger.sentences
+def _scores(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:
+    sentences = evaluation.challenger.sentences
     types = sorted({span.type for each in sentences for span in each.gold | each.predicted})
     return {
         "types": types,
-        "headline": _row("all", examined, settings),
-        "by_type": [_row(type_, examined, settings, type_) for type_ in types],
+        "headline": _row("all", evaluation, settings),
+        "by_type": [_row(type_, evaluation, settings, type_) for type_ in types],
         "by_slice": [
-            _row(name, examined, settings, each.type, each.sentences)
-            for name, each in examined.slices.items()
+            _row(name, evaluation, settings, each.type, each.sentences)
+            for name, each in evaluation.slices.items()
         ],
     }
 
 
 def _row(
     name: str,
-    examined: Examined,
+    evaluation: Evaluation,
     settings: Promote,
     type_: str | None = None,
     numbers: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Both F1s on the entities of `type_` in the sentences `numbers`, and their difference."""
-    mine = counted(examined.challenger, type_, numbers)
+    mine = counts_of(evaluation.challenger, type_, numbers)
     row: dict[str, Any] = {
         "name": name,
         "sentences": len(mine),
@@ -98,8 +98,8 @@ def _row(
         "champion": None,
         "difference": None,
     }
-    if examined.champion:
-        theirs = counted(examined.champion, type_, numbers)
+    if evaluation.champion:
+        theirs = counts_of(evaluation.champion, type_, numbers)
         row["champion"] = bootstrap.f1_of(theirs)
         if len(mine):
             row["difference"] = bootstrap.difference(
@@ -108,8 +108,8 @@ def _row(
     return row
 
 
-def _changes(examined: Examined, settings: Promote) -> dict[str, Any]:
-    mine, theirs = examined.challenger, examined.champion
+def _changes(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:
+    mine, theirs = evaluation.challenger, evaluation.champion
     items = changed(mine.sentences, theirs.sentences) if theirs else []
     return {
         "kinds": [

@@ -1,4 +1,4 @@
-"""Remembers which promotions are decided, so that none is asked twice."""
+"""Records which promotions are decided, so that none is evaluated twice."""
 
 import hashlib
 import json
@@ -12,16 +12,16 @@ DECIDED = "promotion.decided"  # a tag of a version
 
 
 def decide(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> None:
-    """Notes with a version that its promotion was decided: the same question has that answer."""
-    client.set_model_version_tag(MODEL, version, DECIDED, _question(settings, champion))
+    """Records on the version that these gates were evaluated against this champion."""
+    client.set_model_version_tag(MODEL, version, DECIDED, _key(settings, champion))
 
 
 def decided(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> bool:
-    """Whether `decide` was told the same."""
+    """True if `decide` recorded the same gates and the same champion."""
     tags = client.get_model_version(MODEL, version).tags
-    return bool(tags.get(DECIDED) == _question(settings, champion))
+    return bool(tags.get(DECIDED) == _key(settings, champion))
 
 
-def _question(settings: Promote, champion: str | None) -> str:
-    words = json.dumps([settings.model_dump(), champion], sort_keys=True)
-    return hashlib.sha256(words.encode()).hexdigest()
+def _key(settings: Promote, champion: str | None) -> str:
+    inputs = json.dumps([settings.model_dump(), champion], sort_keys=True)
+    return hashlib.sha256(inputs.encode()).hexdigest()

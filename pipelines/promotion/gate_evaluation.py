@@ -1,4 +1,4 @@
-"""Holds a version to all gates, by its figures, its files and the champion."""
+"""Evaluates all gates for one version, from its figures, its files and the champion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipelines.errors import PipelineError
 from pipelines.names import MODEL
 from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champion, version_files
 from pipelines.promotion.bootstrap import Difference
-from pipelines.promotion.gates import Gate
+from pipelines.promotion.gates import Figures, Gate
 from pipelines.settings import Promote
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
@@ -27,84 +27,121 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What a version is held to, and what that rests on."""
+class Comparison:
+    """The gates that compare a version with the champion.
+
+    Attributes:
+        gates: `labels` and `not_worse`.
+        champion: None if there is none, or if it could not be scored; the gates say which.
+        difference: F1 of the version minus F1 of the champion.
+    """
+
+    gates: list[Gate]
+    champion: Side | None = None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every gate of a version, and what the gates were computed from.
+
+    Attributes:
+        gates: The verdicts.
+        challenger: The version.
+        slices: Slice → which test sentences belong to it.
+        champion: As in `Comparison`.
+        difference: As in `Comparison`.
+    """
 
     gates: list[Gate]
     challenger: Side
     slices: dict[str, Members]
     champion: Side | None
-    """None: there is none, or its figures could not be had, which the gates say."""
     difference: Difference | None
-    """Of F1 to the champion's."""
 
 
-def examine(
+def evaluate_gates(
     client: MlflowClient,
     project: Path,
     settings: Promote,
-    chosen: ModelVersion,
+    version: ModelVersion,
     model: Path,
-    before: str | None,
-) -> Examined:
-    """The verdict of each gate.
+    champion: str | None,
+) -> Evaluation:
+    """Evaluates every gate.
 
     Args:
-        client: Of the registry.
-        project: Whose DVC cache is asked for test data.
+        client: A client of the registry.
+        project: The project whose DVC cache has the test data.
         settings: The thresholds.
-        chosen: The version.
-        model: Folder of its model; the champion's is put beside it.
-        before: The champion's version.
+        version: The version to evaluate.
+        model: Folder of its model; the champion's is downloaded beside it.
+        champion: The champion's version number.
 
     Raises:
         Refused: if the version lacks a figure or a file.
     """
-    figures = version_files.figures(chosen, settings.type_f1_min)
-    own = Side(chosen, version_files.predictions(client, chosen, figures.test_sentences))
-    slices = version_files.slices(client, chosen, settings.slice_f1_min)
+    figures = version_files.figures(version, settings.type_f1_min)
+    challenger = Side(version, version_files.predictions(client, version, figures.test_sentences))
+    slices = version_files.slices(client, version, settings.slice_f1_min)
     slice_f1 = {
-        name: bootstrap.f1_of(counted(own, each.type, each.sentences))
-        for name, each in slices.items()
+        name: bootstrap.f1_of(counts_of(challenger, members.type, members.sentences))
+        for name, members in slices.items()
     }
-    found = gates.of_figures(figures, settings) + gates.of_slices(slice_f1, settings)
-    labels = version_files.labels(model)
-    champion = difference = None
-    if before is None:
-        found.append(gates.of_labels(labels, None))
-        found.append(Gate("not_worse", True, "no champion to compare with"))
-    else:
-        version = client.get_model_version(MODEL, before)
-        same_data = version.tags.get("test_sha256") == figures.test_sha256
-        try:
-            other = version_files.fetch(version, model.with_name("champion"))
-            found.append(gates.of_labels(labels, version_files.labels(other)))
-            theirs = (
-                version_files.predictions(client, version, figures.test_sentences)
-                if same_data
-                else rescore_champion.predictions(project, client, chosen, labels, other)
-            )
-        except PipelineError as error:
-            found.append(Gate("not_worse", False, f"no figure: {error}"))
-        else:
-            champion = Side(version, theirs)
-            difference = bootstrap.difference(
-                counted(own),
-                counted(champion),
-                settings.bootstrap_samples,
-                settings.confidence,
-                settings.seed,
-            )
-            found.append(gates.of_difference(difference, settings, rescored=not same_data))
+    compared = _compare(client, project, settings, challenger, figures, model, champion)
     timed, provider = isolated_model.latency(
         model, settings.latency.characters, settings.latency.texts
     )
-    client.set_model_version_tag(MODEL, str(chosen.version), "promotion.provider", provider)
-    found += gates.of_latency(timed, settings)
-    return Examined(found, own, slices, champion, difference)
+    client.set_model_version_tag(MODEL, str(version.version), "promotion.provider", provider)
+    verdicts = [
+        *gates.of_figures(figures, settings),
+        *gates.of_slices(slice_f1, settings),
+        *compared.gates,
+        *gates.of_latency(timed, settings),
+    ]
+    return Evaluation(verdicts, challenger, slices, compared.champion, compared.difference)
 
 
-def counted(side: Side, type_: str | None = None, numbers: Sequence[int] | None = None) -> Counts:
-    """`bootstrap.counts` of the side's sentences with these numbers, or else of all."""
+def counts_of(side: Side, type_: str | None = None, numbers: Sequence[int] | None = None) -> Counts:
+    """`bootstrap.counts` of the side's sentences with these numbers; None: of all sentences."""
     chosen = side.sentences if numbers is None else [side.sentences[n] for n in numbers]
     return bootstrap.counts(chosen, type_)
+
+
+def _compare(
+    client: MlflowClient,
+    project: Path,
+    settings: Promote,
+    challenger: Side,
+    figures: Figures,
+    model: Path,
+    champion: str | None,
+) -> Comparison:
+    labels = version_files.labels(model)
+    if champion is None:
+        none = Gate("not_worse", True, "no champion to compare with")
+        return Comparison([gates.of_labels(labels, None), none])
+    version = client.get_model_version(MODEL, champion)
+    same_data = version.tags.get("test_sha256") == figures.test_sha256
+    verdicts = []
+    try:
+        other = version_files.fetch(version, model.with_name("champion"))
+        verdicts.append(gates.of_labels(labels, version_files.labels(other)))
+        sentences = (
+            version_files.predictions(client, version, figures.test_sentences)
+            if same_data
+            else rescore_champion.predictions(project, client, challenger.version, labels, other)
+        )
+    except PipelineError as error:
+        failed = Gate("not_worse", False, f"the champion has no F1 to compare with: {error}")
+        return Comparison([*verdicts, failed])
+    side = Side(version, sentences)
+    difference = bootstrap.difference(
+        counts_of(challenger),
+        counts_of(side),
+        settings.bootstrap_samples,
+        settings.confidence,
+        settings.seed,
+    )
+    verdicts.append(gates.of_difference(difference, settings, rescored=not same_data))
+    return Comparison(verdicts, side, difference)

@@ -1,8 +1,8 @@
-"""The gates between a version and the alias champion; pure functions of its figures."""
+"""Compares the figures of a version with the gates that a champion must pass."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.promotion.bootstrap import Difference
@@ -15,37 +15,37 @@ class Gate:
 
     Attributes:
         name: As in the version's tag `gate.NAME`.
-        passed: Whether.
-        said: The figure, and the threshold it was held against.
+        passed: True if the threshold was met.
+        detail: The figure and its threshold.
     """
 
     name: str
     passed: bool
-    said: str
+    detail: str
 
     def __str__(self) -> str:
-        """As the tag says it: `passed 0.9053 >= 0.85`."""
-        return f"{'passed' if self.passed else 'failed'} {self.said}"
+        """The value of the tag: `passed 0.9053 >= 0.85`."""
+        return f"{'passed' if self.passed else 'failed'} {self.detail}"
 
     def as_json(self) -> dict[str, Any]:
-        """For --json."""
-        return asdict(self)
+        """The gate in the output of --json."""
+        return {"name": self.name, "passed": self.passed, "said": self.detail}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a version's tags say.
+    """The figures in a version's tags.
 
     Attributes:
-        f1: Of the exported file on the test split.
-        type_f1: The same of each type.
-        logit_difference: The largest one, ONNX against torch.
-        cuda_validated: Whether the exported file ran on CUDA when it was made.
-        test_sha256: Which test split that was.
-        test_sentences: How many sentences that has.
-        precision: Of the exported weights; all but fp32 are held to the next two.
-        tag_agreement: The share of tokens with torch's tag.
-        f1_delta: Of the exported file to torch's.
+        f1: F1 of the exported file on the test split.
+        type_f1: Entity type → F1.
+        logit_difference: The largest difference between a logit of ONNX and of torch.
+        cuda_validated: True if the exported file ran on CUDA when it was made.
+        test_sha256: Hash of the test split.
+        test_sentences: Number of test sentences.
+        precision: Of the exported weights; the next two apply to all but fp32.
+        tag_agreement: Share of tokens with the same tag as torch.
+        f1_delta: F1 of the exported file minus F1 of torch.
     """
 
     f1: float
@@ -60,7 +60,7 @@ class Figures:
 
 
 def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
-    """Those that need nothing but the version's own figures."""
+    """The gates `f1`, `f1.TYPE`, `parity` and `cuda`."""
     return [
         _at_least("f1", figures.f1, settings.f1_min),
         *(
@@ -73,14 +73,14 @@ def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
 
 
 def of_slices(f1: Mapping[str, float], settings: Promote) -> list[Gate]:
-    """Those of the slices that have a floor, given the F1 of each."""
+    """The gates `slice.NAME`, one for each slice with a floor; `f1` maps slice → F1."""
     return [
         _at_least(f"slice.{name}", f1[name], floor) for name, floor in settings.slice_f1_min.items()
     ]
 
 
 def of_latency(figures: dict[int, tuple[float, float]], settings: Promote) -> list[Gate]:
-    """Those of the latency budget.
+    """The gates `latency_p50` and `latency_p99`.
 
     Args:
         figures: Length in characters → median and 99th percentile in milliseconds.
@@ -93,39 +93,38 @@ def of_latency(figures: dict[int, tuple[float, float]], settings: Promote) -> li
     ):
         length, slowest = max(((n, ms[index]) for n, ms in figures.items()), key=lambda at: at[1])
         sign = "<=" if slowest <= most else ">"
-        said = f"{slowest:.2f} ms {sign} {most:g} ms, at {length} characters"
-        found.append(Gate(name, slowest <= most, said))
+        detail = f"{slowest:.2f} ms {sign} {most:g} ms, at {length} characters"
+        found.append(Gate(name, slowest <= most, detail))
     return found
 
 
 def of_labels(labels: list[str], champions: list[str] | None) -> Gate:
-    """The same label set as the champion's; None: there is no champion."""
+    """The gate `labels`: the same set as the champion's, None if there is no champion."""
     if champions is None:
         return Gate("labels", True, "no champion to compare with")
     if set(labels) == set(champions):
         return Gate("labels", True, f"the champion's {len(labels)} labels")
-    more, less = set(labels) - set(champions), set(champions) - set(labels)
-    said = [f"{word} {', '.join(sorted(few))}" for word, few in (("more:", more), ("less:", less))]
-    both = "; ".join(text for text, few in zip(said, (more, less), strict=True) if few)
-    return Gate("labels", False, f"not the champion's labels ({both})")
+    changes = {"added": set(labels) - set(champions), "missing": set(champions) - set(labels)}
+    words = [f"{word}: {', '.join(sorted(tags))}" for word, tags in changes.items() if tags]
+    return Gate("labels", False, f"not the champion's labels ({'; '.join(words)})")
 
 
 def of_difference(difference: Difference, settings: Promote, rescored: bool = False) -> Gate:
-    """Not worse than the champion on the same test data.
+    """The gate `not_worse`: not worse than the champion on the same test data.
 
     Args:
-        difference: Of the version's F1 to the champion's.
+        difference: F1 of the version minus F1 of the champion.
         settings: How much worse is still noise.
-        rescored: Whether the champion was scored anew, as its own test data is another.
+        rescored: The champion was scored again, because its own test data is different.
     """
     passed = difference.low >= -settings.not_worse_by
     return Gate(
         "not_worse",
         passed,
-        f"F1 {difference.f1:+.4f} to the champion,"
+        f"F1 {difference.f1:+.4f} against the champion,"
         f" {settings.confidence:.0%} interval [{difference.low:+.4f}, {difference.high:+.4f}],"
         f" lower end {'>=' if passed else '<'} {-settings.not_worse_by:g}"
-        + (", champion scored again on this test data" if rescored else ""),
+        + (", champion rescored on this test data" if rescored else ""),
     )
 
 
@@ -135,12 +134,12 @@ def _parity(figures: Figures, settings: Promote) -> Gate:
         return Gate("parity", found <= most, _compared(found, most, "e", "<=", ">"))
     tags, f1 = figures.tag_agreement, abs(figures.f1_delta)
     same, near = tags >= settings.tag_agreement_min, f1 <= settings.f1_delta_max
-    said = (
-        f"{figures.precision}: {tags:.3%} of the tags are torch's {'>=' if same else '<'}"
-        f" {settings.tag_agreement_min:.3%}, F1 {f1:.4f} from torch's {'<=' if near else '>'}"
+    detail = (
+        f"{figures.precision}: {tags:.3%} of the tags equal torch's {'>=' if same else '<'}"
+        f" {settings.tag_agreement_min:.3%}, F1 difference {f1:.4f} {'<=' if near else '>'}"
         f" {settings.f1_delta_max:g}"
     )
-    return Gate("parity", same and near, said)
+    return Gate("parity", same and near, detail)
 
 
 def _at_least(name: str, value: float, floor: float) -> Gate:
@@ -151,11 +150,11 @@ def _at_least(name: str, value: float, floor: float) -> Gate:
 def _compared(value: float, bound: float, form: str, good: str, bad: str) -> str:
     text = f"{value:.4f}" if form == "f" else f"{value:.2e}"
     if math.isnan(value):
-        return f"{text}, which is no number; wanted {good} {bound:g}"
+        return f"{text} is not a number, expected {good} {bound:g}"
     passed = value >= bound if good == ">=" else value <= bound
     return f"{text} {good if passed else bad} {bound:g}"
 
 
 def _cuda(validated: bool, required: bool) -> Gate:
-    said = "the exported file ran on CUDA" if validated else "the exported file did not run on CUDA"
-    return Gate("cuda", validated or not required, said + ("" if required else ", not required"))
+    detail = f"the exported file {'ran' if validated else 'did not run'} on CUDA"
+    return Gate("cuda", validated or not required, detail + ("" if required else ", not required"))

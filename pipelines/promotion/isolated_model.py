@@ -1,7 +1,7 @@
-"""A registered model at work, in a process of its own so that it runs its own code.
+"""Runs a registered model in a separate process, with the code that was logged with it.
 
 `python -m pipelines.promotion.isolated_model` reads a job as JSON from stdin and writes JSON to
-stdout. It imports nothing of stages/, which would stand in for the code that the model brings.
+stdout. It imports nothing from stages/, which would replace the code of the model.
 """
 
 import json
@@ -19,9 +19,9 @@ import numpy as np
 
 from pipelines.errors import Exit, Refused
 
-WARM_UP = 3  # texts of each length before the clock counts: ONNX Runtime plans memory a shape
+WARM_UP = 3  # texts of each length that are not timed: ONNX Runtime plans memory for each shape
 TEXTS_AT_ONCE = 64
-# Of digits and the commonest characters: latency depends on how many, hardly on which.
+# Frequent characters and digits: latency depends on the length, hardly on the characters.
 ALPHABET = "的一是在不了有和人这中大为上个国我以要他0123456789"
 
 
@@ -33,10 +33,10 @@ def latency(
     Args:
         model: Folder of the MLflow model.
         characters: The lengths.
-        texts: How many of each.
+        texts: Number of texts of each length.
 
     Returns:
-        Length in characters → median and 99th percentile in milliseconds; the provider used.
+        Length in characters → median and 99th percentile in milliseconds; and the provider.
     """
     drawn = random.Random(0)  # noqa: S311
     each = texts + WARM_UP
@@ -56,7 +56,7 @@ def entities(model: Path, texts: Sequence[str]) -> list[set[tuple[int, int, str]
     """The (start, end, type) of each text's entities.
 
     Raises:
-        Refused: if the model cannot be loaded, or answers a text with an error.
+        Refused: if the model does not load, or returns an error for a text.
     """
     batches = [
         list(texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)
@@ -64,12 +64,12 @@ def entities(model: Path, texts: Sequence[str]) -> list[set[tuple[int, int, str]
     rows = _run(model, batches)["rows"]
     wrong = [row["error"] for row in rows if row.get("error")]
     if wrong:
-        raise Refused(Exit.ERROR, f"the model answers a test sentence with: {wrong[0]}")
+        raise Refused(Exit.ERROR, f"The model returns an error for a test sentence: {wrong[0]}")
     return [{(e["start"], e["end"], e["type"]) for e in row["entities"]} for row in rows]
 
 
 def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
-    # -P leaves the present folder, and so this project's stages/, off the path.
+    # -P keeps the current folder, and so this project's stages/, off the path.
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *_pythonpath()]))
     job = json.dumps({"model": str(model), "batches": batches})
     done = subprocess.run(
@@ -82,7 +82,7 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        words = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise Refused(Exit.FILES, f"The {model.name}'s model does not run here ({words})")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -99,7 +99,7 @@ def _main() -> None:
     job = json.load(sys.stdin)
     milliseconds, rows = [], []
     with redirect_stdout(sys.stderr):
-        # Puts the model's own stages/ before everything else.
+        # Puts the model's own stages/ first on the path.
         model = mlflow.pyfunc.load_model(job["model"])
         for batch in job["batches"]:
             frame = pd.DataFrame({"text": batch})

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
 from pipelines.promotion import comparison, decision, gate_evaluation, version_files
 from pipelines.promotion.gates import Gate
-from pipelines.registry import aliases, history
+from pipelines.registry import aliases, history, versions
 from pipelines.registry.aliases import CHAMPION, PREVIOUS
 from pipelines.registry.history import Event
 from pipelines.settings import Promote
@@ -23,13 +22,17 @@ GATE = "gate."
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came about; without gates and comparison where they were skipped."""
+    """A promotion, or a dry run.
+
+    Attributes:
+        event: None after a dry run.
+        gates: Empty with `force`.
+        comparison: Where comparison.html is; None with `force`.
+    """
 
     event: Event | None
-    """None: only the gates were asked."""
     gates: list[Gate]
     comparison: str | None
-    """Where comparison.html is."""
 
 
 def promote(
@@ -41,74 +44,78 @@ def promote(
     force: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
-    """Makes `version`, or else the challenger, the champion if it passes all gates.
+    """Makes `version`, by default the challenger, the champion if it passes all gates.
 
-    The verdict of each gate is kept as a tag of the version, `gate.NAME`, and comparison.html in
-    its run, also when one fails.
+    Each verdict is stored as a tag of the version, `gate.NAME`, and comparison.html in its run,
+    also when a gate fails.
 
     Args:
-        client: Of the registry.
-        project: Whose lock is held, and whose DVC cache is asked for test data.
+        client: A client of the registry.
+        project: The project whose promotion lock is taken, and whose DVC cache has the test data.
         settings: The gates.
-        version: Its number.
-        reason: Kept in the history; needed with `force`.
-        force: Skip the gates, but not the look at the version's files.
+        version: The version's number.
+        reason: Stored in the history; required with `force`.
+        force: Skip the gates, but still check the version's files.
         dry_run: Move no alias.
 
     Raises:
-        Refused: with the exit code of each way in which it does not come about.
+        Refused: with the exit code of the command.
     """
     if force and not (reason or "").strip():
-        raise Refused(Exit.ERROR, "--force needs --reason, which is kept in the history")
+        raise Refused(Exit.ERROR, "--force needs --reason TEXT, which is stored in the history")
     chosen = _chosen(client, version)
     number = str(chosen.version)
-    about = f"promotion of version {number}"
+    action = f"promotion of version {number}"
     before = aliases.by_alias(client, CHAMPION)
     if before == number:
-        raise Refused(Exit.ALREADY, f"{MODEL} version {before} is the champion already")
-    with aliases.one_here(project, about), tempfile.TemporaryDirectory() as folder:
+        raise Refused(Exit.ALREADY, f"Version {before} of {MODEL} is already the champion")
+    with aliases.project_lock(project, action), tempfile.TemporaryDirectory() as folder:
         model = version_files.fetch(chosen, Path(folder, "challenger"))
-        found: list[Gate] = []
-        place = None
+        gates: list[Gate] = []
+        page = None
         if not force:
-            examined = gate_evaluation.examine(client, project, settings, chosen, model, before)
-            found = examined.gates
-            _keep(client, chosen, found)
-            place = comparison.log_comparison(project, chosen, comparison.page(examined, settings))
+            evaluation = gate_evaluation.evaluate_gates(
+                client, project, settings, chosen, model, before
+            )
+            gates = evaluation.gates
+            _store(client, chosen, gates)
+            html = comparison.page(evaluation, settings)
+            page = comparison.log_comparison(project, chosen, html)
         if not dry_run:
             decision.decide(client, number, settings, before)
-        if place is not None:
-            _refuse_failed(chosen, found, before, place)
+        if page is not None:
+            _require_passed(chosen, gates, before, page)
         if dry_run:
-            return Promotion(None, found, place)
+            return Promotion(None, gates, page)
         why = reason or "gates passed"
-        made = history.event(client, "promote", before, number, why, force)
-        with aliases.one_anywhere(client, about):
+        event = history.new_event(client, "promote", before, number, why, force)
+        with aliases.registry_lock(client, action):
             aliases.move(client, number, before, keep=True)
-            history.append(client, made)
-    return Promotion(made, found, place)
+            history.append(client, event)
+    return Promotion(event, gates, page)
 
 
 def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> Event:
-    """Makes the previous champion the champion again, without gates; afterwards none is previous.
+    """Makes the previous champion the champion again, without gates; clears `previous`.
 
     Raises:
-        Refused: if there is no previous one, or its files are gone.
+        Refused: if there is no previous champion, or its files are missing.
     """
     before, version = (aliases.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
     if version is None or version == before:
         raise Refused(
             Exit.NO_PREVIOUS,
-            f"There is no previous champion to go back to (champion: {before or 'none'}):"
-            " `history` shows what there was, `promote VERSION --force --reason TEXT` goes to any",
+            f"There is no previous champion to roll back to (champion: {before or 'none'}). See"
+            " `history`, and promote any version by `promote VERSION --force --reason TEXT`",
         )
-    with aliases.one_here(project, "rollback"), tempfile.TemporaryDirectory() as folder:
+    with aliases.project_lock(project, "rollback"), tempfile.TemporaryDirectory() as folder:
         version_files.fetch(client.get_model_version(MODEL, version), Path(folder, "previous"))
-        made = history.event(client, "rollback", before, version, reason or "rollback", False)
-        with aliases.one_anywhere(client, f"rollback to version {version}"):
+        why = reason or "rollback"
+        event = history.new_event(client, "rollback", before, version, why, False)
+        with aliases.registry_lock(client, f"rollback to version {version}"):
             aliases.move(client, version, before, keep=False)
-            history.append(client, made)
-    return made
+            history.append(client, event)
+    return event
 
 
 def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
@@ -117,38 +124,32 @@ def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
         champion = aliases.by_alias(client, CHAMPION) or "none"
         raise Refused(
             Exit.ERROR,
-            f"{MODEL} has no challenger (champion: {champion}): name a version, or make one by"
+            f"{MODEL} has no challenger (champion: {champion}): name a version, or train one by"
             " `python -m pipelines run`",
         )
-    try:
-        return client.get_model_version(MODEL, number)
-    except MlflowException as error:
-        if error.error_code not in aliases.ABSENT:
-            raise
-        raise Refused(
-            Exit.ERROR, f"{MODEL} has no version {number}: `status` shows those with an alias"
-        ) from None
+    return versions.get(client, number)
 
 
-def _keep(client: MlflowClient, chosen: ModelVersion, found: Sequence[Gate]) -> None:
-    tags = {f"{GATE}{gate.name}": str(gate) for gate in found}
+def _store(client: MlflowClient, chosen: ModelVersion, gates: Sequence[Gate]) -> None:
+    tags = {f"{GATE}{gate.name}": str(gate) for gate in gates}
     for old in (key for key in chosen.tags if key.startswith(GATE) and key not in tags):
         client.delete_model_version_tag(MODEL, str(chosen.version), old)
     for key, value in tags.items():
         client.set_model_version_tag(MODEL, str(chosen.version), key, value)
 
 
-def _refuse_failed(
-    chosen: ModelVersion, found: Sequence[Gate], before: str | None, comparison: str
+def _require_passed(
+    chosen: ModelVersion, gates: Sequence[Gate], champion: str | None, comparison: str
 ) -> None:
-    failed = [gate for gate in found if not gate.passed]
+    failed = [gate for gate in gates if not gate.passed]
     if failed:
-        said = "".join(f"\n  {gate.name}: {gate.said}" for gate in failed)
+        lines = "".join(f"\n  {gate.name}: {gate.detail}" for gate in failed)
         raise Refused(
             Exit.GATES,
-            f"{MODEL} version {chosen.version} is not promoted, {len(failed)} of {len(found)} gates"
-            f" failed:{said}\nChampion: {f'still version {before}' if before else 'none'}"
+            f"Version {chosen.version} of {MODEL} was not promoted: {len(failed)} of {len(gates)}"
+            f" gates failed.{lines}"
+            f"\nChampion: {f'still version {champion}' if champion else 'none'}"
             f"\nComparison: {comparison}",
-            [gate.as_json() for gate in found],
+            [gate.as_json() for gate in gates],
             comparison,
         )

@@ -1,4 +1,4 @@
-"""The champion on another version's test split, where that is not the one it was scored on."""
+"""Scores the champion on another version's test split, if its own test split is different."""
 
 from pathlib import Path
 
@@ -20,37 +20,37 @@ TEST = "data/aligned/test.parquet"
 def predictions(
     project: Path, client: MlflowClient, version: ModelVersion, tags: list[str], model: Path
 ) -> list[Scored]:
-    """What the model finds in each test sentence.
+    """The entities that the model finds in each test sentence.
 
-    The split comes from DVC's cache or remote, by the MD5 in the version's dvc.lock: MLflow holds
-    no copy of it.
+    The split comes from DVC's cache or remote, by the MD5 in the version's dvc.lock: MLflow has
+    no copy.
 
     Args:
-        project: Whose DVC is asked.
-        client: Of the registry.
-        version: Whose test split.
-        tags: Of its labels, in order.
-        model: Folder of the model that is scored.
+        project: The project whose DVC cache and remote are used.
+        client: A client of the registry.
+        version: The version whose test split is used.
+        tags: The tags of its labels, in order.
+        model: Folder of the model to score.
 
     Raises:
-        PipelineError: if the split cannot be had, or is not the one that `version` was scored on.
+        PipelineError: if the split is missing, or is not the one that `version` was scored on.
     """
-    from stages.text.windows_table import read_aligned  # pyarrow, for this alone
+    from stages.text.windows_table import read_aligned  # imports pyarrow, needed here only
 
-    about = f"the test split of version {version.version}"
+    name = f"The test split of version {version.version}"
     try:
-        path = cache.cached(project, _md5(client, str(version.run_id)))
+        path = cache.object_path(project, _md5(client, str(version.run_id)))
         split = read_aligned(path)
     except (PipelineError, StageError, MlflowException, OSError, KeyError, TypeError) as error:
         words = " ".join(str(error).split()).rstrip(".")
         raise PipelineError(
-            f"{about} cannot be had ({words}): run `dvc pull {TEST}` at its commit"
-            f" {version.tags.get('commit', '')}, or promote where that run was made"
+            f"{name} is missing ({words}): run `dvc pull {TEST}` at its commit"
+            f" {version.tags.get('commit', '')}, or promote on the host of that run"
         ) from None
     cells = split.sentence_cells()
     gold = [[tags[label] for label in labels] for labels in split.sentence_labels()]
     if sha256(cells, gold) != version.tags["test_sha256"]:
-        raise PipelineError(f"{about} is not the one that it was scored on; run it again")
+        raise PipelineError(f"{name} is not the one that it was scored on: run its commit again")
     texts = ["".join(sentence) for sentence in cells]
     found = isolated_model.entities(model, texts)
     return [
@@ -69,4 +69,4 @@ def _md5(client: MlflowClient, run_id: str) -> str:
         for dep in stage.get("deps", []):
             if dep["path"] == TEST:
                 return str(dep["md5"])
-    raise PipelineError(f"its dvc.lock knows no {TEST}")
+    raise PipelineError(f"its dvc.lock does not list {TEST}")

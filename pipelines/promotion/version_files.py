@@ -1,4 +1,4 @@
-"""What a registered version brings to a promotion: its figures, its files, its predictions."""
+"""Reads a registered version's figures, files and predictions."""
 
 import json
 import math
@@ -34,24 +34,24 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
 
     Args:
         version: The version.
-        types: Those whose F1 is wanted.
+        types: The entity types whose F1 is needed.
 
     Raises:
-        Refused: naming each tag that it lacks or that is no number.
+        Refused: naming each tag that is missing or not a number.
     """
     tags: Mapping[str, str] = version.tags
     names = ["export.f1", *(f"export.{t}.f1" for t in types), "export.logit_difference_max"]
-    precision = tags.get("onnx_precision", "fp32")  # as it was before there was a choice
+    precision = tags.get("onnx_precision", "fp32")  # older versions have no such tag
     if precision != "fp32":
         names += ["export.tag_agreement", "export.f1_delta"]
     numbers = {name: _number(tags.get(name, "")) for name in [*names, "export.test_sentences"]}
-    lacking = [name for name, number in numbers.items() if number is None]
-    lacking += [name for name in ("cuda_validated", "test_sha256") if not tags.get(name)]
-    if lacking:
+    missing = [name for name, number in numbers.items() if number is None]
+    missing += [name for name in ("cuda_validated", "test_sha256") if not tags.get(name)]
+    if missing:
         raise Refused(
             Exit.FIGURES,
-            f"{MODEL} version {version.version} lacks {', '.join(lacking)} among its tags, which"
-            " gates need: register it anew by a run of the present code, or give --force --reason",
+            f"Version {version.version} of {MODEL} lacks the tags {', '.join(missing)}, which the"
+            " gates need: run its commit again with the current code, or give --force --reason",
         )
     found = {name: number for name, number in numbers.items() if number is not None}
     return Figures(
@@ -68,91 +68,91 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
 
 
 def fetch(version: ModelVersion, into: Path) -> Path:
-    """The folder of its model, downloaded into `into` and checked against what was exported.
+    """Downloads its model into the folder `into`, and checks it against the exported files.
 
     Raises:
-        Refused: if a file is gone, or is not what `export` wrote and what was registered.
+        Refused: if a file is missing, or is not the one that was exported and registered.
     """
-    about = f"{MODEL} version {version.version}"
+    name = f"version {version.version} of {MODEL}"
     try:
         source = f"models:/{MODEL}/{version.version}"
         mlflow.artifacts.download_artifacts(source, dst_path=str(into))
         found = files_sha256(exported(into))
         labels(into)
-        wrong = manifest.wrong(version, into)
+        changed = manifest.difference_to(version, into)
     except (MlflowException, OSError, LookupError, TypeError, ValueError, YAMLError) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refused(
             Exit.FILES,
-            f"Files of {about} are gone ({words}): restore its artifacts from a backup, or run its"
-            f" commit {version.tags.get('commit', '')} again",
+            f"Files of {name} are missing ({words}): restore its artifacts from a backup, or run"
+            f" its commit {version.tags.get('commit', '')} again",
         ) from None
     expected = version.tags.get("onnx_sha256")
     if expected and found != expected:
         raise Refused(
             Exit.FILES,
-            f"model.onnx of {about} is not the file that was exported: its SHA-256 is not"
+            f"model.onnx of {name} is not the file that was exported: its SHA-256 is not"
             f" {expected}; restore its artifacts from a backup",
         )
-    if wrong:
+    if changed:
         raise Refused(
             Exit.FILES,
-            f"The model of {about} is not the one that was registered: {wrong}; restore its"
+            f"The model of {name} is not the one that was registered: {changed}; restore its"
             " artifacts from a backup",
         )
     return into
 
 
 def exported(model: Path) -> Path:
-    """Where an MLflow model's folder has what `export` wrote."""
+    """The folder in an MLflow model that has the output of `export`."""
     flavour = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     path = model / str(flavour["python_function"]["artifacts"]["model"]["path"])
     if not path.resolve().is_relative_to(model.resolve()):
-        raise ValueError(f"its MLmodel leads out of its folder, to {path}")
+        raise ValueError(f"its MLmodel points outside its folder, to {path}")
     return path
 
 
 def labels(model: Path) -> list[str]:
-    """The tags of its labels.json."""
+    """The tags in its labels.json."""
     text = (exported(model) / "labels.json").read_text(encoding="utf-8")
     return [str(tag) for tag in json.loads(text)["tags"]]
 
 
 def predictions(client: MlflowClient, version: ModelVersion, sentences: int) -> list[Scored]:
-    """What its exported model found in each of so many test sentences.
+    """The entities that its exported model found in each of the test sentences.
 
     Raises:
-        Refused: if its run has no such file, or it does not add up to the version's F1.
+        Refused: if the file is missing, or does not give the version's F1.
     """
     try:
         found = _read(client, version, PREDICTIONS, read_predictions)
     except (MlflowException, OSError, LookupError, TypeError, ValueError) as error:
-        raise _gone(version, f"{type(error).__name__}: {error}") from None
+        raise _unusable(version, f"{type(error).__name__}: {error}") from None
     if len(found) != sentences:
-        raise _gone(version, f"it has {len(found)} of {sentences} sentences")
+        raise _unusable(version, f"it has {len(found)} of {sentences} sentences")
     f1 = bootstrap.f1_of(bootstrap.counts(found))
     expected = _number(version.tags.get("export.f1", ""))
     if expected is not None and abs(f1 - expected) > F1_TOLERANCE:
-        raise _gone(version, f"its F1 is {f1:.6f}, that of the version {expected:.6f}")
+        raise _unusable(version, f"its F1 is {f1:.6f}, the version's is {expected:.6f}")
     return found
 
 
 def slices(
     client: MlflowClient, version: ModelVersion, wanted: Collection[str]
 ) -> dict[str, Members]:
-    """The slices that `evaluate` found in its test split, by name.
+    """Name → slice of its test split, as `evaluate` found them.
 
     Raises:
-        Refused: if one that is wanted is not among them.
+        Refused: if one of `wanted` is not among them.
     """
     try:
         found = {each.slice: each for each in _read(client, version, SLICES, read_members)}
     except (MlflowException, OSError, TypeError, ValueError):
-        found = {}  # a run of before there were any
-    if lacking := sorted(set(wanted) - found.keys()):
+        found = {}  # older runs have no slices
+    if missing := sorted(set(wanted) - found.keys()):
         raise Refused(
             Exit.FIGURES,
-            f"{MODEL} version {version.version} has no slice {', '.join(lacking)} in its {SLICES},"
+            f"{SLICES} of version {version.version} of {MODEL} has no slice {', '.join(missing)},"
             " for which promote.slice_f1_min has a floor: correct the name, or add it to"
             " evaluate.slices and run again, or give --force --reason",
         )
@@ -162,17 +162,17 @@ def slices(
 def _read(
     client: MlflowClient, version: ModelVersion, name: str, read: Callable[[Iterable[str]], list[T]]
 ) -> list[T]:
-    """An artifact of its run; `read` is given the lines."""
+    """What `read` makes of the lines of an artifact of its run."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(client.download_artifacts(str(version.run_id), name, folder))
         with path.open(encoding="utf-8") as file:
             return read(file)
 
 
-def _gone(version: ModelVersion, words: str) -> Refused:
+def _unusable(version: ModelVersion, words: str) -> Refused:
     return Refused(
         Exit.FILES,
-        f"{PREDICTIONS} of {MODEL} version {version.version} is gone or cut"
+        f"{PREDICTIONS} of version {version.version} of {MODEL} is missing or damaged"
         f" ({' '.join(words.split())}): restore the artifacts of run {version.run_id}",
     )
 

@@ -1,1 +1,1 @@
-"""MLflow versions of the registered model."""
+"""The registered model in MLflow: its versions, aliases and history."""

@@ -1,4 +1,4 @@
-"""Who may move the aliases: one promotion at a time, here and on other hosts."""
+"""Moves the aliases of the registered model, one promotion at a time on all hosts."""
 
 import fcntl
 import getpass
@@ -20,27 +20,27 @@ from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
-CLAIM = "moving"
-SETTLE_S = 1.0  # longer than another host takes from looking to writing
-STALE_S = 120.0  # a claim so old is of a host that died: moving takes seconds
+NOT_FOUND = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+CLAIM = "moving"  # a tag of the registered model
+SETTLE_S = 1.0  # longer than another host takes from its read to its write
+STALE_S = 120.0  # moving takes seconds: an older claim belongs to a host that died
 
 
 def who() -> str:
-    """user@host."""
+    """The present user, as user@host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user id without a name
+    except (KeyError, OSError):  # a user id without a name, in a container
         user = str(os.getuid())
     return f"{user}@{platform.node()}"
 
 
 @contextmanager
-def one_here(project: Path, about: str) -> Iterator[None]:
-    """Holds the project's promotion lock; the kernel frees it however the process ends.
+def project_lock(project: Path, action: str) -> Iterator[None]:
+    """Takes the project's promotion lock; the kernel releases it however the process ends.
 
     Raises:
-        Refused: naming who holds it.
+        Refused: if another process has it, naming that process.
     """
     path = project / ".runs" / "promote.lock"
     path.parent.mkdir(exist_ok=True)
@@ -50,34 +50,35 @@ def one_here(project: Path, about: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise Refused(
-                Exit.OTHER, f"Another one is under way ({file.read().strip()}): wait until it ends"
+                Exit.OTHER,
+                f"Another promotion is running ({file.read().strip()}): wait until it ends",
             ) from None
         file.truncate(0)
-        file.write(f"{about}, by {who()}, process {os.getpid()}")
+        file.write(f"{action}, by {who()}, process {os.getpid()}")
         file.flush()
         yield
 
 
 @contextmanager
-def one_anywhere(client: MlflowClient, about: str) -> Iterator[None]:
-    """Holds the registry's claim, a tag of the registered model.
+def registry_lock(client: MlflowClient, action: str) -> Iterator[None]:
+    """Takes the lock that all hosts share, a tag of the registered model.
 
     MLflow has no compare-and-swap, so this is Fischer's algorithm (Lamport, A Fast Mutual Exclusion
-    Algorithm, 1987): look, write, wait longer than others take from looking to writing, read back.
+    Algorithm, 1987): read, write, wait longer than others take from read to write, read again.
 
     Raises:
-        Refused: if another has it.
+        Refused: if another host has it.
     """
     token = secrets.token_hex(8)
     holder = _holder(client)
     if holder and time.time() - float(holder["since"]) < STALE_S:
-        raise _lost(holder)
-    mine = {"token": token, "about": about, "by": who(), "since": time.time()}
+        raise _refusal(holder)
+    mine = {"token": token, "about": action, "by": who(), "since": time.time()}
     client.set_registered_model_tag(MODEL, CLAIM, json.dumps(mine, ensure_ascii=False))
     time.sleep(SETTLE_S)
     holder = _holder(client)
     if holder is None or holder["token"] != token:
-        raise _lost(holder or {"about": "it is over already", "by": "somebody"})
+        raise _refusal(holder or {"about": "already finished", "by": "another user"})
     try:
         yield
     finally:
@@ -87,16 +88,16 @@ def one_anywhere(client: MlflowClient, about: str) -> Iterator[None]:
 
 
 def move(client: MlflowClient, version: str, before: str | None, keep: bool) -> None:
-    """Makes `version` the champion and reads that back.
+    """Makes `version` the champion and verifies it.
 
     Args:
-        client: Of the registry.
-        version: The new champion; it is the challenger no more.
-        before: The champion that this was decided against; None: there was none.
-        keep: Whether `before` becomes the previous one; else there is none afterwards.
+        client: A client of the registry.
+        version: The new champion; it stops being the challenger.
+        before: The champion that the gates compared it with; None if there was none.
+        keep: Make `before` the previous champion; otherwise clear `previous`.
 
     Raises:
-        Refused: if another promotion has moved the champion meanwhile.
+        Refused: if another promotion moved the champion meanwhile.
     """
     _expect(client, before)
     if keep and before:
@@ -114,8 +115,8 @@ def _expect(client: MlflowClient, version: str | None) -> None:
     if found != version:
         raise Refused(
             Exit.OTHER,
-            f"Another promotion won: the champion is version {found} now, it was"
-            f" {version or 'none'} when this one began; look at `status`, then promote again",
+            f"Another promotion finished first: the champion is now version {found}, it was"
+            f" {version or 'none'} when this one started. See `status`, then promote again",
         )
 
 
@@ -124,17 +125,23 @@ def _holder(client: MlflowClient) -> dict[str, Any] | None:
     return json.loads(text) if text else None
 
 
-def _lost(holder: dict[str, Any]) -> Refused:
+def _refusal(holder: dict[str, Any]) -> Refused:
     return Refused(
-        Exit.OTHER, f"Another one won ({holder['about']}, by {holder['by']}): look at `status`"
+        Exit.OTHER,
+        f"Another promotion is running ({holder['about']}, by {holder['by']}): see `status`",
     )
 
 
 def by_alias(client: MlflowClient, alias: str) -> str | None:
-    """The version that has the alias."""
+    """The number of the version with the alias; None if no version has it."""
     try:
         return str(client.get_model_version_by_alias(MODEL, alias).version)
     except MlflowException as error:
-        if error.error_code in ABSENT:
+        if is_not_found(error):
             return None
         raise
+
+
+def is_not_found(error: MlflowException) -> bool:
+    """True if MLflow says that there is no such model, version or alias."""
+    return error.error_code in NOT_FOUND

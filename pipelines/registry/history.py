@@ -1,6 +1,7 @@
-"""What became champion when, by whom and why: one tag of the registered model each, never changed.
+"""The history of champions: who promoted which version when, and why.
 
-A tag of its own for each event needs no read before the write, so nothing is lost when two write.
+Each event is one tag of the registered model and is never changed. Writing it needs no read, so
+two writers at once lose nothing.
 """
 
 import json
@@ -19,18 +20,18 @@ PREFIX = "history."
 
 @dataclass(frozen=True)
 class Event:
-    """One move of the alias champion.
+    """One move of the alias `champion`.
 
     Attributes:
         action: promote or rollback.
         when: UTC, ISO 8601.
         who: user@host.
-        before: The champion until then; None if there was none.
-        version: The champion since then.
+        before: The champion before; None if there was none.
+        version: The champion after.
         why: The reason given, or `gates passed`.
-        forced: Whether the gates were skipped.
-        f1_before: `export.f1` of `before`; None where unknown.
-        f1: That of `version`.
+        forced: True if the gates were skipped.
+        f1_before: `export.f1` of `before`; None if unknown.
+        f1: `export.f1` of `version`; None if unknown.
     """
 
     action: str
@@ -44,10 +45,10 @@ class Event:
     f1: float | None
 
 
-def event(
+def new_event(
     client: MlflowClient, action: str, before: str | None, version: str, why: str, forced: bool
 ) -> Event:
-    """That event, as of now and by the present user."""
+    """An event of the present moment and user."""
     return Event(
         action=action,
         when=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -61,17 +62,17 @@ def event(
     )
 
 
-def append(client: MlflowClient, made: Event) -> None:
-    """Keeps it, on the registered model, and on the version as `promoted.who` and so on."""
-    key = f"{PREFIX}{made.when}.{secrets.token_hex(3)}".replace("+00:00", "Z").replace(":", "")
-    client.set_registered_model_tag(MODEL, key, json.dumps(asdict(made), ensure_ascii=False))
-    for name, value in asdict(made).items():
+def append(client: MlflowClient, event: Event) -> None:
+    """Stores the event on the registered model, and on the version as `promoted.who` and so on."""
+    key = f"{PREFIX}{event.when}.{secrets.token_hex(3)}".replace("+00:00", "Z").replace(":", "")
+    client.set_registered_model_tag(MODEL, key, json.dumps(asdict(event), ensure_ascii=False))
+    for name, value in asdict(event).items():
         if value is not None and name != "version":
-            client.set_model_version_tag(MODEL, made.version, f"promoted.{name}", str(value))
+            client.set_model_version_tag(MODEL, event.version, f"promoted.{name}", str(value))
 
 
 def events(client: MlflowClient) -> list[Event]:
-    """All of them, the oldest first."""
+    """All events, oldest first."""
     tags: dict[str, Any] = client.get_registered_model(MODEL).tags
     return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
 

@@ -1,4 +1,4 @@
-"""The SHA-256 of each file of a registered model: logged with it, and checked before it is used."""
+"""The SHA-256 of each file of a registered model: logged with it, checked before it is used."""
 
 import hashlib
 import shutil
@@ -11,13 +11,12 @@ from mlflow.entities.model_registry import ModelVersion
 from stages.contract.hashing import as_text, checksums, difference, from_text
 
 FILE = "checksums.sha256"  # artifact of the run, for `sha256sum --check` in the model's folder
-TAG = "checksums_sha256"  # of the run and its version: the SHA-256 of that file
-# What MLflow adds where it fetches a version.
-ADDED = "registered_model_meta"
+TAG = "checksums_sha256"  # tag of the run and the version: the SHA-256 of FILE
+ADDED = "registered_model_meta"  # MLflow adds this file when it downloads a version
 
 
 def log(model_uri: str) -> None:
-    """Logs it for the model just logged to the active run, from what MLflow gives back of it."""
+    """Logs the manifest of the model just logged to the active run, from the model in MLflow."""
     with TemporaryDirectory() as folder:
         mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
         text = as_text(_found(Path(folder)))
@@ -25,14 +24,14 @@ def log(model_uri: str) -> None:
     mlflow.set_tag(TAG, _sha256(text.encode()))
 
 
-def wrong(version: ModelVersion, model: Path) -> str | None:
-    """What in the folder `model` is not as it was logged, in words; None if nothing.
+def difference_to(version: ModelVersion, model: Path) -> str | None:
+    """Describes how the folder `model` differs from what was logged; None if it does not.
 
-    What Python compiled in there is deleted: it would be run instead of the code that is checked.
-    Versions that were registered before there was a manifest have none.
+    Deletes compiled Python files in it: they would run instead of the code that is checked.
+    Versions registered before there was a manifest have none.
 
     Raises:
-        MlflowException, OSError, ValueError: the manifest is gone or no text.
+        MlflowException, OSError, ValueError: the manifest is missing or unreadable.
     """
     expected = version.tags.get(TAG)
     if expected is None:

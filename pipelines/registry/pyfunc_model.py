@@ -1,7 +1,7 @@
-"""The registered model: text in, entities with offsets in the caller's own string out.
+"""The registered model: text in, entities with offsets in the caller's string out.
 
-Logged as code (`mlflow.models.set_model`): MLflow runs this file wherever the model is loaded, with
-`stages/` from the model's own folder on the path, so nothing else of pipelines/ is imported.
+It is logged as code (`mlflow.models.set_model`): MLflow runs this file where the model is loaded,
+with `stages/` from the model's folder on the path. So it imports nothing else from pipelines/.
 """
 
 import math
@@ -23,22 +23,22 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.pyfunc.utils import serving_data_parser
 
 MAX_TEXT_CHARACTERS = 2**20
-"""Of a text, and of all that are in the tagger at once: bounds the memory of a request."""
-# How MLflow calls the one column of a list or a Series, and Spark of a column of its own.
+"""Limit of one text, and of all texts in the tagger at once: it bounds the memory of a request."""
+# The name that MLflow, or Spark, gives to the only column of a list or a Series.
 NAMELESS = (0, "0")
 SERVER_HAS_SET = "__pyfunc_model_path__"
 
 
 class Served(PythonModel):
-    """Reads a column `text`, a list or a Series; gives one dict a row."""
+    """Takes a column `text`, a list or a Series; returns one dict per row."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the session, tokenizer and windows.
+        """Loads the session, tokenizer and windows.
 
-        Ends the process with a sentence where a file is not the one that was registered, or
+        Exits with an error message if a file is not the one that was registered, or if
         `NER_REQUIRE_CUDA` is set and CUDA does not work.
         """
-        # Not above: this file also runs where it is logged, and that needs no ONNX Runtime.
+        # Imported here: this file also runs where it is logged, without need for ONNX Runtime.
         from stages.contract.hashing import checksums, difference
         from stages.serving.tagger import Tagger
 
@@ -57,10 +57,10 @@ class Served(PythonModel):
                 " check the NVIDIA driver with `nvidia-smi`, or unset it to serve on the CPU"
             )
         if SERVER_HAS_SET in os.environ:
-            # In the server's own process. pandas' own strings refuse half a surrogate pair, and
-            # then MLflow the whole request.
+            # Only in the server's process. The string type of pandas refuses half a surrogate pair,
+            # and MLflow would then refuse the whole request.
             pd.set_option("future.infer_string", False)
-            _answer_what_cannot_be_read()
+            _refuse_unreadable_requests()
 
     def predict(
         self,
@@ -68,10 +68,10 @@ class Served(PythonModel):
         model_input: pd.DataFrame,
         params: Any = None,  # noqa: ARG002
     ) -> list[dict[str, Any]]:
-        """Gives `{"entities": [...], "error": null or a sentence, "provider": name}` a row.
+        """Returns `{"entities": [...], "error": null or a sentence, "provider": name}` per row.
 
         An entity is `{"text", "type", "start", "end", "score"}`; offsets count code points.
-        Input never makes it raise: MLflow's server would answer with a stack trace.
+        No input makes it raise: MLflow's server would answer with a stack trace.
         """
         rows, refused = _rows(model_input)
         errors = [refused or _error(row) for row in rows]
@@ -87,21 +87,21 @@ class Served(PythonModel):
         ]
 
 
-def _answer_what_cannot_be_read() -> None:
-    """Lets MLflow's server say 400 and a sentence where it would say 500, or show a stack trace.
+def _refuse_unreadable_requests() -> None:
+    """Makes MLflow's server answer 400 and a sentence instead of 500 or a stack trace.
 
-    It reads a request before any model sees it, and only refuses in words what it has thought of.
+    The server parses a request before the model sees it, and raises on input it does not expect.
     """
-    theirs = scoring_server.invocations
-    # Keys of language models (`input`, `messages`, `prompt`) would give an answer of another form.
+    original = scoring_server.invocations
+    # Keys of language models (`input`, `messages`, `prompt`) would give an answer in another form.
     serving_data_parser.SUPPORTED_LLM_FORMATS.clear()
 
     def invocations(*arguments: Any) -> Any:
         try:
-            return theirs(*arguments)  # type: ignore[no-untyped-call]
+            return original(*arguments)  # type: ignore[no-untyped-call]
         except MlflowException as error:
             trace = error.json_kwargs.pop("stack_trace", None)
-            if trace and "while evaluating the model" in error.message:  # no user's error, but ours
+            if trace and "while evaluating the model" in error.message:  # not the user's error
                 print(trace, file=sys.stderr)
             raise
         except Exception as error:
@@ -115,12 +115,12 @@ def _answer_what_cannot_be_read() -> None:
 
 
 def _rows(model_input: Any) -> tuple[list[Any], str | None]:
-    """The texts, and what is wrong with all of them."""
+    """The texts, and an error that applies to all of them."""
     if isinstance(model_input, pd.DataFrame):
         columns = list(model_input.columns)
         if "text" in columns:
             return list(model_input["text"]), None
-        # MLflow hands on the first column alone: another than `text` may stand before it.
+        # MLflow passes the first column only, and another column may precede `text`.
         wrong = None if columns[0] in NAMELESS else f"the first column must be text: {columns[0]!r}"
         return list(model_input.iloc[:, 0]), wrong
     return [model_input] if isinstance(model_input, str) else list(model_input), None
@@ -141,7 +141,7 @@ def _error(row: Any) -> str | None:
 
 
 def _kind(row: Any) -> str:
-    """JSON's word for it; Python's would depend on the other rows, as pandas' floats do."""
+    """The JSON type of a row; in pandas, the Python type would depend on the other rows."""
     if isinstance(row, bool):
         return "a boolean"
     if isinstance(row, Number):

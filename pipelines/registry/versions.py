@@ -1,4 +1,4 @@
-"""The versions of the registered model `msra-ner`, one a distinct result."""
+"""The versions of the registered model `msra-ner`, one for each distinct result."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -8,17 +8,21 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.names import MODEL
+from pipelines.errors import Exit, Refused
+from pipelines.names import MODEL, REGISTER_FIRST
 from pipelines.registry import aliases, manifest
+from pipelines.registry.aliases import is_not_found
 from stages.contract.hashing import checksums
 
 FORGOTTEN = "forgotten_models"  # a tag of a run
-# The figures that gates hold a version to; each becomes a tag of it.
+# The metrics that the gates use; each becomes a tag of the version.
 GATED = re.compile(
     r"test\.f1|export\.(.+\.)?f1"
     r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
@@ -26,8 +30,8 @@ GATED = re.compile(
 # What pyfunc_model.py and stages/serving/tagger.py import; no torch.
 SERVING = ("mlflow", "numpy", "onnxruntime-gpu", "onnxruntime", "pandas", "tokenizers")
 EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"
-# A column of any type and no name: so a list, a Series and a row that is no string get to
-# `predict`, which answers them; with a declared string MLflow would answer with a stack trace.
+# A column of any type, without a name: a list, a Series and a row that is not a string then reach
+# `predict`, which answers them. For a declared string MLflow would answer with a stack trace.
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(AnyType())]),  # type: ignore[no-untyped-call]
     outputs=Schema(
@@ -54,7 +58,7 @@ SIGNATURE = ModelSignature(
 
 
 def log_model(workspace: Path) -> None:
-    """Logs dvc.yaml's artifact `msra-ner` to the active run, as pyfunc_model.py serves it."""
+    """Logs the artifact `msra-ner` of dvc.yaml to the active run, with pyfunc_model.py."""
     folder = dvc_stages.artifact(workspace, MODEL)
     logged = mlflow.pyfunc.log_model(
         name="model",
@@ -70,9 +74,9 @@ def log_model(workspace: Path) -> None:
 
 
 def register(client: MlflowClient, run: Run) -> str:
-    """Registers the model of `run` with the figures that gates use; returns the new version.
+    """Registers the model of `run` as the challenger; returns the number of the new version.
 
-    The version becomes the challenger.
+    The metrics that the gates use become tags of the version.
     """
     tags, metrics = run.data.tags, run.data.metrics
     [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
@@ -89,16 +93,35 @@ def register(client: MlflowClient, run: Run) -> str:
     return str(made.version)
 
 
+def get(client: MlflowClient, number: str) -> ModelVersion:
+    """The version with this number.
+
+    Raises:
+        Refused: if there is none.
+    """
+    try:
+        return client.get_model_version(MODEL, number)
+    except MlflowException as error:
+        if not is_not_found(error):
+            raise
+    newest = client.search_model_versions(
+        f"name = '{MODEL}'", max_results=1, order_by=["version_number DESC"]
+    )
+    hint = f"The newest is {newest[0].version}." if newest else REGISTER_FIRST
+    raise Refused(Exit.ERROR, f"There is no version {number} of {MODEL}. {hint}")
+
+
 def version_of(client: MlflowClient, dvc_lock: str) -> str | None:
-    """The version that the result with this hash is registered as."""
+    """The number of the version of the result with this hash; None if it is not registered."""
     found = client.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{dvc_lock}'")
     return str(found[0].version) if found else None
 
 
 def forget(client: MlflowClient, run: Run) -> None:
-    """Deletes the versions and the models that `run` left; `gc` finds the models' files by a tag.
+    """Deletes the versions and models of `run`; a tag tells `gc` where the models' files are.
 
-    Also a model that was being logged when its process was killed: it is no output of the run yet.
+    This includes a model that was being logged when its process was killed: it is not yet an output
+    of the run.
     """
     run_id = run.info.run_id
     for made in client.search_model_versions(f"run_id = '{run_id}'"):
@@ -112,16 +135,16 @@ def forget(client: MlflowClient, run: Run) -> None:
 
 
 def forgotten(run: Run) -> set[str]:
-    """The models that `forget` deleted."""
+    """The ids of the models that `forget` deleted."""
     return set(filter(None, run.data.tags.get(FORGOTTEN, "").split(",")))
 
 
 def requirements() -> list[str]:
-    """What serving needs, in the versions that run here."""
+    """The packages that serving needs, in the installed versions."""
     pinned = []
     for name in SERVING:
         try:
             pinned.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
-            continue  # of the two builds of ONNX Runtime one is installed
+            continue  # only one of the two builds of ONNX Runtime is installed
     return pinned

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import PipelineError, without_password
 from pipelines.names import EXPERIMENT, MODEL
-from pipelines.registry.aliases import ABSENT
+from pipelines.registry.aliases import is_not_found
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
@@ -131,7 +131,7 @@ def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
     try:
         client.get_registered_model(MODEL)
     except MlflowException as error:
-        if error.error_code in ABSENT:
+        if is_not_found(error):
             return
         raise
     if need is Need.LOG:
@@ -163,3 +163,8 @@ def said(error: BaseException) -> str:
     """The refusal, or else the error's own message, on one line."""
     words = " ".join(str(error).split()).partition(" [SQL: ")[0]
     return refusal(error) or without_password(words)
+
+
+def nothing_logged(project: Path) -> bool:
+    """True if no server is set and no run was logged here; connecting would create mlflow.db."""
+    return not os.environ.get(URI) and not (project / "mlflow.db").exists()

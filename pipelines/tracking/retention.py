@@ -1,9 +1,10 @@
-"""MLflow, as `gc` and `bring` see it: what registered versions stand on, and what nobody needs."""
+"""Which MLflow runs and files registered versions need, and which runs can be deleted."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -12,137 +13,125 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
 from pipelines.names import EXPERIMENT, MODEL
-from pipelines.registry import aliases
-from pipelines.registry.versions import forget, forgotten
+from pipelines.registry import aliases, versions
 from pipelines.tracking import connection, run_log
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 
-def nothing_there(project: Path) -> bool:
-    """Whether no run was ever logged; asking MLflow would make an empty mlflow.db."""
-    return not os.environ.get("MLFLOW_TRACKING_URI") and not (project / "mlflow.db").exists()
-
-
-def locks(project: Path, folder: Path) -> list[Path]:
-    """The dvc.lock of every version of the model, each fetched below `folder`.
+def fetch_locks(project: Path, folder: Path) -> list[Path]:
+    """Downloads the dvc.lock of every registered version below `folder`.
 
     Raises:
-        PipelineError: if one cannot be had, so that it is not known what its version needs.
+        PipelineError: if one cannot be read, because then its version's needs are unknown.
     """
-    if nothing_there(project):
+    if connection.nothing_logged(project):
         return []
-    client = connection.connect(project)
+    connection.connect(project)
     try:
-        found = _versions(client)
+        found = mlflow.search_model_versions(filter_string=f"name = '{MODEL}'")
     except MlflowException as error:
         raise PipelineError(
-            f"MLflow does not say what is registered ({connection.said(error)})"
+            f"MLflow did not list the registered versions ({connection.said(error)})"
         ) from None
-    return [files(project, version, folder / version) / "dvc.lock" for version in found]
+    numbers = [str(version.version) for version in found]
+    return [fetch_files(project, number, folder / number) / "dvc.lock" for number in numbers]
 
 
-def number(project: Path, what: str) -> str:
-    """The number of the version that `what` names, a number or an alias.
+def version_number(project: Path, version: str) -> str:
+    """The number of a version that is named by its number or an alias.
 
     Raises:
-        PipelineError: if no version has that alias, or MLflow does not say.
+        PipelineError: if no version has that alias, or MLflow does not answer.
     """
-    if what.isdecimal():
-        return what
+    if version.isdecimal():
+        return version
     try:
-        version = aliases.by_alias(connection.connect(project), what)
+        number = aliases.by_alias(connection.connect(project), version)
     except MlflowException as error:
         raise PipelineError(
-            f"MLflow does not say what {what!r} is ({connection.said(error)})"
+            f"MLflow did not find the alias {version!r} ({connection.said(error)})"
         ) from None
-    if version is None:
+    if number is None:
         raise PipelineError(
-            f"No version of {MODEL} has the alias {what!r}: name a version, another alias,"
+            f"No version of {MODEL} has the alias {version!r}. Name a version, another alias,"
             " or for `bring` a run in .runs"
         )
-    return version
+    return number
 
 
 def run_of(project: Path, version: str) -> Run:
-    """The run that a version stands on."""
+    """The MLflow run of a version."""
     client = connection.connect(project)
-    return client.get_run(str(client.get_model_version(MODEL, version).run_id))
+    return client.get_run(str(versions.get(client, version).run_id))
 
 
 def packages(run: Run) -> str:
-    """The packages that it ran with, one a line."""
+    """The packages that a run used, one per line."""
     return str(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/packages.txt"))
 
 
-def files(project: Path, version: str, folder: Path) -> Path:
-    """Fetches dvc.lock, dvc.yaml and params.yaml of a registered version into `folder`.
+def fetch_files(project: Path, version: str, folder: Path) -> Path:
+    """Downloads dvc.lock, dvc.yaml and params.yaml of a registered version into `folder`.
 
     Raises:
-        PipelineError: if there is no such version, or its run lacks one of them.
+        PipelineError: if there is no such version, or its run lacks one of the files.
     """
     client = connection.connect(project)
     folder.mkdir(parents=True)
     try:
-        run_id = client.get_model_version(MODEL, version).run_id
+        run_id = versions.get(client, version).run_id
         for name in FILES:
             client.download_artifacts(str(run_id), name, str(folder))
     except (MlflowException, OSError) as error:
         raise PipelineError(
-            f"The files of {MODEL} version {version} cannot be had"
-            f" ({connection.said(error)}): mend that,"
-            " or delete the version if it is not needed"
+            f"The files of version {version} of {MODEL} are missing ({connection.said(error)}):"
+            " restore them from a backup, or delete the version if it is not needed"
         ) from None
     return folder
 
 
 def prune(project: Path, dry_run: bool) -> list[str]:
-    """Deletes the runs that no registered version stands on, with their models.
+    """Deletes the runs that no registered version needs, with their models.
 
-    Only those that a flow run logged, and none that another host is logging to. In the project's
-    own SQLite they are gone for good; on a server they are marked as deleted, and `mlflow gc` there
-    does the rest.
+    It deletes only runs that a flow logged, and none that another host is logging to. In the
+    project's SQLite they are deleted for good; on a server they are marked as deleted, and
+    `mlflow gc` there frees their space.
 
     Returns:
-        Their ids.
+        The ids of the runs.
     """
-    if nothing_there(project):
+    if connection.nothing_logged(project):
         return []
     client = connection.connect(project)
     with run_log.one_at_a_time(project):
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             return []
-        where = ([experiment.experiment_id], "tags.dvc_lock != 'none'")
-        old = [run for run in client.search_runs(*where) if _unneeded(client, run)]
+        wanted: dict[str, Any] = {
+            "experiment_ids": [experiment.experiment_id],
+            "filter_string": "tags.dvc_lock != 'none'",
+            "output_format": "list",  # and all pages, where the client's own search gives one
+        }
+        old = [run for run in mlflow.search_runs(**wanted) if _unneeded(client, run)]
         if not dry_run:
             for run in old:
-                forget(client, run)
+                versions.forget(client, run)
                 client.delete_run(run.info.run_id)
             if not os.environ.get("MLFLOW_TRACKING_URI"):
-                deleted = client.search_runs(*where, run_view_type=ViewType.DELETED_ONLY)
-                _for_good(project, list(deleted))
+                deleted = mlflow.search_runs(**wanted, run_view_type=ViewType.DELETED_ONLY)
+                _delete_for_good(project, list(deleted))
         return [run.info.run_id for run in old]
 
 
-def _versions(client: MlflowClient) -> list[str]:
-    found, token = [], None
-    while True:
-        page = client.search_model_versions(f"name = '{MODEL}'", page_token=token)
-        found += [str(made.version) for made in page]
-        token = page.token
-        if not token:
-            return found
-
-
 def _unneeded(client: MlflowClient, run: Run) -> bool:
-    versions = client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1)
-    return run_log.abandoned(run) and not versions
+    found = client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1)
+    return run_log.abandoned(run) and not found
 
 
-def _for_good(project: Path, runs: list[Run]) -> None:
+def _delete_for_good(project: Path, runs: list[Run]) -> None:
     uri = connection.uri(project)
-    models = {model for run in runs for model in forgotten(run)}
+    models = {model for run in runs for model in versions.forgotten(run)}
     models |= {out.model_id for run in runs if run.outputs for out in run.outputs.model_outputs}
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
     command += ["--run-ids", ",".join(run.info.run_id for run in runs)]

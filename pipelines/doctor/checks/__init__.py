@@ -1,1 +1,1 @@
-"""What `python -m pipelines doctor` looks at, a module a check; `check` of each is its function."""
+"""The checks of `python -m pipelines doctor`: one module each, with a function `check`."""

@@ -1,4 +1,4 @@
-"""Runs one check: `python -m pipelines.doctor.checks NAME ASKED` prints a finding a line."""
+"""Runs one check: `python -m pipelines.doctor.checks NAME REQUIREMENTS` prints its findings."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TextIO
 
-from pipelines.doctor.checks.finding import Asked, Finding, Level, in_container
+from pipelines.doctor.checks.finding import Finding, Level, Requirements, in_container
 
 PACKAGES = {"pynvml": "nvidia-ml-py", "yaml": "pyyaml", "onnxruntime": "onnxruntime-gpu"}
 OF_THE_STAGES = ("torch", "onnxruntime", "machine", "packages")
@@ -16,33 +16,33 @@ OF_A_RUN = ("dvc", "mlflow", "prefect")
 LAST_LINE_CHARACTERS = 300
 
 
-def main(name: str, asked: str) -> None:
-    """Prints what the check `name` finds, as JSON; what libraries print goes to stderr."""
+def main(name: str, required: str) -> None:
+    """Prints the findings of the check `name` as JSON; output of libraries goes to stderr."""
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as out:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        for finding in _findings(name, Asked(**json.loads(asked))):
+        for finding in _findings(name, Requirements(**json.loads(required))):
             _print(finding, out)
 
 
-def _findings(name: str, asked: Asked) -> Iterator[Finding]:
+def _findings(name: str, required: Requirements) -> Iterator[Finding]:
     try:
-        yield from import_module(f"pipelines.doctor.checks.{name}").check(asked)
+        yield from import_module(f"pipelines.doctor.checks.{name}").check(required)
     except ModuleNotFoundError as error:
         yield _missing(name, (error.name or str(error)).partition(".")[0])
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:LAST_LINE_CHARACTERS]
-        yield Finding(name, Level.ERROR, said, "mend that, then ask again")
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:LAST_LINE_CHARACTERS]
+        yield Finding(name, Level.ERROR, message, "fix this, then try again")
 
 
 def _missing(name: str, module: str) -> Finding:
     package = PACKAGES.get(module, module)
-    said = f"{package} is not installed here"
+    message = f"{package} is not installed here"
     if name in OF_THE_STAGES:
-        return Finding(name, Level.ERROR, said, f"pip install -c constraints.txt {package}")
+        return Finding(name, Level.ERROR, message, f"pip install -c constraints.txt {package}")
     if name in OF_A_RUN and in_container():
-        return Finding(name, Level.OK, f"{said}, and the stages do without it")
-    do = f"`make run` makes an environment with all, or pip install -c constraints.txt {package}"
-    return Finding(name, Level.WARNING, said, do)
+        return Finding(name, Level.OK, f"{message}, and the stages do not need it")
+    remedy = f"`make run` installs all packages; or pip install -c constraints.txt {package}"
+    return Finding(name, Level.WARNING, message, remedy)
 
 
 def _print(finding: Finding, out: TextIO) -> None:

@@ -1,24 +1,24 @@
-"""Whether the DVC remote answers, where one is set."""
+"""Checks that the DVC remote answers, if one is set."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.doctor.checks.finding import Asked, Finding, Level
+from pipelines.doctor.checks.finding import Finding, Level, Requirements
 
-DO = (
-    "start it, mend its settings (`dvc remote list`, `dvc remote modify --local`) or install what"
-    " it requires; until then outs are in the cache alone"
+REMEDY = (
+    "start it, correct its settings (`dvc remote list`, `dvc remote modify --local`) or install"
+    " what it requires; until then outs stay in the cache"
 )
 
 
-def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
-    """One finding; nothing is written, here or there."""
+def check(required: Requirements) -> Iterator[Finding]:  # noqa: ARG001
+    """Yields one finding; writes nothing."""
     from dvc.config import Config
     from dvc.fs import get_cloud_fs
 
-    config = Config(str(Path.cwd() / ".dvc")).read()  # opening a Repo would write into .dvc
+    config = Config(str(Path.cwd() / ".dvc")).read()  # opening a Repo would write to .dvc
     name = config.get("core", {}).get("remote")
     if name is None:
         yield Finding(
@@ -30,17 +30,17 @@ def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
     try:
         kind, settings, path = get_cloud_fs(config, name=name)
         yield _found(about, kind(**settings), path)
-    except Exception as error:  # each kind of remote has its own
-        said = " ".join(f"{about} does not answer: {error or type(error).__name__}".split())
-        yield Finding("dvc", Level.ERROR, said, DO)
+    except Exception as error:  # each kind of remote raises its own
+        message = " ".join(f"{about} does not answer: {error or type(error).__name__}".split())
+        yield Finding("dvc", Level.ERROR, message, REMEDY)
 
 
 def _found(about: str, fs: Any, path: str) -> Finding:
     if fs.exists(path):
         if fs.protocol == "local" and not os.access(path, os.W_OK):
-            return Finding("dvc", Level.ERROR, f"{about} cannot be written by this user", DO)
+            return Finding("dvc", Level.ERROR, f"{about} is not writable by this user", REMEDY)
         return Finding("dvc", Level.OK, f"{about} answers")
     if fs.protocol == "local" or fs.exists(path.partition("/")[0]):  # the bucket
-        do = "before the first push that is so; else see whether the address is right, or mount it"
-        return Finding("dvc", Level.WARNING, f"{about} is not there", do)
-    return Finding("dvc", Level.ERROR, f"{about} has no such place, or refuses", DO)
+        remedy = "normal before the first push; otherwise correct the address, or mount it"
+        return Finding("dvc", Level.WARNING, f"{about} does not exist", remedy)
+    return Finding("dvc", Level.ERROR, f"{about} does not exist, or refuses access", REMEDY)

@@ -1,4 +1,4 @@
-"""What a check is told and what it answers."""
+"""The input and the result of a check."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Cuda = Literal["needed", "welcome", "unused"]
 
 
 class Level(IntEnum):
-    """How bad it is; the worst is the command's exit code."""
+    """How bad a finding is; the worst one is the command's exit code."""
 
     OK = 0
     WARNING = 1
@@ -19,43 +19,43 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the answer.
+    """A line of the output.
 
     Attributes:
-        check: What was looked at.
+        check: What was checked.
         level: How bad it is.
-        said: What was found.
-        do: What to do about it; empty where nothing is to be done.
+        message: What was found.
+        remedy: What to do about it; empty if nothing.
     """
 
     check: str
     level: Level
-    said: str
-    do: str = ""
+    message: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What params.yaml asks of the machine.
+class Requirements:
+    """What params.yaml requires of the machine.
 
     Attributes:
-        cuda: Whether a GPU must be there, may be, or would not be used.
-        free_disk_gb: What a run needs at least, in 10^9 bytes.
+        cuda: If a GPU is needed, used when present, or not used.
+        free_disk_gb: The least that a run needs, in 10^9 bytes.
     """
 
     cuda: Cuda = "welcome"
     free_disk_gb: float = 0.0
 
-    def without_cuda(self, check: str, said: str, do: str) -> Finding:
-        """The finding that CUDA cannot be used: as bad as it is asked for."""
+    def without_cuda(self, check: str, message: str, remedy: str) -> Finding:
+        """The finding that CUDA cannot be used; its level depends on `cuda`."""
         if self.cuda == "unused":
-            return Finding(check, Level.OK, f"{said}, and params.yaml asks for no GPU")
+            return Finding(check, Level.OK, f"{message}, and params.yaml needs no GPU")
         if self.cuda == "welcome":
-            return Finding(check, Level.WARNING, f"{said}, so the CPU is used", do)
-        return Finding(check, Level.ERROR, f"{said}, and params.yaml asks for cuda", do)
+            return Finding(check, Level.WARNING, f"{message}, so the CPU is used", remedy)
+        return Finding(check, Level.ERROR, f"{message}, and params.yaml needs CUDA", remedy)
 
 
 def in_container() -> bool:
-    """Whether this runs in a container, which has the packages of the stages alone."""
+    """True in a container, which has only the packages of the stages."""
     files = ("/.dockerenv", "/run/.containerenv")
     return bool(os.environ.get("NER_IMAGE")) or any(Path(file).exists() for file in files)

@@ -1,21 +1,21 @@
-"""Room on disk and in shared memory, and the image."""
+"""Checks free disk space, shared memory and the image."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.doctor.checks.finding import Asked, Finding, Level, in_container
+from pipelines.doctor.checks.finding import Finding, Level, Requirements, in_container
 from pipelines.errors import PipelineError
 from pipelines.workspaces import disk
 
-SHM = Path("/dev/shm")  # noqa: S108 - it is asked for its size alone
-SHM_FLOOR_GB = 0.5  # Docker's own 64 MB are too few for several GPUs, whose processes meet there
+SHM = Path("/dev/shm")  # noqa: S108 - only its size is read
+SHM_FLOOR_GB = 0.5  # Docker's default of 64 MB is too little for the processes of several GPUs
 
 
-def check(asked: Asked) -> Iterator[Finding]:
-    """Disk, shared memory and image, a finding each."""
-    yield _disk(Path.cwd(), asked.free_disk_gb)
+def check(required: Requirements) -> Iterator[Finding]:
+    """Yields a finding each for disk, shared memory and image."""
+    yield _disk(Path.cwd(), required.free_disk_gb)
     if SHM.is_dir():
         yield _shm(shutil.disk_usage(SHM).total / 1e9)
     yield _image(os.environ.get("NER_IMAGE"))
@@ -25,18 +25,18 @@ def _disk(project: Path, floor_gb: float) -> Finding:
     try:
         disk.require(project, floor_gb)
     except PipelineError as error:
-        said, _, do = str(error).partition(": ")
-        return Finding("disk", Level.ERROR, said, do)
+        message, _, remedy = str(error).partition(": ")
+        return Finding("disk", Level.ERROR, message, remedy)
     free_gb = shutil.disk_usage(project).free / 1e9
     return Finding("disk", Level.OK, f"{free_gb:.1f} GB free, a run needs {floor_gb:g} GB or more")
 
 
 def _shm(total_gb: float) -> Finding:
-    said = f"{total_gb:.2f} GB"
+    message = f"{total_gb:.2f} GB"
     if total_gb < SHM_FLOOR_GB:
-        do = "start the container with --shm-size 1g"
-        return Finding(str(SHM), Level.WARNING, f"{said} are few", do)
-    return Finding(str(SHM), Level.OK, said)
+        remedy = "start the container with --shm-size 1g"
+        return Finding(str(SHM), Level.WARNING, f"{message} is too little", remedy)
+    return Finding(str(SHM), Level.OK, message)
 
 
 def _image(digest: str | None) -> Finding:

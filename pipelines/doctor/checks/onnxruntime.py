@@ -1,4 +1,4 @@
-"""Whether ONNX Runtime's CUDA is torch's, and a real session."""
+"""Checks that ONNX Runtime and torch have the same CUDA, and runs a session."""
 
 import ctypes
 import runpy
@@ -9,38 +9,40 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from pipelines.doctor.checks.finding import Asked, Finding, Level
+from pipelines.doctor.checks.finding import Finding, Level, Requirements
 
 SIZE = 64
-OPSET, IR = 20, 10  # what every ONNX Runtime since 1.18 reads
+OPSET, IR = 20, 10  # every ONNX Runtime since 1.18 reads these
 GPU_PACKAGE = (
     "`pip uninstall onnxruntime onnxruntime-gpu`, then pip install -c constraints.txt"
-    " onnxruntime-gpu: of both together the one without CUDA may win"
+    " onnxruntime-gpu: if both are installed, the one without CUDA may be imported"
 )
 
 
-def check(asked: Asked) -> Iterator[Finding]:
-    """What it is built with, then whether a session gives the right product, and on what."""
+def check(required: Requirements) -> Iterator[Finding]:
+    """Yields a finding for the build, then one for a matrix product in a session."""
     import onnxruntime
     from onnxruntime.capi import build_and_package_info as build
 
     from stages.onnx_export import session
 
     built, torchs = getattr(build, "cuda_version", ""), _torch_cuda()
-    said = f"{onnxruntime.__version__}, " + (f"CUDA {built}" if built else "a build without CUDA")
+    message = f"{onnxruntime.__version__}, " + (
+        f"CUDA {built}" if built else "a build without CUDA"
+    )
     if session.CUDA not in onnxruntime.get_available_providers():
-        yield asked.without_cuda("onnxruntime", said, GPU_PACKAGE)
+        yield required.without_cuda("onnxruntime", message, GPU_PACKAGE)
     elif torchs and torchs.partition(".")[0] != built.partition(".")[0]:
-        said += f", but torch brings CUDA {torchs}, so it may not find CUDA's libraries"
-        do = "install the versions of constraints.txt, or of the image's lock"
-        yield Finding("onnxruntime", Level.WARNING, said, do)
+        message += f", but torch has CUDA {torchs}, so it may not find the CUDA libraries"
+        remedy = "install the versions of constraints.txt, or of the image's lock"
+        yield Finding("onnxruntime", Level.WARNING, message, remedy)
     else:
-        yield Finding("onnxruntime", Level.OK, f"{said}" + (", as torch" if torchs else ""))
-    yield _session(asked)
+        yield Finding("onnxruntime", Level.OK, f"{message}" + (", as torch" if torchs else ""))
+    yield _session(required)
 
 
 def _torch_cuda() -> str | None:
-    """What torch is built with, without importing it, which takes seconds."""
+    """The CUDA version of torch, read without importing torch, which takes seconds."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return None
@@ -48,7 +50,7 @@ def _torch_cuda() -> str | None:
     return str(cuda) if cuda else None
 
 
-def _session(asked: Asked) -> Finding:
+def _session(required: Requirements) -> Finding:
     from stages.onnx_export import session
 
     left = np.arange(SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE) % 7
@@ -59,17 +61,17 @@ def _session(asked: Asked) -> Finding:
         [found] = opened.run(None, {"left": left, "right": left.T.copy()})
     provider = opened.get_providers()[0]
     if not np.array_equal(found, left @ left.T):
-        do = "install the versions of constraints.txt; if they are, take the GPU out of service"
-        return Finding("ONNX session", Level.ERROR, f"{provider}: the product is wrong", do)
+        remedy = "install the versions of constraints.txt; if that does not help, replace the GPU"
+        return Finding("ONNX session", Level.ERROR, f"{provider}: the product is wrong", remedy)
     if provider != session.CUDA and session.has_cuda():
-        said = f"it fell back to {provider}{_why()}"
-        do = "install what is missing, by the versions of constraints.txt or the image's lock"
-        return asked.without_cuda("ONNX session", said, do)
-    return Finding("ONNX session", Level.OK, f"{provider}, right product")
+        message = f"it fell back to {provider}{_why()}"
+        remedy = "install what is missing, by the versions of constraints.txt or the image's lock"
+        return required.without_cuda("ONNX session", message, remedy)
+    return Finding("ONNX session", Level.OK, f"{provider}, correct product")
 
 
 def _why() -> str:
-    """What the loader says of the CUDA provider, which ONNX Runtime itself writes to stderr."""
+    """The loader's error for the CUDA provider; ONNX Runtime only writes it to stderr."""
     import onnxruntime
 
     library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"

@@ -1,15 +1,15 @@
-"""Whether the Prefect server answers that PREFECT_API_URL or the Prefect profile names."""
+"""Checks that the Prefect server of PREFECT_API_URL or the Prefect profile answers."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from pipelines.doctor.checks.finding import Asked, Finding, Level
+from pipelines.doctor.checks.finding import Finding, Level, Requirements
 from pipelines.errors import PipelineError
 from pipelines.flows import local_server
 
 
-def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
-    """One finding."""
+def check(required: Requirements) -> Iterator[Finding]:  # noqa: ARG001
+    """Yields one finding."""
     if find_spec("prefect") is None:
         raise ModuleNotFoundError(name="prefect")
     url = local_server.configured()
@@ -19,7 +19,7 @@ def check(asked: Asked) -> Iterator[Finding]:  # noqa: ARG001
     try:
         local_server.ask(url, ", or unset PREFECT_API_URL to run without one")
     except PipelineError as error:
-        said, _, do = str(error).rpartition(": ")
-        yield Finding("prefect", Level.ERROR, said, do)
+        message, _, remedy = str(error).rpartition(": ")
+        yield Finding("prefect", Level.ERROR, message, remedy)
     else:
         yield Finding("prefect", Level.OK, f"{url} answers")

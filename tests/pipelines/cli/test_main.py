@@ -80,7 +80,7 @@ def test_predict_prints_a_line_of_json_a_text(ran) -> None:
     }
     assert lines[1] == lines[0] | {"text": "", "entities": []}
     assert lines[2]["error"].startswith("text has half of a surrogate pair at 0")
-    said = ["msra-ner version 1, the challenger", "a library says something"]
+    said = ["Using version 1 of msra-ner, the challenger", "a library says something"]
     assert done.stderr.splitlines() == said
 
 
@@ -111,7 +111,9 @@ def test_the_model_runs_by_its_own_code_and_without_torch(ran, tmp_path: Path) -
 def test_predict_without_a_model_says_what_to_do(project: Path) -> None:
     done = pipelines(project, "predict", "北京")
     assert done.returncode == 1
-    assert done.stderr.startswith("No version of msra-ner is registered yet: `make run`")
+    assert done.stderr.startswith(
+        "No version of msra-ner is registered. Register a version first: "
+    )
     assert done.stderr.count("\n") == 1
     assert not (project / "mlflow.db").exists()
 
@@ -134,7 +136,7 @@ def test_after_a_run_gc_log_and_bring_are_one_command_each(ran, tmp_path: Path) 
         file.write("# edited\n")
     done = pipelines(project, "bring", "1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("1 was made with other inputs than your tree has: stage.py. ")
+    assert done.stderr.startswith("The inputs of 1 differ from your tree: stage.py. ")
 
 
 def test_no_module_imports_torch(tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
         (("gc",), ("--dry-run", "delete the version first")),
         (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
         (("predict",), ("TEXT", "--input FILE", "--output FILE", "--model URI", "@challenger")),
-        (("doctor",), ("--params FILE", "--json", "0 ok, 1 a warning, 2 an error")),
+        (("doctor",), ("--params FILE", "--json", "0 ok, 1 warning, 2 error")),
         (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
     ],
 )

@@ -40,18 +40,18 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     made.version("good")
     code, out, _ = command("promote", "--params", overlay, "--dry-run")
     assert (code, made.aliases()) == (0, {"challenger": "1"})
-    assert out.splitlines()[-1] == "It passes all gates; no alias was moved"
+    assert out.splitlines()[-1] == "Passed all gates. Dry run: no alias was moved."
     code, out, _ = command("promote", "--params", overlay)
     assert code == 0
     assert out.splitlines()[0] == "f1: passed 0.9600 >= 0.93"
     assert Path(out.splitlines()[-2].removeprefix("Comparison: ")).name == "comparison.html"
-    assert out.splitlines()[-1].startswith("Champion is version 1, there was none until 20")
+    assert out.splitlines()[-1] == "Promoted version 1. Previous champion: none."
 
     made.version("worse")
     code, out, err = command("promote", "--params", overlay)
     assert (code, out) == (3, "")
     assert err.startswith(
-        "msra-ner version 2 is not promoted, 1 of 10 gates failed:\n  not_worse: "
+        "Version 2 of msra-ner was not promoted: 1 of 10 gates failed.\n  not_worse: "
     )
     champion, where = err.splitlines()[-2:]
     assert champion == "Champion: still version 1"
@@ -100,9 +100,9 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     ("given", "tags", "code", "said"),
     [
         ((), {}, 3, "not promoted"),
-        (("9",), {}, 1, "has no version 9"),
+        (("9",), {}, 1, "There is no version 9 of msra-ner. The newest is "),
         (("--force",), {}, 1, "--force needs --reason"),
-        ((), {"export__f1": None}, 5, "lacks export.f1"),
+        ((), {"export__f1": None}, 5, "lacks the tags export.f1"),
         ((), {"onnx_sha256": "0" * 64}, 4, "is not the file that was exported"),
     ],
 )
@@ -125,10 +125,10 @@ def test_each_failure_has_its_code_and_its_json(
 def test_champion_already_and_nothing_to_go_back_to(made: Registered, command) -> None:
     made.version("good")
     assert command("promote", "--force", "--reason", "first")[0] == 0
-    assert command("promote", "1")[::2] == (6, "msra-ner version 1 is the champion already\n")
+    assert command("promote", "1")[::2] == (6, "Version 1 of msra-ner is already the champion\n")
     code, out, err = command("rollback")
     assert (code, out) == (8, "")
-    assert err.startswith("There is no previous champion to go back to (champion: 1)")
+    assert err.startswith("There is no previous champion to roll back to (champion: 1)")
 
 
 def test_a_wrong_gate_is_named(made: Registered, command, tmp_path: Path) -> None:
@@ -147,7 +147,9 @@ def test_nothing_registered_is_said_and_nothing_made(
 ) -> None:
     monkeypatch.chdir(project)
     assert main([name]) == 1
-    assert capsys.readouterr().err.startswith("No version of msra-ner is registered yet")
+    assert capsys.readouterr().err.startswith(
+        "No version of msra-ner is registered. Register a version first: "
+    )
     assert not (project / "mlflow.db").exists()
     assert not (project / ".runs").exists()
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.cli import doctor
 from pipelines.doctor.checks import dvc, machine, mlflow, packages, prefect
-from pipelines.doctor.checks.finding import Asked, Level
+from pipelines.doctor.checks.finding import Level, Requirements
 from tests.pipelines import mlflow_server
 from tests.pipelines.dvc_repo.test_remote import s3, set_remote
 from tests.pipelines.standin import closed_port
@@ -23,22 +23,22 @@ def _in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("cuda", "level", "end"),
     [
-        ("needed", Level.ERROR, "no GPU, and params.yaml asks for cuda"),
+        ("needed", Level.ERROR, "no GPU, and params.yaml needs CUDA"),
         ("welcome", Level.WARNING, "no GPU, so the CPU is used"),
-        ("unused", Level.OK, "no GPU, and params.yaml asks for no GPU"),
+        ("unused", Level.OK, "no GPU, and params.yaml needs no GPU"),
     ],
 )
 def test_no_gpu_is_as_bad_as_one_is_asked_for(cuda, level: Level, end: str) -> None:
-    found = Asked(cuda).without_cuda("GPU", "no GPU", "do this")
-    assert (found.level, found.said) == (level, end)
-    assert found.do == ("" if cuda == "unused" else "do this")
+    found = Requirements(cuda).without_cuda("GPU", "no GPU", "do this")
+    assert (found.level, found.message) == (level, end)
+    assert found.remedy == ("" if cuda == "unused" else "do this")
 
 
 def test_a_disk_too_full_for_a_run(project: Path) -> None:
-    [disk, *_] = machine.check(Asked(free_disk_gb=1e9))
+    [disk, *_] = machine.check(Requirements(free_disk_gb=1e9))
     assert disk.level is Level.ERROR
-    assert disk.said.endswith("and a run needs 1000000000.0 GB")
-    assert disk.do.startswith("make room (`python -m pipelines gc`)")
+    assert disk.message.endswith("and a run needs 1000000000.0 GB")
+    assert disk.remedy.startswith("make room (`python -m pipelines gc`)")
 
 
 def test_only_what_is_installed_in_another_version_differs() -> None:
@@ -48,68 +48,71 @@ def test_only_what_is_installed_in_another_version_differs() -> None:
 
 
 def test_a_remote_that_is_a_folder(project: Path, tmp_path: Path) -> None:
-    assert [found.level for found in dvc.check(Asked())] == [Level.OK]
+    assert [found.level for found in dvc.check(Requirements())] == [Level.OK]
     store = tmp_path / "store"
     set_remote(project, f"    url = {store}\n")
-    [found] = dvc.check(Asked())
-    assert (found.level, found.said) == (Level.WARNING, f"remote store ({store}) is not there")
+    [found] = dvc.check(Requirements())
+    assert (found.level, found.message) == (Level.WARNING, f"remote store ({store}) does not exist")
     store.mkdir()
-    [found] = dvc.check(Asked())
-    assert (found.level, found.said) == (Level.OK, f"remote store ({store}) answers")
+    [found] = dvc.check(Requirements())
+    assert (found.level, found.message) == (Level.OK, f"remote store ({store}) answers")
     assert not (project / ".dvc" / "tmp").exists()
 
 
 @pytest.mark.parametrize(
     ("bucket", "level", "end"),
     [
-        ("bucket", Level.WARNING, "(s3://bucket/ner) is not there"),
-        ("none", Level.ERROR, "(s3://none/ner) has no such place, or refuses"),
+        ("bucket", Level.WARNING, "(s3://bucket/ner) does not exist"),
+        ("none", Level.ERROR, "(s3://none/ner) does not exist, or refuses access"),
     ],
 )
 def test_a_remote_in_s3(project: Path, s3: str, bucket: str, level: Level, end: str) -> None:
     set_remote(project, s3.replace("bucket", bucket))
-    [found] = dvc.check(Asked())
-    assert (found.level, found.said) == (level, f"remote store {end}")
+    [found] = dvc.check(Requirements())
+    assert (found.level, found.message) == (level, f"remote store {end}")
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("gs://bucket/ner", "requires 'dvc-gs'"), ("https://127.0.0.1:1/x", "has no such place")],
+    [
+        ("gs://bucket/ner", "requires 'dvc-gs'"),
+        ("https://127.0.0.1:1/x", "does not exist, or refuses access"),
+    ],
 )
 def test_a_remote_that_does_not_answer(project: Path, url: str, said: str) -> None:
     set_remote(project, f"    url = {url}\n")
-    [found] = dvc.check(Asked())
+    [found] = dvc.check(Requirements())
     assert found.level is Level.ERROR
-    assert said in found.said
+    assert said in found.message
 
 
 @pytest.mark.slow  # a server of its own
 def test_mlflow_as_the_flow_would_find_it(project, monkeypatch, tmp_path, empty_mlflow) -> None:
-    [found] = mlflow.check(Asked())
-    assert (found.level, found.said[:16]) == (Level.OK, "no server is set")
+    [found] = mlflow.check(Requirements())
+    assert (found.level, found.message[:16]) == (Level.OK, "no server is set")
     assert not (project / "mlflow.db").exists()
     url = mlflow_server.prepare(tmp_path / "server", empty_mlflow)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     with mlflow_server.serving(tmp_path / "server", url):
-        [found] = mlflow.check(Asked())
-        assert (found.level, found.said) == (Level.OK, f"{url} answers")
+        [found] = mlflow.check(Requirements())
+        assert (found.level, found.message) == (Level.OK, f"{url} answers")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    [found] = mlflow.check(Asked())
-    assert (found.level, found.do[:8]) == (Level.ERROR, "start it")
-    assert found.said.startswith(f"MLflow at {url} cannot be used")
+    [found] = mlflow.check(Requirements())
+    assert (found.level, found.remedy[:8]) == (Level.ERROR, "start it")
+    assert found.message.startswith(f"MLflow at {url} cannot be used")
 
 
 def test_prefect_as_a_run_would_find_it(monkeypatch, tmp_path: Path, prefect_url: str) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PREFECT_API_URL", prefect_url)
-    [found] = prefect.check(Asked())
-    assert (found.level, found.said) == (Level.OK, f"{prefect_url} answers")
+    [found] = prefect.check(Requirements())
+    assert (found.level, found.message) == (Level.OK, f"{prefect_url} answers")
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{closed_port()}/api")
-    [found] = prefect.check(Asked())
-    assert (found.level, found.do[:8]) == (Level.ERROR, "start it")
+    [found] = prefect.check(Requirements())
+    assert (found.level, found.remedy[:8]) == (Level.ERROR, "start it")
     monkeypatch.delenv("PREFECT_API_URL")
-    [found] = prefect.check(Asked())
-    assert (found.level, found.said[:16]) == (Level.OK, "no server is set")
+    [found] = prefect.check(Requirements())
+    assert (found.level, found.message[:16]) == (Level.OK, "no server is set")
 
 
 @pytest.mark.parametrize("columns", [60, 200])

@@ -57,12 +57,10 @@ def test_without_a_gpu_that_params_ask_for_it_is_an_error_and_the_rest_is_looked
     assert lines.keys() == CHECKED
     errors = {name for name, line in lines.items() if line["level"] == "error"}
     assert errors == {"driver", "packages"}
-    assert lines["driver"]["said"].endswith(
-        "no NVIDIA driver is here, and params.yaml asks for cuda"
-    )
+    assert lines["driver"]["said"].endswith("there is no NVIDIA driver, and params.yaml needs CUDA")
     assert "train.device" in lines["driver"]["do"]
     assert lines["packages"]["said"] == "ended by SIGSEGV (the last words)"
-    assert lines["ONNX session"]["said"] == "CPUExecutionProvider, right product"
+    assert lines["ONNX session"]["said"] == "CPUExecutionProvider, correct product"
     assert lines["image"]["said"] == "sha256:7e57"
     assert all(bool(line["do"]) == (line["level"] != "ok") for line in answer["checks"])
     assert sorted(project.rglob("*")) == before
@@ -83,24 +81,24 @@ def test_with_the_packages_of_the_stages_alone_it_says_so_a_line_each(
     [warning] = [line for line in lines if line.startswith("warning")]
     assert warning.startswith("warning  gpu               nvidia-ml-py is not installed here: ")
     for name in ("dvc", "mlflow", "prefect"):
-        said = f"ok       {name:18}{name} is not installed here, and the stages do without it"
+        said = f"ok       {name:18}{name} is not installed here, and the stages do not need it"
         assert said in lines
 
 
 def test_params_that_are_wrong_are_an_error_among_the_others(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "CHECKS", ())
-    [finding] = doctor.examine(tmp_path)
+    [finding] = doctor.diagnose(tmp_path)
     assert (finding.check, finding.level) == ("params.yaml", Level.ERROR)
-    assert finding.said.startswith(f"{tmp_path} has no params.yaml: run from")
+    assert finding.message.startswith(f"{tmp_path} has no params.yaml: run from")
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    [finding] = doctor.examine(tmp_path, [ROOT / "samples" / "params.yaml"])
-    assert (finding.said, finding.level) == (
+    [finding] = doctor.diagnose(tmp_path, [ROOT / "samples" / "params.yaml"])
+    assert (finding.message, finding.level) == (
         "train on cpu, evaluate on cpu, export need not run on CUDA",
         Level.OK,
     )
     (tmp_path / "overlay.yaml").write_text("train: {device: gpu}")
-    [finding] = doctor.examine(tmp_path, [tmp_path / "overlay.yaml"])
-    assert "train.device" in finding.said
+    [finding] = doctor.diagnose(tmp_path, [tmp_path / "overlay.yaml"])
+    assert "train.device" in finding.message
 
 
 def test_a_server_that_never_answers_costs_its_time_limit(monkeypatch, project: Path) -> None:
@@ -112,10 +110,10 @@ def test_a_server_that_never_answers_costs_its_time_limit(monkeypatch, project: 
         waiting = doctor.Check("mlflow", 3, "see whether it can be reached")
         quick = doctor.Check("prefect", 30, "")
         monkeypatch.setattr(doctor, "CHECKS", ((waiting,), (quick,)))
-        _, mlflow, prefect = doctor.examine(project)
-    assert (mlflow.level, mlflow.said, mlflow.do) == (
+        _, mlflow, prefect = doctor.diagnose(project)
+    assert (mlflow.level, mlflow.message, mlflow.remedy) == (
         Level.ERROR,
         "no answer within 3 s",
         "see whether it can be reached",
     )
-    assert prefect.said.endswith("/api does not answer")
+    assert prefect.message.endswith("/api does not answer")

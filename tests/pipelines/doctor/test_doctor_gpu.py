@@ -27,7 +27,7 @@ def test_each_gpu_computes_by_torch_and_by_onnx_runtime() -> None:
         assert found[name]["level"] == "ok", found[name]
     assert all("compute capability" in found[f"GPU {n}"]["said"] for n in gpus)
     session = found["ONNX session"]
-    assert (session["level"], session["said"]) == ("ok", "CUDAExecutionProvider, right product")
+    assert (session["level"], session["said"]) == ("ok", "CUDAExecutionProvider, correct product")
 
 
 def test_another_process_on_a_gpu_is_a_warning_that_names_it() -> None:

@@ -1,4 +1,4 @@
-"""The DVC cache: what killed commands of DVC left half written."""
+"""The DVC cache: what killed commands of DVC left incomplete."""
 
 from pathlib import Path
 

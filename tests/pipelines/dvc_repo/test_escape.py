@@ -27,7 +27,7 @@ def listed(project: Path) -> Path:
     done.repro(made.path)
     lock = yaml.safe_load((made.path / "dvc.lock").read_text())
     md5 = lock["stages"]["download"]["outs"][0]["md5"]
-    return cache.cached(project, md5)
+    return cache.object_path(project, md5)
 
 
 def tamper(path: Path, relpath: str) -> None:
@@ -49,7 +49,7 @@ def test_dvc_itself_writes_outside(listed: Path, project: Path) -> None:
 def test_such_a_list_is_refused(listed: Path, project: Path, relpath: str) -> None:
     cache.require_within(project)
     tamper(listed, relpath)
-    with pytest.raises(PipelineError, match=f"^{listed} would write {relpath} outside of its fol"):
+    with pytest.raises(PipelineError, match=f"^{listed} would write {relpath} outside its fol"):
         cache.require_within(project)
 
 
@@ -68,7 +68,7 @@ def test_a_list_that_is_none_is_said(listed: Path, project: Path, content: str) 
     if content == "{}":
         cache.require_within(project)  # an empty one leads nowhere
         return
-    with pytest.raises(PipelineError, match=r"is no list of DVC's: delete it"):
+    with pytest.raises(PipelineError, match=r"is not a file list of DVC: delete it"):
         cache.require_within(project)
 
 
@@ -76,12 +76,12 @@ def test_a_folder_is_whole_if_each_file_has_its_hash(listed: Path, project: Path
     md5 = listed.parent.name + listed.name
     cache.require_whole(project, md5)
     [file] = json.loads(listed.read_text())
-    content = cache.cached(project, file["md5"])
+    content = cache.object_path(project, file["md5"])
     content.chmod(0o644)
     content.write_text("other")
     found = hashlib.md5(b"other").hexdigest()  # noqa: S324
-    with pytest.raises(PipelineError, match=f"is not what it was, its MD5 is {found}: restore"):
+    with pytest.raises(PipelineError, match=f"was changed, its MD5 is now {found}: restore"):
         cache.require_whole(project, md5)
     tamper(listed, "../evil")
-    with pytest.raises(PipelineError, match=f"{listed.name} is not what it was"):
+    with pytest.raises(PipelineError, match=f"{listed.name} was changed"):
         cache.require_whole(project, md5)

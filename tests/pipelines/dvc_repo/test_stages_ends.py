@@ -58,7 +58,7 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
     (project / "stage.py").write_text(SLOW + "print('started', flush=True); time.sleep(600)\n")
     made = make(project)
     with pytest.raises(
-        StageTimeoutError, match=r"^Stage download was ended after 1 s: raise run\."
+        StageTimeoutError, match=r"^Stage download was stopped after 1 s: raise run\."
     ):
         dvc_stages.repro(made, "download", ignore, timeout_s=1)
     cancelled = threading.Event()
@@ -67,6 +67,6 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
         if line == "started":  # DVC has lines of its own before
             cancelled.set()
 
-    with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; no process"):
+    with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; all its processes"):
         dvc_stages.repro(made, "download", on_line, timeout_s=600, cancelled=cancelled)
     assert gone(int((made / "pid").read_text()))

@@ -106,7 +106,7 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     state = ended(client, third.id)
     assert state.is_failed()
     assert state.message == (
-        f"The GPU slot was not free within 0.02 minutes; running: {run.name}. Start this run again"
+        f"The GPU slot was not free within 0.02 minutes. Running: {run.name}. Start this run again"
         " later, or with a larger wait_minutes"
     )
     deployed.go.touch()
@@ -126,9 +126,9 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
 def test_setup_and_deploy_again_change_nothing(deployed: Deployed, client, retrain) -> None:
     said = deployed.command("pipelines", "setup", "--heartbeat-s", "30")
     assert said.splitlines() == [
-        "Work pool msra-ner (type process, a heartbeat every 30 s): as it was",
+        "Work pool msra-ner (type process, a heartbeat every 30 s): unchanged",
         "Global concurrency limit msra-ner-gpu: 1",
-        "Automation 'msra-ner: crash zombie runs' (after 90 s of silence): as it was",
+        "Automation 'msra-ner: crash zombie runs' (after 90 s of silence): unchanged",
     ]
     assert retrain.concurrency_options.collision_strategy == "CANCEL_NEW"
     assert retrain.global_concurrency_limit.limit == 1

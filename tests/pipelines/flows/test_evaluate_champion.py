@@ -109,8 +109,10 @@ def test_a_drop_below_the_floor_fails_with_figure_and_floor(
 def test_no_champion_is_said(evaluate) -> None:
     state = evaluate(0.5)
     assert state.is_failed()
-    assert state.message == "msra-ner has no champion yet: promote a version"
-    assert "no champion yet" in artifact(state.state_details.flow_run_id)
+    assert state.message == "msra-ner has no champion: promote a version"
+    assert "msra-ner has no champion: promote a version" in artifact(
+        state.state_details.flow_run_id
+    )
 
 
 def test_an_entity_covers_the_cells_that_it_touches() -> None:
@@ -124,6 +126,6 @@ def test_a_server_without_the_slot_is_said(evaluate, monkeypatch) -> None:
     state = evaluate(0.7)
     assert state.is_failed()
     assert re.match(
-        r"Prefect has no slot of-nobody to give \(.*\): run `python -m pipelines setup`",
+        r"Prefect has no slot of-nobody \(.*\): run `python -m pipelines setup`",
         state.message,
     )

@@ -16,7 +16,9 @@ def test_a_time_limit_is_of_one_stage_and_is_not_tried_again(project, run, tmp_p
     (tmp_path / "overlay.yaml").write_text("run: {stage_timeout_s: {download: 3}}")
     ended = run(project, dirty=True, params=[tmp_path / "overlay.yaml"])
     assert ended.is_failed()
-    assert ended.message.startswith("Stage download was ended after 3 s: raise run.stage_timeout_s")
+    assert ended.message.startswith(
+        "Stage download was stopped after 3 s: raise run.stage_timeout_s"
+    )
     [task] = task_runs(ended.state_details.flow_run_id).values()
     assert (task.state.name, task.run_count) == ("TimedOut", 1)
     assert run_state.read(made(project)).reason == ended.message
@@ -44,7 +46,7 @@ def test_a_run_cancelled_in_prefect_ends_and_says_so(project, run, monkeypatch) 
         asked.result()
     assert (ended.is_cancelled(), ended.message) == (
         True,
-        "Cancelled in stage download; no process of it is left",
+        "Cancelled in stage download; all its processes have ended",
     )
     assert run_state.read(made(project)).state == "cancelled"
     wait_for(lambda: gone(int((made(project) / "pid").read_text())), "the stage ends")

@@ -66,7 +66,9 @@ def test_other_code_is_named(project: Path) -> None:
         file.write("# edited\n")
     with (project / "dvc.yaml").open("a") as file:
         file.write("  more: {cmd: 'true'}\n")
-    with pytest.raises(PipelineError, match=r"than your tree has: dvc\.yaml; stage\.py\. Change"):
+    with pytest.raises(
+        PipelineError, match=r"differ from your tree: dvc\.yaml; stage\.py\. Change"
+    ):
         bring(project, newest(project), with_params=True)
     assert not (project / "dvc.lock").exists()
 
@@ -83,7 +85,7 @@ def test_other_code_in_a_folder_is_named_and_bytecode_is_none(project: Path) -> 
     bring(project, made, with_params=True)
     (project / "dvc.lock").unlink()
     (project / "stages/text/more.py").touch()
-    with pytest.raises(PipelineError, match=r"than your tree has: stages/text\. Change"):
+    with pytest.raises(PipelineError, match=r"differ from your tree: stages/text\. Change"):
         bring(project, made, with_params=True)
 
 
@@ -91,7 +93,7 @@ def test_a_run_that_failed_or_is_not_there_is_said(project: Path) -> None:
     run_state.mark(workspace.all_of(project)[0], "failed", "Stage train failed with exit code 1")
     with pytest.raises(PipelineError, match=r"is failed \(Stage train failed .*not all done$"):
         bring(project, newest(project), with_params=False)
-    with pytest.raises(PipelineError, match=r"version 7 cannot be had"):
+    with pytest.raises(PipelineError, match=r"^There is no version 7 of msra-ner\. "):
         bring(project, "7", with_params=False)
-    with pytest.raises(PipelineError, match=r"has the alias 'champion': name a version"):
+    with pytest.raises(PipelineError, match=r"has the alias 'champion'. Name a version"):
         bring(project, "champion", with_params=False)

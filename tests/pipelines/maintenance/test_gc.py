@@ -55,7 +55,7 @@ def test_a_dry_run_says_it_and_changes_nothing(used) -> None:
     }
     assert len(found.mlflow_runs) == 1
     assert found.cache_objects > 0
-    assert found.left_alone is None
+    assert found.cache_skipped is None
     after = {k: v for k, v in tree(project).items() if ".dvc/tmp/" not in k}
     assert after == {k: v for k, v in before[0].items() if ".dvc/tmp/" not in k}
     assert [p for p in (project / ".runs").iterdir() if p.name[0] == "2"] == [
@@ -94,7 +94,7 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
 
     made = workspace.create(project, [], dirty=True).path
     for name in ("dvc.lock", "params.yaml"):
-        files = retention.files(project, "1", tmp_path / name)
+        files = retention.fetch_files(project, "1", tmp_path / name)
         shutil.copy(files / name, made)
     done.call(made, "checkout")
     assert (made / "models" / "ner" / "weights").read_text() == "0.125"
@@ -116,7 +116,7 @@ def test_while_a_run_is_going_the_cache_is_left_alone(project: Path) -> None:
         found = gc.prune(project, dry_run=False)
     assert running.path.is_dir()
     assert unlogged.is_dir()
-    assert found.left_alone == "a run is going; try again when it has ended"
+    assert found.cache_skipped == "a run is in progress; try again when it has ended"
     assert found.workspaces
     assert weights(project) == {"0.125", "0.25", "0.5"}
 
@@ -141,7 +141,7 @@ def test_a_version_whose_needs_are_unknown_stops_it(project: Path) -> None:
     run_id = client.create_run(runs(client)[0].info.experiment_id).info.run_id
     client.create_model_version(MODEL, "models:/msra-ner/1", run_id)
     before = workspace.all_of(project), weights(project)
-    with pytest.raises(PipelineError, match=r"^The files of msra-ner version 4 cannot be had"):
+    with pytest.raises(PipelineError, match=r"^The files of version 4 of msra-ner are missing"):
         gc.prune(project, dry_run=False)
     assert (workspace.all_of(project), weights(project)) == before
 
@@ -150,5 +150,5 @@ def test_a_cache_that_others_may_use_is_left_alone(project: Path) -> None:
     (project / ".dvc" / "cache").rename(project.parent / "elsewhere")
     (project / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {project.parent}/elsewhere")
     found = gc.prune(project, dry_run=False)
-    assert "is outside the project and may serve others" in found.left_alone
+    assert "is outside the project and others may use it" in found.cache_skipped
     assert found.workspaces

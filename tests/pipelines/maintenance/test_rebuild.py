@@ -55,8 +55,8 @@ def test_an_equal_version_is_made_of_its_own_commit_and_parameters(
         client.delete_tag(logged.info.run_id, "image")
     assert code == 0, err
     assert out == (
-        f"Version 1 is equal: all 14 outs, in {path}\n"
-        "No image was used (NER_RUNTIME=local), the version was made in sha256:0ld\n"
+        f"Version 1 is identical: all 14 outs. Workspace: {path}\n"
+        "Image: none (NER_RUNTIME=local), recorded: sha256:0ld\n"
     )
     assert os.environ["NER_WITH_IMAGE"] == "sha256:0ld"
     for stage in ("download", "align", "train", "evaluate", "export"):
@@ -93,10 +93,10 @@ def test_the_first_difference_is_named_and_what_comes_after_it_is_not_run(
     assert (code, out) == (9, "")
     said = err.splitlines()[-1]
     assert said.startswith(
-        f"msra-ner version 1 differs first in stage train: out models/ner/weights has MD5"
-        f" {weights['md5']}, it had {'0' * 32}. No image was used (NER_RUNTIME=local), nor was one"
+        f"Version 1 of msra-ner differs, first in stage train: out models/ner/weights has MD5"
+        f" {weights['md5']}, it had {'0' * 32}. Image: none (NER_RUNTIME=local), recorded: none; "
     )
-    assert said.endswith("; the same packages")
+    assert said.endswith("; same packages")
     assert "export: at work" not in err
     assert run_state.word(path) == "failed"
 
@@ -104,9 +104,9 @@ def test_the_first_difference_is_named_and_what_comes_after_it_is_not_run(
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("9", "The files of msra-ner version 9 cannot be had ("),
-        ("champion", "No version of msra-ner has the alias 'champion': name a version,"),
-        ("../1", "No version of msra-ner has the alias '../1': name a version,"),
+        ("9", "There is no version 9 of msra-ner. The newest is 1."),
+        ("champion", "No version of msra-ner has the alias 'champion'. Name a version,"),
+        ("../1", "No version of msra-ner has the alias '../1'. Name a version,"),
     ],
 )
 def test_what_there_is_not_is_said(rebuild, version: str, said: str) -> None:
@@ -124,7 +124,10 @@ def test_uncommitted_changes_cannot_be_made_anew(once: Path, rebuild) -> None:
     finally:
         client.set_tag(logged.info.run_id, "dirty", "false")
     assert code == 1
-    assert err.startswith("msra-ner version 1 was made from uncommitted changes (dirty.diff of run")
+    assert err.startswith(
+        "Version 1 of msra-ner was made from uncommitted changes and cannot be rebuilt:"
+        " commit dirty.diff of run "
+    )
 
 
 @pytest.mark.slow  # ten seconds
@@ -146,7 +149,7 @@ def test_data_whose_source_is_unpinned_comes_from_dvc(
     assert "align: at work" in err
     shutil.rmtree(project / ".dvc" / "cache")
     assert main(["rebuild", "1"]) == 1
-    assert " is not there, and DVC says: " in capsys.readouterr().err.splitlines()[-1]
+    assert " is missing, and DVC cannot pull it: " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ def test_rows_of_a_file_come_out_in_order(answer, expected, tmp_path, capsys, na
     assert {p.name for p in tmp_path.iterdir()} == {name, "out.jsonl", "out.parquet"}
     said = capsys.readouterr()
     assert said.out == ""
-    assert f"{len(expected)} rows in {tmp_path}/out.parquet, new ones with an error: 0" in said.err
+    assert (
+        f"Wrote {tmp_path}/out.parquet: {len(expected)} rows, 0 of the new ones with an error"
+        in said.err
+    )
 
 
 def test_lines_of_standard_input_and_a_closed_pipe(registered, expected):
@@ -42,7 +45,7 @@ def test_lines_of_standard_input_and_a_closed_pipe(registered, expected):
         process.stdout.close()
         said = process.communicate(text.encode())[1].decode()
     assert process.returncode == 128 + signal.SIGPIPE
-    assert said.splitlines() == ["msra-ner version 1, the champion"]
+    assert said.splitlines() == ["Using version 1 of msra-ner, the champion"]
 
 
 def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_path):
@@ -52,11 +55,11 @@ def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_
     for words, texts, changes in [
         ("Give texts, or -", [], {}),
         ("Give texts, or -", text, given),
-        ("has no column body, it has id, text", [], given | {"column": "body"}),
+        ("has no column body: give one of id, text with --column", [], given | {"column": "body"}),
         ("is not Parquet", [], {"source": tmp_path / "broken.parquet"}),
-        ("an output ends in .jsonl or .parquet", text, {"output": tmp_path / "out.csv"}),
-        ("is the input as well", [], given | {"output": tmp_path / "in.parquet"}),
-        ("is no folder", text, {"output": tmp_path / "none" / "out.jsonl"}),
+        ("the output must end in .jsonl or .parquet", text, {"output": tmp_path / "out.csv"}),
+        ("is also the input", [], given | {"output": tmp_path / "in.parquet"}),
+        ("There is no folder", text, {"output": tmp_path / "none" / "out.jsonl"}),
         ("--batch-size is 0", text, {"batch_size": 0}),
     ]:
         options = {"source": None, "output": None, "column": "text", "batch_size": 1} | changes

@@ -48,7 +48,7 @@ def test_it_goes_on_where_it_stopped(answer, expected, tmp_path, killed, capsys,
     rows = killed / "rows.jsonl"
     rows.write_text(rows.read_text(encoding="utf-8").replace("score", "kept"), encoding="utf-8")
     answer(source=write(tmp_path / name, expected), output=tmp_path / "out.jsonl")
-    assert "Going on after row 4\n" in capsys.readouterr().err
+    assert "Resuming after row 4\n" in capsys.readouterr().err
     made = read(tmp_path / "out.jsonl")
     check(made, expected)
     # What was there has not been computed again.
@@ -61,7 +61,7 @@ def test_parquet_goes_on_as_well(answer, expected, tmp_path, killed, capsys):
 
     killed.rename(tmp_path / ".out.parquet.partial")
     answer(texts=expected, output=tmp_path / "out.parquet")
-    assert "Going on after row 4\n" in capsys.readouterr().err
+    assert "Resuming after row 4\n" in capsys.readouterr().err
     check(pq.read_table(tmp_path / "out.parquet").to_pylist(), expected)
     assert {path.name for path in tmp_path.iterdir()} == {"out.parquet"}
 
@@ -71,9 +71,9 @@ def test_a_changed_input_is_refused_or_begun_again(answer, expected, tmp_path, k
     before = (killed / "rows.jsonl").read_bytes()
     texts = list(expected)
     texts = texts[:2] if change == "fewer rows" else [*texts[:2], "别的", *texts[3:]]
-    with pytest.raises(PipelineError, match="Row 3 of the input is not what it was") as error:
+    with pytest.raises(PipelineError, match="Row 3 of the input has changed since") as error:
         answer(texts=texts, output=tmp_path / "out.jsonl")
-    assert str(error.value).endswith("give the same input, or --restart to begin again")
+    assert str(error.value).endswith("give the same input, or --restart to start again")
     assert before.startswith((killed / "rows.jsonl").read_bytes())
     answer(texts=texts, output=tmp_path / "out.jsonl", restart=True)
     assert [row["text"] for row in read(tmp_path / "out.jsonl")] == texts
@@ -81,7 +81,7 @@ def test_a_changed_input_is_refused_or_begun_again(answer, expected, tmp_path, k
 
 def test_another_model_does_not_go_on(answer, expected, tmp_path, killed):
     (killed / "model").write_text("m-1")
-    with pytest.raises(PipelineError, match=r"begun with the model m-1.*--model models:/m-1"):
+    with pytest.raises(PipelineError, match=r"started with the model m-1.*--model models:/m-1"):
         answer(texts=expected, output=tmp_path / "out.jsonl")
 
 

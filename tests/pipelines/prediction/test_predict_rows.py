@@ -36,11 +36,11 @@ def test_what_is_no_text_has_an_error_in_its_row(answer, tmp_path):
         "line has no key text",
         "line is not JSON: Expecting value",
         "line is not JSON: 'utf-8' codec",
-        "line is neither an object nor a string, it is list",
+        "line must be an object or a string, not list",
         "line is not JSON: maximum recursion depth",
         "line is not JSON: Expecting value",
         "text has 1048577 characters, 1048576 are allowed: split it",
-        "text must be a string, and not of 2097165 bytes",
+        "text must be a string; this line has 2097165 bytes",
         "line has more than 16777216 bytes",
         *[None] * 3,
     ]

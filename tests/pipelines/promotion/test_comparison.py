@@ -57,7 +57,7 @@ def test_the_page_of_a_failed_promotion(made: Registered, tmp_path: Path) -> Non
 
     gates = dict(page.rows["of-gates"][1:])
     assert gates["f1"] == "✓ passed 0.9300 >= 0.93"
-    said = "✗ failed F1 -0.0500 to the champion, 95% interval [-0.09"
+    said = "✗ failed F1 -0.0500 against the champion, 95% interval [-0.09"
     assert gates["not_worse"].startswith(said)
     assert set(gates) == {gate["name"] for gate in error.gates}
 
@@ -102,5 +102,5 @@ def test_a_slice_may_be_a_gate(made: Registered) -> None:
     assert made.tags(version)["gate.slice.first_places"] == "passed 1.0000 >= 0.9"
     error = refused(Exit.FIGURES, go, made, slice_f1_min={"lost": 0.5})
     assert str(error).startswith(
-        f"msra-ner version {version} has no slice lost in its reports/slices.jsonl"
+        f"reports/slices.jsonl of version {version} of msra-ner has no slice lost,"
     )

@@ -43,13 +43,13 @@ def test_an_overlay_for_another_corpus_takes_floors_away(tmp_path: Path) -> None
     [
         ({"f1": 0.9299}, "f1", "failed 0.9299 < 0.93"),
         ({"f1": 0.93}, "f1", "passed 0.9300 >= 0.93"),
-        ({"f1": math.nan}, "f1", "failed nan, which is no number; wanted >= 0.93"),
+        ({"f1": math.nan}, "f1", "failed nan is not a number, expected >= 0.93"),
         ({"type_f1": {**FINE.type_f1, "ORG": 0.5}}, "f1.ORG", "failed 0.5000 < 0.86"),
         ({"logit_difference": 0.0011}, "parity", "failed 1.10e-03 > 0.001"),
         (
             {"logit_difference": math.nan},
             "parity",
-            "failed nan, which is no number; wanted <= 0.001",
+            "failed nan is not a number, expected <= 0.001",
         ),
         ({"cuda_validated": False}, "cuda", "failed the exported file did not run on CUDA"),
     ],
@@ -63,18 +63,38 @@ def test_one_figure_decides_one_gate(change: dict, name: str, said: str) -> None
 @pytest.mark.parametrize(
     ("agreement", "delta", "said"),
     [
-        (0.9995, -0.0004, "passed fp16: 99.950% of the tags are torch's >= 99.900%, F1 0.0004"),
-        (0.9985, 0.0, "failed fp16: 99.850% of the tags are torch's < 99.900%, F1 0.0000"),
-        (1.0, -0.0011, "failed fp16: 100.000% of the tags are torch's >= 99.900%, F1 0.0011"),
-        (math.nan, 0.0, "failed fp16: nan% of the tags are torch's < 99.900%, F1 0.0000"),
-        (1.0, math.nan, "failed fp16: 100.000% of the tags are torch's >= 99.900%, F1 nan"),
+        (
+            0.9995,
+            -0.0004,
+            "passed fp16: 99.950% of the tags equal torch's >= 99.900%, F1 difference 0.0004",
+        ),
+        (
+            0.9985,
+            0.0,
+            "failed fp16: 99.850% of the tags equal torch's < 99.900%, F1 difference 0.0000",
+        ),
+        (
+            1.0,
+            -0.0011,
+            "failed fp16: 100.000% of the tags equal torch's >= 99.900%, F1 difference 0.0011",
+        ),
+        (
+            math.nan,
+            0.0,
+            "failed fp16: nan% of the tags equal torch's < 99.900%, F1 difference 0.0000",
+        ),
+        (
+            1.0,
+            math.nan,
+            "failed fp16: 100.000% of the tags equal torch's >= 99.900%, F1 difference nan",
+        ),
     ],
 )
 def test_other_precisions_are_held_to_tags_and_f1(agreement, delta, said) -> None:
     change = {"precision": "fp16", "tag_agreement": agreement, "f1_delta": delta}
     found = of(Figures(**{**vars(FINE), "logit_difference": 0.02, **change}))
     sign = "<=" if abs(delta) <= 0.001 else ">"
-    assert found.pop("parity") == f"{said} from torch's {sign} 0.001"
+    assert found.pop("parity") == f"{said} {sign} 0.001"
     assert all(text.startswith("passed") for text in found.values())
 
 
@@ -91,7 +111,7 @@ def test_the_lower_end_of_the_interval_decides(low: float, verdict: str) -> None
     gate = gates.of_difference(Difference(0.001, low, 0.2), SETTINGS)
     sign = ">=" if verdict == "passed" else "<"
     assert str(gate) == (
-        f"{verdict} F1 +0.0010 to the champion, 95% interval [{low:+.4f}, +0.2000],"
+        f"{verdict} F1 +0.0010 against the champion, 95% interval [{low:+.4f}, +0.2000],"
         f" lower end {sign} -0.005"
     )
 
@@ -109,4 +129,4 @@ def test_labels_in_another_order_are_the_same_set() -> None:
     assert str(gates.of_labels(["O", "B-X"], ["B-X", "O"])) == "passed the champion's 2 labels"
     assert str(gates.of_labels(["O"], None)) == "passed no champion to compare with"
     gate = gates.of_labels(["O", "B-X"], ["O", "B-Y"])
-    assert str(gate) == "failed not the champion's labels (more: B-X; less: B-Y)"
+    assert str(gate) == "failed not the champion's labels (added: B-X; missing: B-Y)"

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.promotion import comparison
 from pipelines.promotion.bootstrap import Difference
-from pipelines.promotion.gate_evaluation import Examined, Side
+from pipelines.promotion.gate_evaluation import Evaluation, Side
 from pipelines.promotion.gates import Gate
 from pipelines.promotion.prediction_diff import Change, changed
 from pipelines.workspaces import overlays
@@ -73,10 +73,10 @@ def page(tmp_path: Path) -> Path:
     ]
     gates = [Gate("f1", False, f"0.5 < {BAD}"), Gate("cuda", True, "it ran")]
     slices = {"long": Members("long", None, [0, 1]), "empty": Members("empty", "LOC", [])}
-    examined = Examined(gates, sides[0], slices, sides[1], Difference(-0.1, -0.2, -0.05))
+    evaluation = Evaluation(gates, sides[0], slices, sides[1], Difference(-0.1, -0.2, -0.05))
     path = tmp_path / "comparison.html"
     settings = overlays.sections(ROOT).promote
-    path.write_text(comparison.page(examined, settings), encoding="utf-8")
+    path.write_text(comparison.page(evaluation, settings), encoding="utf-8")
     return path
 
 

@@ -45,7 +45,9 @@ def test_a_better_one_takes_over_and_rollback_takes_it_back(made: Registered) ->
     done = go(made, reason="more data")
     assert made.aliases() == {"champion": second, "previous": first}
     gate = made.tags(second)["gate.not_worse"]
-    assert gate.startswith("passed F1 +0.0200 to the champion, 95% interval [+0.0000, +0.0500]")
+    assert gate.startswith(
+        "passed F1 +0.0200 against the champion, 95% interval [+0.0000, +0.0500]"
+    )
     assert made.tags(second)["gate.labels"] == "passed the champion's 7 labels"
     assert (done.event.before, done.event.version, done.event.why) == (first, second, "more data")
     assert (done.event.f1_before, done.event.f1) == (0.96, 0.98)
@@ -60,7 +62,7 @@ def test_a_better_one_takes_over_and_rollback_takes_it_back(made: Registered) ->
     ]
     assert (back.f1_before, back.f1) == (0.98, 0.96)
     error = refused(Exit.NO_PREVIOUS, rollback, made.client, made.project)
-    assert str(error).startswith("There is no previous champion to go back to (champion: 1)")
+    assert str(error).startswith("There is no previous champion to roll back to (champion: 1)")
     assert history.events(made.client) == events
 
 
@@ -69,13 +71,15 @@ def test_every_failed_gate_is_said_and_kept(made: Registered) -> None:
     second = made.version("worse", cuda_validated="false", gate__old="passed long ago")
     error = refused(Exit.GATES, go, made, f1_min=0.95, logit_difference_max=1e-5)
     lines = str(error).splitlines()
-    assert lines[0] == f"msra-ner version {second} is not promoted, 4 of 10 gates failed:"
+    assert lines[0] == f"Version {second} of msra-ner was not promoted: 4 of 10 gates failed."
     assert lines[1:4] == [
         "  f1: 0.9300 < 0.95",
         "  parity: 2.00e-05 > 1e-05",
         "  cuda: the exported file did not run on CUDA",
     ]
-    assert lines[4].startswith("  not_worse: F1 -0.0500 to the champion, 95% interval [-0.0900, ")
+    assert lines[4].startswith(
+        "  not_worse: F1 -0.0500 against the champion, 95% interval [-0.0900, "
+    )
     assert lines[5] == f"Champion: still version {first}"
     tags = made.tags(second)
     assert tags["gate.f1"] == "failed 0.9300 < 0.95"
@@ -99,7 +103,7 @@ def test_another_label_set_and_a_slow_model_are_refused(made: Registered) -> Non
     tight = made.settings.latency.model_copy(update={"p50_ms_max": 1e-6, "p99_ms_max": 1e9})
     error = refused(Exit.GATES, go, made, latency=tight)
     labels, p50 = [gate for gate in error.gates if not gate["passed"]]
-    assert labels["said"] == "not the champion's labels (more: B-GPE, I-GPE)"
+    assert labels["said"] == "not the champion's labels (added: B-GPE, I-GPE)"
     assert p50["name"] == "latency_p50"
     assert p50["said"].endswith(" ms > 1e-06 ms, at 16 characters")
     assert made.aliases() == {"champion": first, "challenger": second}
@@ -109,11 +113,15 @@ def test_what_is_champion_already_and_what_is_not_there(made: Registered) -> Non
     version = forced(made, "good")
     for given in ({}, {"force": True, "reason": "again"}):
         error = refused(Exit.ALREADY, go, made, version, **given)
-        assert str(error) == "msra-ner version 1 is the champion already"
+        assert str(error) == "Version 1 of msra-ner is already the champion"
     error = refused(Exit.ERROR, go, made)
     assert str(error).startswith("msra-ner has no challenger (champion: 1): name a version")
-    assert "has no version 99" in str(refused(Exit.ERROR, go, made, "99"))
-    assert "has no version best" in str(refused(Exit.ERROR, go, made, "best"))
+    assert "There is no version 99 of msra-ner. The newest is " in str(
+        refused(Exit.ERROR, go, made, "99")
+    )
+    assert "There is no version best of msra-ner. The newest is " in str(
+        refused(Exit.ERROR, go, made, "best")
+    )
     assert "needs --reason" in str(refused(Exit.ERROR, go, made, version, force=True))
     assert "needs --reason" in str(refused(Exit.ERROR, go, made, version, force=True, reason=" "))
     assert made.aliases() == {"champion": "1"}
@@ -135,14 +143,16 @@ def test_a_lacking_figure_is_named(
 ) -> None:
     version = made.version("good", **{tag: value})
     error = refused(Exit.FIGURES, go, made)
-    assert str(error).startswith(f"msra-ner version {version} lacks {named} among its tags")
+    assert str(error).startswith(
+        f"Version {version} of msra-ner lacks the tags {named}, which the gates need"
+    )
     assert made.aliases() == {"challenger": version}
 
 
 def test_another_precision_brings_its_figures(made: Registered) -> None:
     version = made.version("good", onnx_precision="fp16")
     error = refused(Exit.FIGURES, go, made)
-    assert " lacks export.tag_agreement, export.f1_delta among its tags" in str(error)
+    assert " lacks the tags export.tag_agreement, export.f1_delta, " in str(error)
     figures = {"tag_agreement": "0.9998", "f1_delta": "0.0002", "logit_difference_max": "0.02"}
     for key, value in figures.items():
         made.client.set_model_version_tag(MODEL, version, f"export.{key}", value)

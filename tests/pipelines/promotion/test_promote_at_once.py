@@ -32,7 +32,7 @@ def test_of_two_at_once_the_first_wins_and_the_second_says_so(
         two = start(made.project, overlay, second)
         _, said = two.communicate(timeout=120)
         assert two.returncode == 7, said
-        assert said.startswith(f"Another one is under way (promotion of version {first}, by ")
+        assert said.startswith(f"Another promotion is running (promotion of version {first}, by ")
     finally:
         one.send_signal(signal.SIGCONT)
         _, said = one.communicate(timeout=120)
@@ -58,21 +58,25 @@ def test_of_two_on_two_hosts_the_slower_says_that_it_lost(
         one.send_signal(signal.SIGCONT)
         _, said = one.communicate(timeout=120)
     assert one.returncode == 7, said
-    assert said.startswith("Another promotion won: the champion is version 2 now, it was none when")
+    assert said.startswith(
+        "Another promotion finished first: the champion is now version 2, it was none when"
+    )
     assert made.aliases() == {"champion": second}
 
 
 def test_a_claim_keeps_others_out_until_it_is_stale(made: Registered, monkeypatch) -> None:
     made.version("good")
-    with aliases.one_anywhere(made.client, "the first"):
+    with aliases.registry_lock(made.client, "the first"):
         with (
-            pytest.raises(Refused, match=r"^Another one won \(the first, by ") as error,
-            aliases.one_anywhere(made.client, "the second"),
+            pytest.raises(
+                Refused, match=r"^Another promotion is running \(the first, by "
+            ) as error,
+            aliases.registry_lock(made.client, "the second"),
         ):
             pytest.fail("two at once")
         assert error.value.exit_code == Exit.OTHER
         monkeypatch.setattr(aliases, "STALE_S", 0.0)
-        with aliases.one_anywhere(made.client, "the third"):
+        with aliases.registry_lock(made.client, "the third"):
             pass
     assert aliases.CLAIM not in made.client.get_registered_model(MODEL).tags
 
@@ -92,8 +96,8 @@ def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
     thread = threading.Thread(target=overwrite)
     thread.start()
     with (
-        pytest.raises(Refused, match=r"^Another one won \(theirs, by them\)"),
-        aliases.one_anywhere(made.client, "mine"),
+        pytest.raises(Refused, match=r"^Another promotion is running \(theirs, by them\)"),
+        aliases.registry_lock(made.client, "mine"),
     ):
         pytest.fail("two at once")
     thread.join()
@@ -105,7 +109,7 @@ def test_a_killed_promotion_leaves_no_lock(made: Registered, overlay: Path) -> N
     process = stopped(made.project, overlay, version)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    with aliases.one_here(made.project, "the next"):
+    with aliases.project_lock(made.project, "the next"):
         pass
     assert made.aliases() == {"challenger": version}
 

@@ -23,7 +23,7 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
         shutil.move(gone, tmp_path / "away")
         for given in ({}, {"force": True, "reason": "now"}):
             error = refused(Exit.FILES, go, made, version, **given)
-            assert str(error).startswith(f"Files of msra-ner version {version} are gone (")
+            assert str(error).startswith(f"Files of version {version} of msra-ner are missing (")
             assert "\n" not in str(error)
         shutil.move(tmp_path / "away", gone)
     onnx = model / "artifacts/onnx/model.onnx"
@@ -39,7 +39,9 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
     for changed in (counts + lines[0], "".join(lines[:-1]), counts[:-9], other, "[1]\n", "<html>"):
         made.client.log_text(run_id, changed, name)
         error = refused(Exit.FILES, go, made)
-        assert str(error).startswith(f"{name} of msra-ner version {version} is gone or cut (")
+        assert str(error).startswith(
+            f"{name} of version {version} of msra-ner is missing or damaged ("
+        )
     made.client.log_text(run_id, counts, name)
     assert made.aliases() == {"challenger": version}
 
@@ -79,7 +81,10 @@ def test_a_champion_whose_files_are_gone_fails_the_comparison(
         error = refused(Exit.GATES, go, made, second)
         [failed] = [gate for gate in error.gates if not gate["passed"]]
         assert failed["name"] == "not_worse"
-        assert failed["said"].startswith(f"no figure: Files of msra-ner version {first} are gone")
+        assert failed["said"].startswith(
+            "the champion has no F1 to compare with: Files of version"
+            f" {first} of msra-ner are missing"
+        )
         go(made, second, force=True, reason="it is gone")
         assert made.aliases() == {"champion": second, "previous": first}
         error = refused(Exit.FILES, rollback, made.client, made.project)
@@ -126,8 +131,8 @@ class TestOtherTestData:
             go(made, version)
             # It finds 北京 in 40 sentences and misses 上海 in 20: F1 is 80 / 100.
             gate = made.tags(version)["gate.not_worse"]
-            assert gate.startswith("passed F1 +0.2000 to the champion, 95% interval [+0.1")
-            assert gate.endswith(", champion scored again on this test data")
+            assert gate.startswith("passed F1 +0.2000 against the champion, 95% interval [+0.1")
+            assert gate.endswith(", champion rescored on this test data")
             assert split.is_file()
         finally:
             local.unlink()
@@ -140,7 +145,9 @@ class TestOtherTestData:
         made.version("other")
         error = refused(Exit.GATES, go, made)
         [failed] = [gate for gate in error.gates if not gate["passed"]]
-        assert failed["said"].startswith("no figure: the test split of version 2 cannot be had (")
+        assert failed["said"].startswith(
+            "the champion has no F1 to compare with: The test split of version 2 is missing ("
+        )
         assert "run `dvc pull data/aligned/test.parquet` at its commit c0ffee" in failed["said"]
         assert "\n" not in failed["said"]
 

@@ -70,7 +70,7 @@ def the_way_out(model: Path) -> None:
             "registered: code/stages/serving/torch.py was not there; restore its ",
         ),
         (one_less, "registered: requirements.txt is gone; restore its artifacts"),
-        (the_way_out, "its MLmodel leads out of its folder, to "),
+        (the_way_out, "its MLmodel points outside its folder, to "),
     ],
 )
 def test_a_changed_model_is_not_promoted(made: Registered, kept, harm, said: str) -> None:

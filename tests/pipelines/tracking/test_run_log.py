@@ -39,7 +39,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     client = connected.client
     model, away = made.path / "models" / "onnx", made.path / "away"
     model.rename(away)
-    with pytest.raises(PipelineError, match="models/onnx is not there"):
+    with pytest.raises(PipelineError, match="models/onnx is missing"):
         run_log.log_run(connected, made)
     [interrupted] = runs(client)
     assert "log_complete" not in interrupted.data.tags
