@@ -1,7 +1,7 @@
 """The flow `evaluate-champion`: scores the champion on the current test data, without training."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from pipelines.registry import aliases
 from pipelines.registry.aliases import CHAMPION
 from pipelines.tracking import connection
 from pipelines.tracking.champion_scores import log_champion
+from pipelines.tracking.report_values import flattened
 from pipelines.workspaces import overlays
 from stages.scoring.spans import strict_scores
 from stages.text.labels import Labels
@@ -74,7 +75,7 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
         found = strict_scores(gold, _predicted(client, version, split))
-        scores = {f"test.{key}": float(value) for key, value in _flat(found)}
+        scores = {f"test.{key}": float(value) for key, value in flattened(found)}
         log_champion(project, version, scores, made, flow_run.get_id())
     return version, scores, overlays.sections(made.path).promote.f1_min
 
@@ -106,11 +107,3 @@ def cell_tags(cells: Sequence[str], entities: Collection[tuple[int, int, str]]) 
         first, stop = bisect_right(starts, start) - 1, bisect_left(starts, end)
         tags[first:stop] = [f"B-{type_}", *[f"I-{type_}"] * (stop - first - 1)]
     return tags
-
-
-def _flat(scores: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    for key, value in scores.items():
-        if isinstance(value, dict):
-            yield from ((f"{key}.{inner}", figure) for inner, figure in value.items())
-        else:
-            yield key, value

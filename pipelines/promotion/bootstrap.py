@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.scoring.bootstrap import interval, resampled
-from stages.scoring.spans import Counts, f1
-from stages.scoring.spans import counts as counts
+from stages.scoring.spans import Counts, f1, micro_f1
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,4 @@ def difference(
         raise ValueError(f"counts of shape {first.shape} and {second.shape} are not of pairs")
     drawn = resampled(np.hstack([first, second]), samples, seed)
     low, high = interval(f1(drawn[:, :3]) - f1(drawn[:, 3:]), confidence)
-    return Difference(f1_of(first) - f1_of(second), low, high)
-
-
-def f1_of(counts: Counts) -> float:
-    """Micro F1 of all rows of `counts`."""
-    return float(f1(counts.sum(axis=0)))
+    return Difference(micro_f1(first) - micro_f1(second), low, high)

@@ -14,6 +14,7 @@ from pipelines.promotion.prediction_diff import KINDS, changed
 from pipelines.settings import Promote
 from pipelines.tracking import connection, run_log
 from stages.report.page import page as fill_in
+from stages.scoring.spans import micro_f1
 
 FILE = "comparison.html"
 TEMPLATE = Path(__file__).with_name(FILE)
@@ -94,13 +95,13 @@ def _row(
         "name": name,
         "sentences": len(mine),
         "support": int(mine[:, 0].sum()),
-        "challenger": bootstrap.f1_of(mine),
+        "challenger": micro_f1(mine),
         "champion": None,
         "difference": None,
     }
     if evaluation.champion:
         theirs = counts_of(evaluation.champion, type_, numbers)
-        row["champion"] = bootstrap.f1_of(theirs)
+        row["champion"] = micro_f1(theirs)
         if len(mine):
             row["difference"] = bootstrap.difference(
                 mine, theirs, settings.bootstrap_samples, settings.confidence, settings.seed

@@ -15,7 +15,7 @@ from pipelines.promotion.gates import Figures, Gate
 from pipelines.settings import Promote
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
-from stages.scoring.spans import Counts
+from stages.scoring.spans import Counts, counts, micro_f1
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def evaluate_gates(
     challenger = Side(version, version_files.predictions(client, version, figures.test_sentences))
     slices = version_files.slices(client, version, settings.slice_f1_min)
     slice_f1 = {
-        name: bootstrap.f1_of(counts_of(challenger, members.type, members.sentences))
+        name: micro_f1(counts_of(challenger, members.type, members.sentences))
         for name, members in slices.items()
     }
     compared = _compare(client, project, settings, challenger, figures, model, champion)
@@ -103,9 +103,9 @@ def evaluate_gates(
 
 
 def counts_of(side: Side, type_: str | None = None, numbers: Sequence[int] | None = None) -> Counts:
-    """`bootstrap.counts` of the side's sentences with these numbers; None: of all sentences."""
+    """Counts [sentences, 3] of the side's sentences with these numbers; None: of all of them."""
     chosen = side.sentences if numbers is None else [side.sentences[n] for n in numbers]
-    return bootstrap.counts(chosen, type_)
+    return counts(chosen, type_)
 
 
 def _compare(

@@ -16,12 +16,12 @@ from yaml import YAMLError
 
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
-from pipelines.promotion import bootstrap
 from pipelines.promotion.gates import Figures
 from pipelines.registry import manifest
 from stages.onnx_export.onnx_files import files_sha256
 from stages.scoring.predictions import Scored, read_predictions
 from stages.scoring.slices import Members, read_members
+from stages.scoring.spans import counts, micro_f1
 
 T = TypeVar("T")
 PREDICTIONS = "reports/predictions.jsonl"
@@ -130,7 +130,7 @@ def predictions(client: MlflowClient, version: ModelVersion, sentences: int) -> 
         raise _unusable(version, f"{type(error).__name__}: {error}") from None
     if len(found) != sentences:
         raise _unusable(version, f"it has {len(found)} of {sentences} sentences")
-    f1 = bootstrap.f1_of(bootstrap.counts(found))
+    f1 = micro_f1(counts(found))
     expected = _number(version.tags.get("export.f1", ""))
     if expected is not None and abs(f1 - expected) > F1_TOLERANCE:
         raise _unusable(version, f"its F1 is {f1:.6f}, the version's is {expected:.6f}")

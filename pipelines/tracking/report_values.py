@@ -24,7 +24,7 @@ def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
         key: value
         for path in reports.values()
         if path.suffix == ".json"
-        for key, value in _flat(_read(path), "" if path.stem == "metrics" else path.stem)
+        for key, value in flattened(_read(path), "" if path.stem == "metrics" else path.stem)
         if not isinstance(value, list)
     }
 
@@ -49,7 +49,7 @@ def params(path: Path) -> dict[str, str]:
     """Every value of params.yaml, as `train.learning_rate`; a list as JSON."""
     return {
         key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        for key, value in flattened(yaml.safe_load(path.read_text(encoding="utf-8")))
     }
 
 
@@ -58,15 +58,16 @@ def measured(folder: Path) -> dict[str, Leaf]:
     return {
         key: value
         for path in sorted(folder.glob("*.json"))
-        for key, value in _flat(_read(path), f"measured.{path.stem}")
+        for key, value in flattened(_read(path), f"measured.{path.stem}")
         if not isinstance(value, list)
     }
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each single value of nested mappings, by its keys joined with dots; an empty one is []."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from flattened(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value if value != {} else []
 

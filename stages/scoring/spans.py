@@ -83,6 +83,11 @@ def figures(counts: Counts) -> Figures:
     }
 
 
+def micro_f1(counts: Counts) -> float:
+    """F1 (0 to 1) of all rows of `counts` [sentences, 3] together."""
+    return float(f1(counts.sum(axis=0)))
+
+
 def f1(counts: Counts) -> NDArray[np.float64]:
     """F1 of each row of `counts`; 0 where there is no entity in gold or prediction."""
     result: NDArray[np.float64] = 2 * counts[..., 2] / np.maximum(counts[..., :2].sum(axis=-1), 1)

@@ -18,6 +18,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import sha256
 from stages.contract.section import Section
 from stages.training.ranks import Ranks
 
@@ -135,7 +136,7 @@ def save(folder: Path, step: int, content: dict[str, Any]) -> None:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
-    path = folder / f"{step:08}-{_sha256(partial)}.pt"
+    path = folder / f"{step:08}-{sha256(partial)}.pt"
     partial.rename(path)
     _fsync(folder)
     for other in folder.glob("*.pt"):
@@ -148,7 +149,7 @@ def load(folder: Path, messages: bool = True) -> dict[str, Any] | None:
     warn: Callable[..., None] = partial(print, file=sys.stderr) if messages else lambda _: None
     for path in sorted(folder.glob("*.pt"), reverse=True):
         try:
-            if _sha256(path) == path.stem.partition("-")[2]:
+            if sha256(path) == path.stem.partition("-")[2]:
                 content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 return content
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
@@ -167,8 +168,8 @@ def remove(folder: Path) -> None:
 
 def _key(params: Section, inputs: Iterable[Path]) -> str:
     lines = [params.model_dump_json(), torch.__version__, transformers.__version__]
-    lines += [f"{path.relative_to(CODE)} {_sha256(path)}" for path in sorted(CODE.rglob("*.py"))]
-    lines += [f"{path.name} {_sha256(path)}" for path in inputs]
+    lines += [f"{path.relative_to(CODE)} {sha256(path)}" for path in sorted(CODE.rglob("*.py"))]
+    lines += [f"{path.name} {sha256(path)}" for path in inputs]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
@@ -178,8 +179,3 @@ def _fsync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
