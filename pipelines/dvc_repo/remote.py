@@ -39,6 +39,6 @@ def push(path: Path) -> str | None:
         return None
     words = " ".join(filter(None, lines[-LAST_LINES:])) or f"exit code {process.returncode}"
     return (
-        f"The outs were not pushed to the DVC remote {default} ({words}). They are in the cache:"
-        f" fix this, then `cd {path} && dvc push --run-cache`"
+        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"
+        f" in the cache. Fix the remote, then run `cd {path} && dvc push --run-cache`"
     )

@@ -60,8 +60,9 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
         if len(columns) != len(names):
             between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
             raise StageError(
-                f"{path}:{number}: {len(columns)} columns in {line[:40]!r}, but align.conll.columns"
-                f" has {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
+                f"{path}:{number}: {len(columns)} columns in"
+                f" {line[:40]!r}, but align.conll.columns has"
+                f" {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
                 " correct one of the two"
             )
         tokens.append(columns[token_column])

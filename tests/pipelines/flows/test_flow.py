@@ -164,7 +164,7 @@ def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
     assert "All stages are done, but MLflow did not take the result" in ended.message
     assert "\n" not in ended.message
     assert run_state.word(made(project)) == "unlogged"
-    with pytest.raises(PipelineError, match=f"^MLflow did not take {made(project).name}"):
+    with pytest.raises(PipelineError, match=f"^MLflow did not accept {made(project).name}"):
         resume_logging.log(project, made(project).name)
     assert run_state.word(made(project)) == "unlogged"
     in_the_way.unlink()

@@ -72,7 +72,7 @@ def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
 
 
 def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"^Deployments need a Prefect server that stays"):
+    with pytest.raises(PipelineError, match=r"^Deployments need a permanent Prefect server"):
         local_server.require()
     url = f"http://127.0.0.1:{closed_port()}/api"
     monkeypatch.setenv("PREFECT_API_URL", url)
@@ -97,5 +97,5 @@ def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_
 def test_a_heartbeat_that_prefect_would_not_send_is_refused() -> None:
     from pipelines.flows.provision import setup
 
-    with pytest.raises(PipelineError, match=r"^--heartbeat-s is 29; Prefect sends one every 30 s"):
+    with pytest.raises(PipelineError, match=r"^--heartbeat-s is 29: give 30 or more"):
         setup(29)
