@@ -16,6 +16,7 @@ from tests.pipelines import mlflow_server
 SEED = os.environ.get("NER_FAULTS_SEED")
 
 
+@pytest.mark.slow
 def test_eight_kills(two, forks, tmp_path_factory) -> None:
     """Four runs are killed in a project before one is let through."""
     seed = SEED or "1"
