@@ -14,7 +14,7 @@ pytest_plugins = [
 ]
 
 # The longest: begun last, one of them would have one of two processes wait for the other.
-FIRST = ("test_job.py", "test_main.py", "test_flow.py", "test_killed.py")
+FIRST = ("test_job.py", "test_main.py", "test_flow.py")
 
 ROOT = Path(__file__).resolve().parents[1]
 
