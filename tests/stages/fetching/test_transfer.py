@@ -82,12 +82,10 @@ def test_one_byte_too_many_is_the_most(tmp_path, append, content):
     assert path.read_bytes() == content
 
 
-SOON = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 # Headers of a busy server, and the seconds that it asks to wait.
 ASKED = {
     "nothing": ({}, 0),
     "seconds": ({"Retry-After": "7"}, 7),
-    "a date": ({"Retry-After": SOON}, 3600),
     "a date that is over": ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
     "a date without a zone": ({"Retry-After": "Wed, 21 Oct 2115 07:28:00"}, 0),
     "no date": ({"Retry-After": "later"}, 0),
@@ -98,8 +96,13 @@ ASKED = {
 
 @pytest.mark.parametrize(("headers", "seconds"), ASKED.values(), ids=ASKED)
 def test_how_long_a_server_asks_to_wait(headers, seconds):
-    asked = pause_s(httpx.Headers(headers), 4000, "answered 429")
-    assert asked == pytest.approx(seconds, abs=600)
+    assert pause_s(httpx.Headers(headers), 4000, "answered 429") == seconds
     if seconds:
         with pytest.raises(StageError, match=r"answered 429 and asks to wait \d+ s, more than"):
             pause_s(httpx.Headers(headers), 1, "answered 429")
+
+
+def test_a_server_may_name_the_time_to_ask_again():
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    headers = httpx.Headers({"Retry-After": format_datetime(soon, usegmt=True)})
+    assert pause_s(headers, 4000, "answered 429") == pytest.approx(3600, abs=60)
