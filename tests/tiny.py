@@ -16,6 +16,7 @@ from stages.params.params import Params
 from tests.conftest import ROOT
 from tests.invented import Tagged, a_sentence, write_encoder
 from tests.stage_process import run
+from tests.support.once import once
 
 PARAMS = {
     "align": {
@@ -95,14 +96,17 @@ class Tiny:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Aligned, trained, scored and exported once; tests read it and change nothing."""
-    path = tmp_path_factory.mktemp("tiny")
     random = Random(7)  # noqa: S311
     train = [a_sentence(random) for _ in range(400)]
     test = [a_sentence(random, of=n) for n in (600, 2500, *[0] * 150)]
-    write_encoder(path / "data/encoder")
-    params = write_params(path)
-    write_aligned(path, params, train, test)
-    run(["train", "evaluate", "export"], path)
+
+    def make(path: Path) -> None:
+        write_encoder(path / "data/encoder")
+        write_aligned(path, write_params(path), train, test)
+        run(["train", "evaluate", "export"], path)
+
+    path = once(tmp_path_factory, "tiny", make)
+    params = read(Params, path / "params.yaml", whole=True)
     return Tiny(path, params, test)
 
 

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Imported here, before any flow runs: DVC imports it to read artifacts, and it reconfigures
-# logging. During a flow run, Prefect's log handler would then block for 5 s.
-import gto  # noqa: F401
 import networkx
 from dvc.exceptions import DvcException
 from dvc.fs import localfs

@@ -3,7 +3,9 @@
 import atexit
 import base64
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,13 +13,17 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
 from pipelines.workspaces import process_group
 
 START_S = 120.0
+DATABASE = "prefect.db"
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -49,6 +55,9 @@ def start(project: Path) -> Callable[[], None]:
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
+    new = not (home / DATABASE).exists()
+    if new:
+        _copy_empty_database(home)
     os.environ["PREFECT_HOME"] = str(home)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -64,7 +73,7 @@ def start(project: Path) -> Callable[[], None]:
     atexit.register(process.communicate)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # otherwise each run prints a link that leads nowhere
-    return partial(_wait, process, f"{url}/health", home / "server.log")
+    return partial(_wait, process, f"{url}/health", home, new)
 
 
 def require() -> None:
@@ -127,8 +136,8 @@ def _setting(name: str) -> str | None:
     return profiles.get("profiles", {}).get(active, {}).get(name) or None
 
 
-def _wait(process: "subprocess.Popen[str]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_S
+def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> None:
+    log, deadline = home / "server.log", time.monotonic() + START_S
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise PipelineError(
@@ -136,3 +145,31 @@ def _wait(process: "subprocess.Popen[str]", url: str, log: Path) -> None:
                 " PREFECT_API_URL to a running server"
             )
         time.sleep(0.1)
+    if new:
+        _keep_empty_database(home)
+
+
+def _copy_empty_database(home: Path) -> None:
+    """Copies the one that an earlier start kept: to make its tables takes 8 CPU seconds."""
+    with suppress(OSError):
+        shutil.copyfile(_empty_database(), home / DATABASE)
+
+
+def _keep_empty_database(home: Path) -> None:
+    """Keeps a database that has nothing but tables for the next project of this environment."""
+    database, kept = home / DATABASE, _empty_database()
+    # A setting of Prefect may have it elsewhere.
+    if kept.exists() or not database.exists() or not os.access(sys.prefix, os.W_OK):
+        return
+    with suppress(OSError, sqlite3.Error):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=kept.parent) as folder:
+            copy = Path(folder, DATABASE)
+            # Not a copy of the file: the server may have its tables in the write-ahead log.
+            with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as new:
+                old.backup(new)
+            copy.replace(kept)
+
+
+def _empty_database() -> Path:
+    return Path(sys.prefix, "share", "msra-ner", f"prefect-{version('prefect')}.db")

@@ -7,6 +7,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+# Imported here, before any flow runs: DVC imports it to read artifacts, and it reconfigures
+# logging. During a flow run, Prefect's log handler would then block for 5 s.
+import gto  # noqa: F401
 import httpx
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact

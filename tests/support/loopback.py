@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines import standin
+from tests.support.once import once
 from tests.tiny import Tiny
 
 
@@ -39,9 +40,10 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables and nothing in them, which take seconds to make."""
     from pipelines.tracking import connection
 
-    folder = tmp_path_factory.mktemp("mlflow")
-    connection.connect(folder).search_experiments()
-    return folder / "mlflow.db"
+    def make(folder: Path) -> None:
+        connection.connect(folder).search_experiments()
+
+    return once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +51,12 @@ def registered(tiny: Tiny, empty_mlflow: Path, tmp_path_factory: pytest.TempPath
     """A folder with an mlflow.db in which the tiny model is the champion `msra-ner` version 1."""
     from tests.pipelines import champion
 
-    folder = tmp_path_factory.mktemp("registered")
-    shutil.copy(empty_mlflow, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
-        champion.register(
-            folder, tiny.onnx, [tiny.report("errors.jsonl"), tiny.report("train.csv")]
-        )
-    return folder
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # or it would register there
+            champion.register(
+                folder, tiny.onnx, [tiny.report("errors.jsonl"), tiny.report("train.csv")]
+            )
+
+    return once(tmp_path_factory, "registered", make)
