@@ -22,6 +22,7 @@ class Pruned:
     Attributes:
         workspaces: The ids.
         mlflow_runs: The ids.
+        restored: The ids of runs that were in MLflow's bin though a registered version needs them.
         checkpoints: The names.
         cache_objects: The number of objects in the DVC cache.
         cache_skipped: Why the cache was not pruned, as a sentence; None if it was.
@@ -29,6 +30,7 @@ class Pruned:
 
     workspaces: list[str]
     mlflow_runs: list[str]
+    restored: list[str]
     checkpoints: list[str]
     cache_objects: int
     cache_skipped: str | None
@@ -57,6 +59,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
                 shutil.rmtree(path)
         unfinished = checkpoints.prune(project, keep, dry_run)
         try:
+            restored = retention.restore(project, dry_run)
             runs = retention.prune(project, dry_run)
         except MlflowException as error:
             raise PipelineError(
@@ -68,7 +71,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
             removed = cache.prune(project, needed, dry_run) if alone else 0
         except PipelineError as error:
             why = str(error)
-    return Pruned([path.name for path in old], runs, unfinished, removed, why)
+    return Pruned([path.name for path in old], runs, restored, unfinished, removed, why)
 
 
 def _old(project: Path, keep: int) -> list[Path]:

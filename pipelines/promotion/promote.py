@@ -70,6 +70,7 @@ def promote(
     if before == number:
         raise Refused(Exit.ALREADY, f"Version {before} of {MODEL} is already the champion")
     with aliases.project_lock(project, action), tempfile.TemporaryDirectory() as folder:
+        versions.restore_run(client, chosen)  # its comparison is stored there
         model = version_files.fetch(chosen, Path(folder, "challenger"))
         gates: list[Gate] = []
         page = None

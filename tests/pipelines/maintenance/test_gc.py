@@ -34,7 +34,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> tuple[
 
 @pytest.fixture
 def project(used, tmp_path: Path) -> Path:
-    """For a test that may change it; its MLflow artifacts stay where they were."""
+    """A copy for a test that may change it."""
     return Path(shutil.copytree(used[0], tmp_path / "project", symlinks=True))
 
 
