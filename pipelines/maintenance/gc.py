@@ -39,11 +39,12 @@ class Pruned:
 def prune(project: Path, dry_run: bool) -> Pruned:
     """Deletes what is old; with `dry_run` it only returns what it would delete.
 
-    It keeps workspaces that are running or not yet logged; the newest run.keep_workspaces complete
-    ones, and as many failed or cancelled ones; each MLflow run of a registered version; each cache
-    object that the dvc.lock of a registered version names, or that of a kept workspace, the working
-    tree, a branch, a tag or an experiment of `dvc exp`; the run.keep_workspaces newest checkpoints
-    and those in use. While a run is in progress the cache is not pruned.
+    It keeps workspaces that are running or not yet logged; of trainings, evaluations and rebuilds
+    each the newest run.keep_workspaces complete ones, and as many failed or cancelled ones; each
+    MLflow run of a registered version; each cache object that the dvc.lock of a registered version
+    names, or that of a kept workspace, the working tree, a branch, a tag or an experiment of
+    `dvc exp`; the run.keep_workspaces newest checkpoints and those in use. While a run is in
+    progress the cache is not pruned.
 
     Raises:
         PipelineError: if the needs of a registered version are unknown; nothing is deleted then.
@@ -75,12 +76,13 @@ def prune(project: Path, dry_run: bool) -> Pruned:
 
 
 def _old(project: Path, keep: int) -> list[Path]:
-    count: Counter[bool] = Counter()
+    count: Counter[tuple[str, bool]] = Counter()
     old = []
     for path in workspace.all_of(project):  # newest first
         word = run_state.word(path)
         if word not in ("running", "unlogged"):
-            count[word == "complete"] += 1
-            if count[word == "complete"] > keep:
+            kind = workspace.purpose(path), word == "complete"
+            count[kind] += 1
+            if count[kind] > keep:
                 old.append(path)
     return old
