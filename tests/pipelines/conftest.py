@@ -58,10 +58,10 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
 @pytest.fixture
 def made(logged: "Registered", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Registered]":
     """That project with its registry empty and MLflow's client pointing there."""
-    from pipelines.registry import aliases
+    from pipelines.registry import claim
     from pipelines.tracking import connection
 
-    monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
+    monkeypatch.setattr(claim, "SETTLE_S", 0.01)
     connection.connect(logged.project)
     yield logged
     logged.forget()
