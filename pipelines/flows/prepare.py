@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError
 from pipelines.flows import up_to_date
+from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import run_state, workspace
 from pipelines.workspaces.overlays import Values
@@ -69,6 +70,8 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             purpose=request.purpose,
         )
     with run_state.reserved(made.path):
+        if request.purpose == "training":
+            serving_code.pyfunc(made.path)  # else the result could not be registered
         if not request.force:
             with disk_errors():
                 up_to_date.require_change(project, made, request.refetch, request.promote)

@@ -1,5 +1,6 @@
 """Decides whether a run is needed: did source, code, parameters or image change since the last?"""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipelines.dvc_repo import fingerprint, remote
 from pipelines.errors import NothingToDo, PipelineError
 from pipelines.names import MODEL, Logged
 from pipelines.promotion import decision
-from pipelines.registry import aliases, versions
+from pipelines.registry import aliases, serving_code, versions
 from pipelines.registry.aliases import CHAMPION
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Project
@@ -32,10 +33,10 @@ def require_change(
     """Checks that a run in the workspace `made` would find something to do.
 
     There is nothing to do if a run with the same commands, parameters, code and image (all as DVC
-    sees them) was logged completely, its version is still registered, and its outs are in the DVC
-    remote that is set now. With `refetch` unpinned sources are fetched, and must have the hash that
-    they had then. With `promote` that version must be the champion, or its promotion must have been
-    decided by the same gates against the same champion.
+    sees them), and the same serving code and packages, was logged completely, its version is still
+    registered, and its outs are in the DVC remote that is set now. With `refetch` unpinned sources
+    are fetched, and must have the hash that they had then. With `promote` that version must be the
+    champion, or its promotion must have been decided by the same gates against the same champion.
 
     Raises:
         NothingToDo: if so.
@@ -67,25 +68,30 @@ def remember(project: Project, made: Workspace, logged: Logged, pushed: bool) ->
     """
     default = remote.name(made.path) or ""
     project.client.set_tag(logged.run_id, REMOTE, default if pushed else "failed")
-    project.client.set_tag(logged.run_id, INPUTS, fingerprint.of(made.path))
+    project.client.set_tag(logged.run_id, INPUTS, _inputs(made))
 
 
 def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logged]:
     """The finished runs with the inputs of the workspace, the newest first."""
     client = project.client
     try:
-        inputs = fingerprint.of(made.path)
-        wanted = f"tags.{INPUTS} = '{inputs}' and tags.log_complete = 'true'"
+        wanted = f"tags.{INPUTS} = '{_inputs(made)}' and tags.log_complete = 'true'"
         runs = client.search_runs([project.experiment_id], wanted, ViewType.ALL)
         current = _unpinned(made) if refetch and runs else {}
     except (PipelineError, StageError):
         return  # the run itself reports it better
     default = remote.name(made.path) or ""
     for run in runs:
-        version = versions.version_of(client, run.data.tags["dvc_lock"])
+        version = versions.of_run(client, run)
         pushed = run.data.tags.get(REMOTE) == default
         if version and pushed and current.items() <= _sources(run).items():
-            yield Logged(run.info.run_id, version, already_logged=True)
+            yield Logged(run.info.run_id, str(version.version), already_logged=True)
+
+
+def _inputs(made: Workspace) -> str:
+    """The hash of all that a version is made of."""
+    parts = fingerprint.of(made.path) + serving_code.sha256(made.path)
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _unpinned(made: Workspace) -> dict[str, str]:

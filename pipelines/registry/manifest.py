@@ -28,17 +28,20 @@ def difference_to(version: ModelVersion, model: Path) -> str | None:
     """Describes how the folder `model` differs from what was logged; None if it does not.
 
     Deletes compiled Python files in it: they would run instead of the code that is checked.
-    Versions registered before there was a manifest have none.
+    Versions registered before there was a manifest have none. For the others the tag of the run, or
+    else the model itself tells that there was one: a deleted tag hides no change.
 
     Raises:
         MlflowException, OSError, ValueError: the manifest is missing or unreadable.
     """
-    expected = version.tags.get(TAG)
+    run = mlflow.get_run(str(version.run_id))
+    expected = version.tags.get(TAG) or run.data.tags.get(TAG)
     if expected is None:
-        return None
+        lost = "code_sha256" in (model / "MLmodel").read_text(encoding="utf-8")
+        return f"the tag {TAG} of the version and of its run was deleted" if lost else None
     with TemporaryDirectory() as folder:
-        run = {"run_id": str(version.run_id), "artifact_path": FILE}
-        content = Path(mlflow.artifacts.download_artifacts(**run, dst_path=folder)).read_bytes()
+        file = {"run_id": str(version.run_id), "artifact_path": FILE}
+        content = Path(mlflow.artifacts.download_artifacts(**file, dst_path=folder)).read_bytes()
     if _sha256(content) != expected:
         return f"{FILE} has SHA-256 {_sha256(content)}, not {expected}"
     return difference(_found(model), from_text(content.decode()))

@@ -47,8 +47,15 @@ class Served(PythonModel):
         hashing = importlib.import_module(f"{stages}.contract.hashing")
         tagger = importlib.import_module(f"{stages}.serving.tagger")
         folder = Path(context.artifacts["model"])
-        expected = (context.model_config or {}).get("files_sha256", {})
-        wrong = hashing.difference(hashing.checksums(folder), expected)
+        config = context.model_config or {}
+        files, code = (
+            hashing.from_text(config.get(key, "")) for key in ("files_sha256", "code_sha256")
+        )
+        wrong = hashing.difference(hashing.checksums(folder), files)
+        if CODE.is_dir() and not wrong:
+            found = hashing.checksums(CODE).items()
+            sources = {name: digest for name, digest in found if "__pycache__" not in name}
+            wrong = hashing.difference(sources, code)
         if wrong:
             sys.exit(
                 f"The model in {folder} is not the one that was registered: {wrong}; restore"

@@ -1,8 +1,8 @@
 """The versions of the registered model `msra-ner`, one for each distinct result."""
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mlflow
 import pandas as pd
@@ -17,18 +17,17 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL, REGISTER_FIRST
-from pipelines.registry import aliases, manifest
+from pipelines.registry import aliases, manifest, serving_code
 from pipelines.registry.aliases import is_not_found
-from stages.contract.hashing import checksums
+from stages.contract.hashing import as_text, checksums
 
+SERVING = "serving_sha256"  # a tag of runs and versions, see serving_code.sha256
 FORGOTTEN = "forgotten_models"  # a tag of a run
 # The metrics that the gates use; each becomes a tag of the version.
 GATED = re.compile(
     r"test\.f1|export\.(.+\.)?f1"
     r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
 )
-# What pyfunc_model.py and stages/serving/tagger.py import; no torch.
-SERVING = ("mlflow", "numpy", "onnxruntime-gpu", "onnxruntime", "pandas", "tokenizers")
 EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"
 # A column of any type, without a name: a list, a Series and a row that is not a string then reach
 # `predict`, which answers them. For a declared string MLflow would answer with a stack trace.
@@ -58,18 +57,28 @@ SIGNATURE = ModelSignature(
 
 
 def log_model(workspace: Path) -> None:
-    """Logs the artifact `msra-ner` of dvc.yaml to the active run, with pyfunc_model.py."""
+    """Logs the artifact `msra-ner` of dvc.yaml to the active run, with the workspace's code.
+
+    Raises:
+        PipelineError: if the workspace lacks the artifact or the code.
+    """
     folder = dvc_stages.artifact(workspace, MODEL)
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"model": str(folder)},
-        model_config={"files_sha256": checksums(folder)},
-        signature=SIGNATURE,
-        input_example=pd.DataFrame({"text": [EXAMPLE]}),
-        code_paths=[str(workspace / "stages")],
-        pip_requirements=list(requirements()),
-    )
+    with TemporaryDirectory() as copies:
+        code = serving_code.copy_stages(workspace, Path(copies))
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(serving_code.pyfunc(workspace)),
+            artifacts={"model": str(folder)},
+            # Text, as MLflow makes a parameter of each key.
+            model_config={
+                "files_sha256": as_text(checksums(folder)),
+                "code_sha256": as_text(checksums(code)),
+            },
+            signature=SIGNATURE,
+            input_example=pd.DataFrame({"text": [EXAMPLE]}),
+            code_paths=[str(code)],
+            pip_requirements=serving_code.requirements(),
+        )
     manifest.log(logged.model_uri)
 
 
@@ -82,6 +91,8 @@ def register(client: MlflowClient, run: Run) -> str:
     [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
     kept: dict[str, str] = {key: tags[key] for key in ("dvc_lock", "commit")}
     kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
+    if SERVING in tags:
+        kept[SERVING] = tags[SERVING]
     for key in ("test_sha256", "onnx_sha256", "onnx_precision"):
         if f"export.{key}" in tags:
             kept[key] = tags[f"export.{key}"]
@@ -133,12 +144,6 @@ def is_binned(client: MlflowClient, version: ModelVersion) -> bool:
     return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
 
 
-def version_of(client: MlflowClient, dvc_lock: str) -> str | None:
-    """The number of the version of the result with this hash; None if it is not registered."""
-    found = client.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{dvc_lock}'")
-    return str(found[0].version) if found else None
-
-
 def of_run(client: MlflowClient, run: Run) -> ModelVersion | None:
     """The newest version of the run's model; None if there is none."""
     found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.info.run_id}'")
@@ -165,14 +170,3 @@ def forget(client: MlflowClient, run: Run) -> None:
 def forgotten(run: Run) -> set[str]:
     """The ids of the models that `forget` deleted."""
     return set(filter(None, run.data.tags.get(FORGOTTEN, "").split(",")))
-
-
-def requirements() -> list[str]:
-    """The packages that serving needs, in the installed versions."""
-    pinned = []
-    for name in SERVING:
-        try:
-            pinned.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            continue  # only one of the two builds of ONNX Runtime is installed
-    return pinned

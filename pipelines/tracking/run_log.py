@@ -17,7 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.names import Logged
-from pipelines.registry import versions
+from pipelines.registry import serving_code, versions
 from pipelines.tracking import environment, report_values, system_metrics
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
@@ -53,18 +53,21 @@ def report(project: Project, logged: Logged) -> str | None:
 def log_run(project: Project, made: Workspace) -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
-    The hash of dvc.lock identifies a result. If it is logged already, nothing is written. What an
-    interrupted call left of it is completed if it has a version, which may be the champion by now,
-    and otherwise replaced.
+    The hashes of dvc.lock and of the code that serves the model identify a result. If it is logged
+    already, nothing is written. What an interrupted call left of it is completed if it has a
+    version, which may be the champion by now, and otherwise replaced.
 
     Raises:
         PipelineError: if the workspace has no dvc.lock or no model.
         MlflowException: if MLflow refuses; calling again completes it.
     """
     client, experiment_id = project.client, project.experiment_id
-    dvc_lock = lockfile.sha256(made.path / "dvc.lock")
+    identity = {
+        "dvc_lock": lockfile.sha256(made.path / "dvc.lock"),
+        versions.SERVING: serving_code.sha256(made.path),
+    }
     with one_at_a_time(project.folder):
-        wanted = f"tags.dvc_lock = '{dvc_lock}'"
+        wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in identity.items())
         for run in client.search_runs([experiment_id], wanted, ViewType.ALL):
             if registered := versions.of_run(client, run):
                 _complete(client, run, registered)
@@ -76,7 +79,7 @@ def log_run(project: Project, made: Workspace) -> Logged:
         for run in filter(abandoned, runs):
             versions.forget(client, run)
             client.delete_run(run.info.run_id)
-        tags = {"dvc_lock": dvc_lock, **environment.tags(made)}
+        tags = identity | environment.tags(made)
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)

@@ -9,12 +9,15 @@ from pipelines.names import MODEL
 from pipelines.registry import versions
 from pipelines.tracking import connection
 from tests.conftest import ROOT
+from tests.pipelines.standin import PYFUNC
 
 
 def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     """Registers what `export` wrote to `onnx` as a run of `project` would, as champion."""
     shutil.copy(ROOT / "dvc.yaml", project)
     shutil.copytree(ROOT / "stages", project / "stages")
+    (project / PYFUNC).parent.mkdir(parents=True)
+    shutil.copy(ROOT / PYFUNC, project / PYFUNC)
     shutil.copytree(onnx, project / "models/onnx")
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipelines import standin
+from tests.support.once import once
 from tests.tiny import Tiny
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def ran(
     """A project after `python -m pipelines run`, which had to start a Prefect server itself."""
     folder = standin.project(tmp_path_factory.mktemp("ran") / "project")
     return folder, standin.pipelines(folder, "run")
+
+
+@pytest.fixture(scope="session")
+def one_version(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
+    """A project with one run, whose result is registered as version 1; to be copied."""
+    from tests.pipelines import done
+
+    def make(folder: Path) -> None:
+        project = standin.project(folder / "project")
+        shutil.copy(empty_mlflow, project)
+        done.run(project, 0.5)
+
+    return once(tmp_path_factory, "one_version", make) / "project"
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PYFUNC = "pipelines/registry/pyfunc_model.py"
 
 DVC_YAML = """\
 stages:
@@ -163,6 +164,8 @@ def project(folder: Path) -> Path:
         ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__")
     )
     (folder / "stages" / "serving" / "tagger.py").write_text(TAGGER_PY)
+    (folder / PYFUNC).parent.mkdir(parents=True)
+    shutil.copy(ROOT / PYFUNC, folder / PYFUNC)
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc")

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from pipelines.errors import Exit
@@ -110,3 +111,28 @@ def test_equal_folders_have_no_difference(tmp_path: Path) -> None:
     sums = checksums(tmp_path)
     assert list(sums) == ["a b/二  .txt"]
     assert difference(sums, from_text(as_text(sums))) is None
+
+
+@pytest.mark.parametrize("of_the_run_too", [False, True])
+def test_a_deleted_tag_hides_no_change(made: Registered, kept, of_the_run_too: bool) -> None:
+    model, version = kept
+    code(model)
+    made.client.delete_model_version_tag(MODEL, version, manifest.TAG)
+    said = "code/stages/serving/tagger.py has SHA-256 "
+    if of_the_run_too:
+        digest = made.client.get_run(made.runs["worse"]).data.tags[manifest.TAG]
+        made.client.delete_tag(made.runs["worse"], manifest.TAG)
+        said = f"the tag {manifest.TAG} of the version and of its run was deleted"
+    try:
+        assert said in str(refused(Exit.FILES, go, made, version, force=True, reason="now"))
+    finally:
+        if of_the_run_too:
+            made.client.set_tag(made.runs["worse"], manifest.TAG, digest)
+
+
+def test_a_change_of_code_is_seen_whenever_it_is_loaded(made: Registered, kept) -> None:
+    model, version = kept
+    assert mlflow.pyfunc.load_model(f"models:/{MODEL}/{version}").predict(["北京"])
+    code(model)
+    with pytest.raises(SystemExit, match=r"is not the one that was registered: serving/tagger\.py"):
+        mlflow.pyfunc.load_model(f"models:/{MODEL}/{version}")

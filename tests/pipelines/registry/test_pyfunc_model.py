@@ -6,7 +6,7 @@ import pytest
 from mlflow.pyfunc.model import PythonModelContext
 
 from pipelines.registry.pyfunc_model import Served
-from stages.contract.hashing import checksums
+from stages.contract.hashing import as_text, checksums
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def load(tiny, tmp_path, monkeypatch):
         folder = shutil.copytree(tiny.onnx, tmp_path / "命名 实体")
         harm(folder)
         served = Served()
-        config = {"files_sha256": checksums(tiny.onnx)} | config
+        config = {"files_sha256": as_text(checksums(tiny.onnx))} | config
         served.load_context(PythonModelContext({"model": str(folder)}, config))
         return served
 

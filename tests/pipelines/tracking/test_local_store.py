@@ -19,25 +19,15 @@ from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry import aliases, versions
 from pipelines.tracking import connection, run_log
 from pipelines.workspaces import workspace
-from tests.pipelines import done, standin
 from tests.pipelines.logged import runs
 from tests.pipelines.logged import versions as numbers
 from tests.pipelines.standin import pipelines
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
-    """A project with one registered version."""
-    project = standin.project(tmp_path_factory.mktemp("ran") / "project")
-    shutil.copy(empty_mlflow, project)
-    done.run(project, 0.5)
-    return project
-
-
 @pytest.fixture
-def project(ran: Path, tmp_path: Path) -> Path:
-    """A copy of it, as `cp -a` makes one."""
-    return Path(shutil.copytree(ran, tmp_path / "copy", symlinks=True))
+def project(one_version: Path, tmp_path: Path) -> Path:
+    """A copy, as `cp -a` makes one."""
+    return Path(shutil.copytree(one_version, tmp_path / "copy", symlinks=True))
 
 
 def weights(project: Path) -> bool:
@@ -52,29 +42,29 @@ def model_is_whole(project: Path, folder: Path) -> bool:
 
 
 def test_a_version_deleted_in_a_copy_leaves_the_original_its_model(
-    ran: Path, project: Path, tmp_path: Path, capsys
+    one_version: Path, project: Path, tmp_path: Path, capsys
 ) -> None:
     client = connection.connect(project)
-    said = f"The project was at {ran.as_uri()}/mlartifacts: MLflow's addresses now name"
+    said = f"The project was at {one_version.as_uri()}/mlartifacts: MLflow's addresses now name"
     assert capsys.readouterr().err == f"{said} {project.as_uri()}/mlartifacts\n"
     client.delete_model_version(MODEL, "1")
     shutil.rmtree(workspace.all_of(project)[0])
     assert len(gc.prune(project, dry_run=False).mlflow_runs) == 1
     assert not list((project / "mlartifacts").rglob("model.onnx"))
     assert not weights(project)
-    assert gc.prune(ran, dry_run=True).mlflow_runs == []
-    assert weights(ran)
-    assert model_is_whole(ran, tmp_path)
+    assert gc.prune(one_version, dry_run=True).mlflow_runs == []
+    assert weights(one_version)
+    assert model_is_whole(one_version, tmp_path)
     assert capsys.readouterr().err == ""
 
 
 def test_without_its_artifacts_a_copy_deletes_none_of_the_original(
-    ran: Path, project: Path, tmp_path: Path
+    one_version: Path, project: Path, tmp_path: Path
 ) -> None:
     shutil.rmtree(project / "mlartifacts")
     connection.connect(project).delete_model_version(MODEL, "1")
     gc.prune(project, dry_run=False)
-    assert model_is_whole(ran, tmp_path)
+    assert model_is_whole(one_version, tmp_path)
 
 
 def test_a_moved_project_predicts_and_logs_where_it_is(project: Path, tmp_path: Path) -> None:

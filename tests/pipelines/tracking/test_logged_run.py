@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from pipelines.dvc_repo import lockfile
 from pipelines.names import Logged
 from pipelines.promotion.version_files import exported
-from pipelines.registry import versions
+from pipelines.registry import serving_code, versions
 from pipelines.tracking import connection, report_values, run_log
 from tests.pipelines.logged import (
     ARTIFACTS,
@@ -47,7 +47,7 @@ def test_one_run_has_every_metric_and_curve(ran, client: MlflowClient) -> None:
 def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
     [run] = runs(client)
     # MLflow adds what the registered model is loaded with.
-    params = {k: v for k, v in run.data.params.items() if not k.startswith("files_sha256/")}
+    params = {k: v for k, v in run.data.params.items() if not k.endswith("_sha256")}
     assert params == report_values.params(ran[0] / "params.yaml")
     assert run.data.params["train.learning_rate"] == "0.0002"
     assert json.loads(run.data.params["align.types"]) == ["PER", "ORG", "LOC"]
@@ -115,6 +115,7 @@ def test_one_version_is_registered_with_the_figures_of_gates(ran, client: Mlflow
         "commit": run.data.tags["commit"],
         "cuda_validated": "false",
         "dvc_lock": run.data.tags["dvc_lock"],
+        "serving_sha256": serving_code.sha256(ran[0]),
         "export.f1": "0.5",
         **{f"export.{type_}.f1": "0.5" for type_ in ("PER", "ORG", "LOC")},
         "export.logit_difference_max": "1e-05",
