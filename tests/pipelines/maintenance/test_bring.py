@@ -16,6 +16,8 @@ from tests.pipelines import done, standin
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     project = standin.project(tmp_path_factory.mktemp("bring") / "project")
+    standin.in_one_stage(project)
+    standin.commit(project)
     shutil.copy(empty_mlflow, project)
     done.run(project, 0.5)
     return project
@@ -78,7 +80,7 @@ def test_other_code_in_a_folder_is_named_and_bytecode_is_none(project: Path) -> 
     [path] = [path for path in workspace.all_of(project) if path.name == made]
     code = {"path": "stages/text", "hash": "md5", "md5": folder_md5(project, "stages/text")}
     lock = yaml.safe_load((path / "dvc.lock").read_text())
-    lock["stages"]["train"]["deps"].append(code)
+    lock["stages"]["download"]["deps"].append(code)
     (path / "dvc.lock").write_text(yaml.safe_dump(lock))
     (project / "stages/text/__pycache__").mkdir()
     (project / "stages/text/__pycache__/cells.pyc").touch()
