@@ -1,4 +1,4 @@
-"""Two clones in other surroundings give the same bytes."""
+"""Clones in other surroundings give the same bytes."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clone import clone
+from tests.support.clone import clone, commit
 
 ROOT_USER, NOBODY = 0, 65534
 ONE = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "umask": "022"}
@@ -56,3 +56,19 @@ def repro(folder: Path, env: dict[str, str], become: Sequence[str] = ()) -> None
     command = [*become, "sh", "-c", job]
     done = subprocess.run(command, cwd=folder, env=kept | env, capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def test_a_users_line_endings_change_no_byte(tmp_path: Path) -> None:
+    one, other = clone(tmp_path / "one"), tmp_path / "other"
+    settings = ["-c", "core.autocrlf=true"]
+    for path in (".gitattributes", "docker/run", "stages/align.py", "samples/corpus/test.txt"):
+        commit(one, *settings, "add", path)
+    commit(one, "commit", "--quiet", "--message", "some of it")
+    commit(tmp_path, *settings, "clone", "--quiet", str(one), str(other))
+    names = [path.relative_to(other) for path in other.rglob("*") if ".git" not in path.parts]
+    files = [name for name in names if (other / name).is_file()]
+    assert len(files) == 4
+    assert {name: (one / name).read_bytes() for name in files} == {
+        name: (other / name).read_bytes() for name in files
+    }
+    assert b"\r\n" not in (other / "docker/run").read_bytes()

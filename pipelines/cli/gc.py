@@ -37,6 +37,9 @@ def _gc(arguments: argparse.Namespace) -> int:
             print(f"{about} {name}")
     print(f"{pruned.cache_objects} objects of the DVC cache")
     print("would be deleted" if arguments.dry_run else "deleted")
+    for name in pruned.restored:
+        done = "would be restored" if arguments.dry_run else "was restored"
+        print(f"MLflow run {name}, which a registered version needs, {done} from MLflow's bin")
     if pruned.cache_skipped:
         print(f"The DVC cache was not pruned: {pruned.cache_skipped}", file=sys.stderr)
     return 0

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     report = outcome.workspace / run_log.REPORT
     if report.is_file():
         console.print(f"Open the report in a browser:\n  {report}", markup=False)
-    for purpose, command in _next_commands(project, params):
+    for purpose, command in _next_commands(project, version, params):
         console.print(f"{purpose}:\n  {command}", markup=False)
 
 
@@ -49,25 +49,23 @@ def _scores(outcome: "Outcome") -> Table:
     return table
 
 
-def _next_commands(project: Path, params: Sequence[Path]) -> list[tuple[str, str]]:
+def _next_commands(
+    project: Path, version: str, params: Sequence[Path]
+) -> Iterator[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
     if server.startswith("http"):
         ui = server
     else:
         ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
-    return [
-        ("Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui),
-        (
-            "Find the names in a sentence of yours",
-            f'{python_command()} -m pipelines predict "李明在北京。"',
-        ),
-        (
-            f"Promote it to {aliases.CHAMPION} if it passes the gates",
-            " ".join(
-                [f"{python_command()} -m pipelines promote"]
-                + [f"--params {shlex.quote(str(path))}" for path in params]
-            ),
-        ),
-        ("Run the full job: MSRA, on a GPU", f"{python_command()} -m pipelines run"),
-    ]
+    yield "Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui
+    program = f"{python_command()} -m pipelines"
+    yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
+    client = connection.connect(project)
+    if version != aliases.by_alias(client, aliases.CHAMPION):
+        # Without a version `promote` takes the challenger, which an equal result need not be.
+        default = version == aliases.by_alias(client, aliases.CHALLENGER)
+        options = [f"--params {shlex.quote(str(path))}" for path in params]
+        command = " ".join([program, "promote", *([] if default else [version]), *options])
+        yield f"Promote it to {aliases.CHAMPION} if it passes the gates", command
+    yield "Run the full job: MSRA, on a GPU", f"{program} run"

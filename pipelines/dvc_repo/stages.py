@@ -53,6 +53,17 @@ def stages(workspace: Path) -> list[Stage]:
         ]
 
 
+def not_cached(workspace: Path) -> list[str]:
+    """The stages that `dvc repro` would run for want of an out in the cache, in order.
+
+    Raises:
+        PipelineError: with DVC's message, if dvc.yaml or dvc.lock is not valid.
+    """
+    with opened(workspace) as repo:
+        lacking = {name_of(stage) for stage in repo.index.stages if not stage.outs_cached()}
+    return [stage.name for stage in stages(workspace) if stage.name in lacking]
+
+
 def reports(workspace: Path) -> dict[str, Path]:
     """The files that dvc.yaml declares as metrics or plots, or as outs below reports/.
 

@@ -152,12 +152,12 @@ def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> 
 def _copy_empty_database(home: Path) -> None:
     """Copies the one that an earlier start kept: to make its tables takes 8 CPU seconds."""
     with suppress(OSError):
-        shutil.copyfile(_empty_database(), home / DATABASE)
+        shutil.copyfile(empty_database(), home / DATABASE)
 
 
 def _keep_empty_database(home: Path) -> None:
     """Keeps a database that has nothing but tables for the next project of this environment."""
-    database, kept = home / DATABASE, _empty_database()
+    database, kept = home / DATABASE, empty_database()
     # A setting of Prefect may have it elsewhere.
     if kept.exists() or not database.exists() or not os.access(sys.prefix, os.W_OK):
         return
@@ -171,5 +171,6 @@ def _keep_empty_database(home: Path) -> None:
             copy.replace(kept)
 
 
-def _empty_database() -> Path:
+def empty_database() -> Path:
+    """Where this environment keeps Prefect's tables, for the servers of new projects."""
     return Path(sys.prefix, "share", "msra-ner", f"prefect-{version('prefect')}.db")

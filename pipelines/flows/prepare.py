@@ -12,7 +12,7 @@ from pipelines.flows import up_to_date
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import run_state, workspace
 from pipelines.workspaces.overlays import Values
-from pipelines.workspaces.workspace import Workspace
+from pipelines.workspaces.workspace import Purpose, Workspace
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Request:
         refetch: Fetch unpinned sources again; else what DVC has of them is used.
         promote: Whether the result is to be promoted.
         force: Run although nothing changed.
+        purpose: What the workspace is for.
     """
 
     params: Sequence[Path] = ()
@@ -36,6 +37,7 @@ class Request:
     refetch: bool = False
     promote: bool = False
     force: bool = False
+    purpose: Purpose = "training"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,12 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
         run_state.sweep(project.folder)
         cache.sweep(project.folder)
         made = workspace.create(
-            project.folder, list(request.params), request.dirty, request.ref, request.overrides
+            project.folder,
+            list(request.params),
+            request.dirty,
+            request.ref,
+            request.overrides,
+            purpose=request.purpose,
         )
     with run_state.reserved(made.path):
         if not request.force:

@@ -144,14 +144,14 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
 
 @contextmanager
 def in_workspace(folder: Path, params: list[Path], ref: str | None = None) -> Iterator[Workspace]:
-    """A new workspace of the project in `folder`, for a flow that logs no run of its own.
+    """A new workspace of the project in `folder`, for an evaluation, which logs no run of its own.
 
     Raises:
         PipelineError: as `prepare` and `begun`.
     """
     project = connection.check(folder, Need.LOG)
     with (
-        prepare(project, Request(params, ref=ref, force=True)) as prepared,
+        prepare(project, Request(params, ref=ref, force=True, purpose="evaluation")) as prepared,
         begun(prepared) as made,
     ):
         yield made

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from pipelines.dvc_repo import fingerprint, remote
@@ -76,7 +76,7 @@ def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logg
     try:
         inputs = fingerprint.of(made.path)
         wanted = f"tags.{INPUTS} = '{inputs}' and tags.log_complete = 'true'"
-        runs = client.search_runs([project.experiment_id], wanted)
+        runs = client.search_runs([project.experiment_id], wanted, ViewType.ALL)
         current = _unpinned(made) if refetch and runs else {}
     except (PipelineError, StageError):
         return  # the run itself reports it better

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
+from pipelines.dvc_repo import remote
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.tracking import retention
@@ -17,16 +19,28 @@ from stages.contract import hashing
 SHOWN = 10
 
 
-def bring(project: Path, source: str, with_params: bool) -> list[str]:
-    """Writes the dvc.lock of `source` into `project`, so that `dvc repro` has nothing to do.
+@dataclass(frozen=True)
+class Brought:
+    """What `bring` did, and what `dvc repro` will find.
+
+    Attributes:
+        names: The files written.
+        not_cached: The stages of which DVC's cache lacks an out, in order.
+        remote: The name of the default DVC remote; None if none is set.
+    """
+
+    names: list[str]
+    not_cached: list[str]
+    remote: str | None
+
+
+def bring(project: Path, source: str, with_params: bool) -> Brought:
+    """Writes the dvc.lock of `source` into `project`: `dvc repro` need only check the outs out.
 
     Args:
         project: Folder of the user's tree.
         source: A workspace's id or its first characters, a version's number, or an alias.
         with_params: Also write the run's params.yaml.
-
-    Returns:
-        The names of the files written.
 
     Raises:
         PipelineError: if there is no such run, a stage is not done, or its parameters, code or
@@ -47,7 +61,7 @@ def bring(project: Path, source: str, with_params: bool) -> list[str]:
             partial = project / f".{name}.partial"
             shutil.copyfile(files / name, partial)
             partial.replace(project / name)
-    return names
+    return Brought(names, dvc_stages.not_cached(project), remote.name(project))
 
 
 def _files(project: Path, source: str, folder: Path) -> Path:

@@ -22,6 +22,7 @@ class Pruned:
     Attributes:
         workspaces: The ids.
         mlflow_runs: The ids.
+        restored: The ids of runs that were in MLflow's bin though a registered version needs them.
         checkpoints: The names.
         cache_objects: The number of objects in the DVC cache.
         cache_skipped: Why the cache was not pruned, as a sentence; None if it was.
@@ -29,6 +30,7 @@ class Pruned:
 
     workspaces: list[str]
     mlflow_runs: list[str]
+    restored: list[str]
     checkpoints: list[str]
     cache_objects: int
     cache_skipped: str | None
@@ -37,11 +39,12 @@ class Pruned:
 def prune(project: Path, dry_run: bool) -> Pruned:
     """Deletes what is old; with `dry_run` it only returns what it would delete.
 
-    It keeps workspaces that are running or not yet logged; the newest run.keep_workspaces complete
-    ones, and as many failed or cancelled ones; each MLflow run of a registered version; each cache
-    object that the dvc.lock of a registered version names, or that of a kept workspace, the working
-    tree, a branch, a tag or an experiment of `dvc exp`; the run.keep_workspaces newest checkpoints
-    and those in use. While a run is in progress the cache is not pruned.
+    It keeps workspaces that are running or not yet logged; of trainings, evaluations and rebuilds
+    each the newest run.keep_workspaces complete ones, and as many failed or cancelled ones; each
+    MLflow run of a registered version; each cache object that the dvc.lock of a registered version
+    names, or that of a kept workspace, the working tree, a branch, a tag or an experiment of
+    `dvc exp`; the run.keep_workspaces newest checkpoints and those in use. While a run is in
+    progress the cache is not pruned.
 
     Raises:
         PipelineError: if the needs of a registered version are unknown; nothing is deleted then.
@@ -57,6 +60,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
                 shutil.rmtree(path)
         unfinished = checkpoints.prune(project, keep, dry_run)
         try:
+            restored = retention.restore(project, dry_run)
             runs = retention.prune(project, dry_run)
         except MlflowException as error:
             raise PipelineError(
@@ -68,16 +72,17 @@ def prune(project: Path, dry_run: bool) -> Pruned:
             removed = cache.prune(project, needed, dry_run) if alone else 0
         except PipelineError as error:
             why = str(error)
-    return Pruned([path.name for path in old], runs, unfinished, removed, why)
+    return Pruned([path.name for path in old], runs, restored, unfinished, removed, why)
 
 
 def _old(project: Path, keep: int) -> list[Path]:
-    count: Counter[bool] = Counter()
+    count: Counter[tuple[str, bool]] = Counter()
     old = []
     for path in workspace.all_of(project):  # newest first
         word = run_state.word(path)
         if word not in ("running", "unlogged"):
-            count[word == "complete"] += 1
-            if count[word == "complete"] > keep:
+            kind = workspace.purpose(path), word == "complete"
+            count[kind] += 1
+            if count[kind] > keep:
                 old.append(path)
     return old

@@ -64,7 +64,8 @@ def rebuild(project: Path, version: str, on_line: OnLine) -> Rebuilt:
         number = retention.version_number(project, version)
         recorded = retention.fetch_files(project, number, Path(folder) / "files")
         run = retention.run_of(project, number)
-        made = workspace.create(project, [], False, ref=_commit(run, number), exact=recorded)
+        ref = _commit(run, number)
+        made = workspace.create(project, [], False, ref, exact=recorded, purpose="rebuild")
         with run_state.running(made.path):
             given = settings.read_run(project / "params.yaml")
             disk.require(project, given.free_disk_gb)

@@ -12,7 +12,7 @@ from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
 from pipelines.promotion import comparison, decision, gate_evaluation, version_files
 from pipelines.promotion.gates import Gate
-from pipelines.registry import aliases, history, versions
+from pipelines.registry import aliases, champion, claim, history, versions
 from pipelines.registry.aliases import CHAMPION, PREVIOUS
 from pipelines.registry.history import Event
 from pipelines.settings import Promote
@@ -63,13 +63,15 @@ def promote(
     """
     if force and not (reason or "").strip():
         raise Refused(Exit.ERROR, "--force needs --reason TEXT, which is stored in the history")
+    champion.finish_interrupted(client)
     chosen = _chosen(client, version)
     number = str(chosen.version)
-    action = f"promotion of version {number}"
     before = aliases.by_alias(client, CHAMPION)
     if before == number:
         raise Refused(Exit.ALREADY, f"Version {before} of {MODEL} is already the champion")
-    with aliases.project_lock(project, action), tempfile.TemporaryDirectory() as folder:
+    action = f"promotion of version {number}"
+    with claim.project_lock(project, action), tempfile.TemporaryDirectory() as folder:
+        versions.restore_run(client, chosen)  # its comparison is stored there
         model = version_files.fetch(chosen, Path(folder, "challenger"))
         gates: list[Gate] = []
         page = None
@@ -81,17 +83,15 @@ def promote(
             _store(client, chosen, gates)
             html = comparison.page(evaluation, settings)
             page = comparison.log_comparison(project, chosen, html)
-        if not dry_run:
-            decision.decide(client, number, settings, before)
-        if page is not None:
-            _require_passed(chosen, gates, before, page)
+        if page is not None and not all(gate.passed for gate in gates):
+            if not dry_run:
+                decision.decide(client, number, settings, before)
+            raise _not_promoted(chosen, gates, before, page)
         if dry_run:
             return Promotion(None, gates, page)
         why = reason or "gates passed"
         event = history.new_event(client, "promote", before, number, why, force)
-        with aliases.registry_lock(client, action):
-            aliases.move(client, number, before, keep=True)
-            history.append(client, event)
+        champion.move(client, event, keep=True)
     return Promotion(event, gates, page)
 
 
@@ -101,6 +101,7 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
     Raises:
         Refused: if there is no previous champion, or its files are missing.
     """
+    champion.finish_interrupted(client)
     before, version = (aliases.by_alias(client, alias) for alias in (CHAMPION, PREVIOUS))
     if version is None or version == before:
         raise Refused(
@@ -108,23 +109,21 @@ def rollback(client: MlflowClient, project: Path, reason: str | None = None) -> 
             f"There is no previous champion to roll back to (champion: {before or 'none'}). See"
             " `history`, and promote any version by `promote VERSION --force --reason TEXT`",
         )
-    with aliases.project_lock(project, "rollback"), tempfile.TemporaryDirectory() as folder:
+    with claim.project_lock(project, "rollback"), tempfile.TemporaryDirectory() as folder:
         version_files.fetch(client.get_model_version(MODEL, version), Path(folder, "previous"))
         why = reason or "rollback"
         event = history.new_event(client, "rollback", before, version, why, False)
-        with aliases.registry_lock(client, f"rollback to version {version}"):
-            aliases.move(client, version, before, keep=False)
-            history.append(client, event)
+        champion.move(client, event, keep=False)
     return event
 
 
 def _chosen(client: MlflowClient, version: str | None) -> ModelVersion:
     number = version or aliases.by_alias(client, aliases.CHALLENGER)
     if number is None:
-        champion = aliases.by_alias(client, CHAMPION) or "none"
+        current = aliases.by_alias(client, CHAMPION) or "none"
         raise Refused(
             Exit.ERROR,
-            f"{MODEL} has no challenger (champion: {champion}): name a version, or train one by"
+            f"{MODEL} has no challenger (champion: {current}): name a version, or train one by"
             " `python -m pipelines run`",
         )
     return versions.get(client, number)
@@ -138,18 +137,17 @@ def _store(client: MlflowClient, chosen: ModelVersion, gates: Sequence[Gate]) ->
         client.set_model_version_tag(MODEL, str(chosen.version), key, value)
 
 
-def _require_passed(
-    chosen: ModelVersion, gates: Sequence[Gate], champion: str | None, comparison: str
-) -> None:
+def _not_promoted(
+    chosen: ModelVersion, gates: Sequence[Gate], before: str | None, comparison: str
+) -> Refused:
     failed = [gate for gate in gates if not gate.passed]
-    if failed:
-        lines = "".join(f"\n  {gate.name}: {gate.detail}" for gate in failed)
-        raise Refused(
-            Exit.GATES,
-            f"Version {chosen.version} of {MODEL} was not promoted: {len(failed)} of {len(gates)}"
-            f" gates failed.{lines}"
-            f"\nChampion: {f'still version {champion}' if champion else 'none'}"
-            f"\nComparison: {comparison}",
-            [gate.as_json() for gate in gates],
-            comparison,
-        )
+    lines = "".join(f"\n  {gate.name}: {gate.detail}" for gate in failed)
+    return Refused(
+        Exit.GATES,
+        f"Version {chosen.version} of {MODEL} was not promoted: {len(failed)} of {len(gates)}"
+        f" gates failed.{lines}"
+        f"\nChampion: {f'still version {before}' if before else 'none'}"
+        f"\nComparison: {comparison}",
+        [gate.as_json() for gate in gates],
+        comparison,
+    )

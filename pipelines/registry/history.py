@@ -4,16 +4,19 @@ Each event is one tag of the registered model and is never changed. Writing it n
 two writers at once lose nothing.
 """
 
+import hashlib
 import json
-import secrets
+import os
+import platform
+import pwd
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.utils.credentials import read_mlflow_creds
 
 from pipelines.names import MODEL
-from pipelines.registry import aliases
 
 PREFIX = "history."
 
@@ -52,7 +55,7 @@ def new_event(
     return Event(
         action=action,
         when=datetime.now(UTC).isoformat(timespec="microseconds"),
-        who=aliases.who(),
+        who=who(),
         before=before,
         version=version,
         why=why,
@@ -64,11 +67,24 @@ def new_event(
 
 def append(client: MlflowClient, event: Event) -> None:
     """Stores the event on the registered model, and on the version as `promoted.who` and so on."""
-    key = f"{PREFIX}{event.when}.{secrets.token_hex(3)}".replace("+00:00", "Z").replace(":", "")
+    # The same for the same event, so that an interrupted move can store it again.
+    digest = hashlib.sha256(json.dumps(asdict(event), sort_keys=True).encode()).hexdigest()
+    key = f"{PREFIX}{event.when}.{digest[:6]}".replace("+00:00", "Z").replace(":", "")
     client.set_registered_model_tag(MODEL, key, json.dumps(asdict(event), ensure_ascii=False))
     for name, value in asdict(event).items():
         if value is not None and name != "version":
             client.set_model_version_tag(MODEL, event.version, f"promoted.{name}", str(value))
+
+
+def who() -> str:
+    """The present user, as user@host: MLflow's, or else the account of the operating system."""
+    if user := read_mlflow_creds().username:
+        return f"{user}@{platform.node()}"
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name  # not $LOGNAME, which anyone can set
+    except KeyError:  # a user id without a name, in a container
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"
 
 
 def events(client: MlflowClient) -> list[Event]:

@@ -1,12 +1,15 @@
 """The registered model: text in, entities with offsets in the caller's string out.
 
 It is logged as code (`mlflow.models.set_model`): MLflow runs this file where the model is loaded,
-with `stages/` from the model's folder on the path. So it imports nothing else from pipelines/.
+beside `code/stages`. So it imports nothing else from pipelines/. That `stages` is imported under a
+name of its own: a process may hold several versions, and the project's own `stages`.
 """
 
+import importlib.util
 import math
 import os
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from numbers import Number
@@ -26,6 +29,7 @@ MAX_TEXT_CHARACTERS = 2**20
 """Limit of one text, and of all texts in the tagger at once: it bounds the memory of a request."""
 # The name that MLflow, or Spark, gives to the only column of a list or a Series.
 NAMELESS = (0, "0")
+CODE = Path(__file__).with_name("code") / "stages"  # where MLflow puts `code_paths`
 SERVER_HAS_SET = "__pyfunc_model_path__"
 
 
@@ -39,18 +43,18 @@ class Served(PythonModel):
         `NER_REQUIRE_CUDA` is set and CUDA does not work.
         """
         # Imported here: this file also runs where it is logged, without need for ONNX Runtime.
-        from stages.contract.hashing import checksums, difference
-        from stages.serving.tagger import Tagger
-
+        stages = _own_stages()
+        hashing = importlib.import_module(f"{stages}.contract.hashing")
+        tagger = importlib.import_module(f"{stages}.serving.tagger")
         folder = Path(context.artifacts["model"])
         expected = (context.model_config or {}).get("files_sha256", {})
-        wrong = difference(checksums(folder), expected)
+        wrong = hashing.difference(hashing.checksums(folder), expected)
         if wrong:
             sys.exit(
                 f"The model in {folder} is not the one that was registered: {wrong}; restore"
                 " MLflow's artifacts from a backup"
             )
-        self.tagger = Tagger(folder)
+        self.tagger = tagger.Tagger(folder)
         if os.environ.get("NER_REQUIRE_CUDA", "0") != "0" and "CUDA" not in self.tagger.provider:
             sys.exit(
                 f"NER_REQUIRE_CUDA is set and ONNX Runtime offers {self.tagger.provider} only:"
@@ -85,6 +89,23 @@ class Served(PythonModel):
             }
             for error in errors
         ]
+
+
+def _own_stages() -> str:
+    """The name of the package `stages` that was logged with this file; `stages` in the project.
+
+    What is imported from it must import its neighbours relatively: `from ..text.cells import ...`.
+    """
+    if not CODE.is_dir():
+        return "stages"
+    # MLflow has put it on the path, where it would be taken for the project's `stages`.
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != CODE.parent.resolve()]
+    name = f"stages_{uuid.uuid4().hex}"  # as MLflow names this file's module, anew for each load
+    places: dict[str, Any] = {"submodule_search_locations": [str(CODE)]}
+    spec: Any = importlib.util.spec_from_file_location(name, CODE / "__init__.py", **places)
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return name
 
 
 def _refuse_unreadable_requests() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -89,8 +89,16 @@ def register(client: MlflowClient, run: Run) -> str:
         kept[manifest.TAG] = tags[manifest.TAG]
     kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
     made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
-    client.set_registered_model_alias(MODEL, aliases.CHALLENGER, made.version)
+    challenge(client, made)
     return str(made.version)
+
+
+def challenge(client: MlflowClient, version: ModelVersion) -> None:
+    """Makes the version the challenger, unless it has an alias or a newer one is the challenger."""
+    challenger = aliases.by_alias(client, aliases.CHALLENGER)
+    newer = challenger is not None and int(challenger) > int(version.version)
+    if not newer and not get(client, str(version.version)).aliases:
+        client.set_registered_model_alias(MODEL, aliases.CHALLENGER, version.version)
 
 
 def get(client: MlflowClient, number: str) -> ModelVersion:
@@ -111,10 +119,30 @@ def get(client: MlflowClient, number: str) -> ModelVersion:
     raise Refused(Exit.ERROR, f"There is no version {number} of {MODEL}. {hint}")
 
 
+def restore_run(client: MlflowClient, version: ModelVersion) -> bool:
+    """Takes the run of a version out of MLflow's bin; returns whether it was there."""
+    binned = is_binned(client, version)
+    if binned:
+        client.restore_run(str(version.run_id))
+    return binned
+
+
+def is_binned(client: MlflowClient, version: ModelVersion) -> bool:
+    """Whether a person put the version's run into MLflow's bin, whose content can be deleted."""
+    run = client.get_run(str(version.run_id))
+    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
+
+
 def version_of(client: MlflowClient, dvc_lock: str) -> str | None:
     """The number of the version of the result with this hash; None if it is not registered."""
     found = client.search_model_versions(f"name = '{MODEL}' and tag.dvc_lock = '{dvc_lock}'")
     return str(found[0].version) if found else None
+
+
+def of_run(client: MlflowClient, run: Run) -> ModelVersion | None:
+    """The newest version of the run's model; None if there is none."""
+    found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.info.run_id}'")
+    return max(found, key=lambda version: int(version.version), default=None)
 
 
 def forget(client: MlflowClient, run: Run) -> None:

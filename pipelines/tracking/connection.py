@@ -16,10 +16,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.errors import PipelineError, without_password
 from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry.aliases import is_not_found
+from pipelines.tracking import local_store
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
 REACH = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# What an outer job set for its own run: MLflow's fluent API would log ours there.
+OF_AN_OUTER_RUN = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_RUN_CONTEXT",
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_ENABLE_ASYNC_LOGGING",
+)
 MARK = ("source", "python -m pipelines")  # a tag whose value never changes
 # What MLflow raises, also where it is a database in this process: locked, or on a full disk.
 FAILURES = (MlflowException, SQLAlchemyError, OSError)
@@ -51,12 +62,23 @@ class Project:
 
 
 def connect(project: Path) -> MlflowClient:
-    """A client of the project's MLflow, which becomes MLflow's default in this process."""
+    """A client of the project's MLflow, which becomes MLflow's default in this process.
+
+    Variables that an outer job set for its own run are dropped from this process.
+
+    Raises:
+        PipelineError: if the project's own database is missing or cannot be read.
+    """
+    for key in OF_AN_OUTER_RUN:
+        os.environ.pop(key, None)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     # It logs, with a traceback, what it raises as well.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     set_by_user = os.environ.get(URI) is not None
+    if not os.environ.get(URI):
+        local_store.require_database(project)
+        local_store.follow_project(project)
     mlflow.set_tracking_uri(uri(project))
     if not set_by_user:  # MLflow has set it, and it would apply to the next project as well
         os.environ.pop(URI, None)
@@ -110,8 +132,7 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
     found = client.get_experiment_by_name(name)
     if found is None:
         # A server decides itself where artifacts go.
-        local = (project / "mlartifacts").resolve().as_uri()
-        location = None if os.environ.get(URI) else local
+        location = None if os.environ.get(URI) else local_store.artifacts_uri(project)
         return str(client.create_experiment(name, location))
     if found.lifecycle_stage != "active":
         raise MlflowException(f"experiment {name} is deleted: `mlflow experiments restore`")
@@ -166,5 +187,12 @@ def said(error: BaseException) -> str:
 
 
 def nothing_logged(project: Path) -> bool:
-    """True if no server is set and no run was logged here; connecting would create mlflow.db."""
-    return not os.environ.get(URI) and not (project / "mlflow.db").exists()
+    """True if no server is set and no run was logged here; connecting would create mlflow.db.
+
+    Raises:
+        PipelineError: if models were logged here and mlflow.db is missing.
+    """
+    if os.environ.get(URI):
+        return False
+    local_store.require_database(project)
+    return not (project / local_store.DATABASE).exists()

@@ -1,20 +1,21 @@
 """Which MLflow runs and files registered versions need, and which runs can be deleted."""
 
+import io
 import os
-import subprocess
-import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
 from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry import aliases, versions
-from pipelines.tracking import connection, run_log
+from pipelines.tracking import connection, local_store, run_log
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 
@@ -27,15 +28,33 @@ def fetch_locks(project: Path, folder: Path) -> list[Path]:
     """
     if connection.nothing_logged(project):
         return []
-    connection.connect(project)
+    client = connection.check(project).client
     try:
-        found = mlflow.search_model_versions(filter_string=f"name = '{MODEL}'")
+        if not os.environ.get(connection.URI):
+            local_store.require_known(client, project)
+        numbers = [str(version.version) for version in _registered()]
     except MlflowException as error:
         raise PipelineError(
             f"MLflow did not list the registered versions ({connection.said(error)})"
         ) from None
-    numbers = [str(version.version) for version in found]
     return [fetch_files(project, number, folder / number) / "dvc.lock" for number in numbers]
+
+
+def restore(project: Path, dry_run: bool) -> list[str]:
+    """Takes the runs of registered versions out of MLflow's bin; returns their ids."""
+    if connection.nothing_logged(project):
+        return []
+    client = connection.connect(project)
+    binned = [version for version in _registered() if versions.is_binned(client, version)]
+    if not dry_run:
+        for version in binned:
+            versions.restore_run(client, version)
+    return [str(version.run_id) for version in binned]
+
+
+def _registered() -> list[ModelVersion]:
+    # MLflow's own search: the client's gives one page.
+    return list(mlflow.search_model_versions(filter_string=f"name = '{MODEL}'"))
 
 
 def version_number(project: Path, version: str) -> str:
@@ -95,8 +114,8 @@ def prune(project: Path, dry_run: bool) -> list[str]:
     """Deletes the runs that no registered version needs, with their models.
 
     It deletes only runs that a flow logged, and none that another host is logging to. In the
-    project's SQLite they are deleted for good; on a server they are marked as deleted, and
-    `mlflow gc` there frees their space.
+    project's SQLite they are deleted for good, if their files are the project's; on a server they
+    are marked as deleted, and `mlflow gc` there frees their space.
 
     Returns:
         The ids of the runs.
@@ -118,26 +137,36 @@ def prune(project: Path, dry_run: bool) -> list[str]:
             for run in old:
                 versions.forget(client, run)
                 client.delete_run(run.info.run_id)
-            if not os.environ.get("MLFLOW_TRACKING_URI"):
+            if not os.environ.get(connection.URI):
                 deleted = mlflow.search_runs(**wanted, run_view_type=ViewType.DELETED_ONLY)
-                _delete_for_good(project, list(deleted))
+                unneeded = [run for run in deleted if versions.of_run(client, run) is None]
+                _delete_for_good(client, [r for r in unneeded if local_store.holds(project, r)])
         return [run.info.run_id for run in old]
 
 
 def _unneeded(client: MlflowClient, run: Run) -> bool:
-    found = client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1)
-    return run_log.abandoned(run) and not found
+    return run_log.abandoned(run) and versions.of_run(client, run) is None
 
 
-def _delete_for_good(project: Path, runs: list[Run]) -> None:
-    uri = connection.uri(project)
+def _delete_for_good(client: MlflowClient, runs: list[Run]) -> None:
+    """Does what `mlflow gc --run-ids` does, and no more.
+
+    That command would also delete each experiment in MLflow's bin with its runs and, given no
+    model, each model there, whoever made them.
+    """
+    from mlflow.cli import _gc_tracking_resources  # its core; imported here, as it takes a second
+
     models = {model for run in runs for model in versions.forgotten(run)}
     models |= {out.model_id for run in runs if run.outputs for out in run.outputs.model_outputs}
-    command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri]
-    command += ["--run-ids", ",".join(run.info.run_id for run in runs)]
-    command += ["--logged-model-ids", ",".join(sorted(models))]
-    if runs:
-        env = {**os.environ, "MLFLOW_TRACKING_URI": uri}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise PipelineError(f"mlflow gc: {' '.join(done.stderr.split())[-400:]}")
+    with redirect_stdout(io.StringIO()):
+        _gc_tracking_resources(
+            client._tracking_client.store,
+            [run.info.run_id for run in runs],
+            experiment_ids=None,
+            logged_model_ids=sorted(models),
+            older_than=None,
+            time_delta=0,
+            skip_experiments=True,
+            skip_logged_models=False,
+            ignore_not_found=True,
+        )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunStatus
+from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
+from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
@@ -23,6 +24,7 @@ from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces.workspace import Workspace
 
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one request
+COMPLETE = "log_complete"  # the last tag of a run
 REPORT = "reports/index.html"  # an artifact of a run
 
 
@@ -51,8 +53,9 @@ def report(project: Project, logged: Logged) -> str | None:
 def log_run(project: Project, made: Workspace) -> Logged:
     """Logs what a workspace's stages wrote as one run, and registers the model as one version.
 
-    The hash of dvc.lock identifies a result. If it is logged already, nothing is written; what an
-    interrupted call left of it is replaced.
+    The hash of dvc.lock identifies a result. If it is logged already, nothing is written. What an
+    interrupted call left of it is completed if it has a version, which may be the champion by now,
+    and otherwise replaced.
 
     Raises:
         PipelineError: if the workspace has no dvc.lock or no model.
@@ -61,9 +64,14 @@ def log_run(project: Project, made: Workspace) -> Logged:
     client, experiment_id = project.client, project.experiment_id
     dvc_lock = lockfile.sha256(made.path / "dvc.lock")
     with one_at_a_time(project.folder):
-        runs = client.search_runs([experiment_id], f"tags.dvc_lock = '{dvc_lock}'")
-        for run in (run for run in runs if "log_complete" in run.data.tags):
-            version = versions.version_of(client, dvc_lock) or versions.register(client, run)
+        wanted = f"tags.dvc_lock = '{dvc_lock}'"
+        for run in client.search_runs([experiment_id], wanted, ViewType.ALL):
+            if registered := versions.of_run(client, run):
+                _complete(client, run, registered)
+                return Logged(run.info.run_id, str(registered.version), already_logged=True)
+        runs = client.search_runs([experiment_id], wanted)
+        for run in (run for run in runs if COMPLETE in run.data.tags):
+            version = versions.register(client, run)
             return Logged(run.info.run_id, version, already_logged=True)
         for run in filter(abandoned, runs):
             versions.forget(client, run)
@@ -74,7 +82,7 @@ def log_run(project: Project, made: Workspace) -> Logged:
             _log_files(client, run_id, made)
             versions.log_model(made.path)
             version = versions.register(client, client.get_run(run_id))
-            client.set_tag(run_id, "log_complete", "true")
+            client.set_tag(run_id, COMPLETE, "true")
     return Logged(run_id, version, already_logged=False)
 
 
@@ -82,6 +90,14 @@ def abandoned(run: Run) -> bool:
     """Whether no process logs to it any more; a running one may belong to another host."""
     running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
     return not running or run.data.tags.get("host") == platform.node()
+
+
+def _complete(client: MlflowClient, run: Run, registered: ModelVersion) -> None:
+    """Does what an interrupted call left undone after it had registered the version."""
+    versions.restore_run(client, registered)
+    if COMPLETE not in run.data.tags:
+        versions.challenge(client, registered)
+        client.set_tag(run.info.run_id, COMPLETE, "true")
 
 
 def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:

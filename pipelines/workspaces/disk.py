@@ -8,12 +8,16 @@ from pipelines.workspaces import run_state, workspace
 
 
 def require(project: Path, floor_gb: float) -> None:
-    """Checks that a run as large as the last complete one fits, and at least `floor_gb`.
+    """Checks that a run as large as the last complete training fits, and at least `floor_gb`.
 
     Raises:
         PipelineError: if less is free on the disk of the workspaces.
     """
-    complete = (path for path in workspace.all_of(project) if run_state.word(path) == "complete")
+    complete = (
+        path
+        for path in workspace.all_of(project)
+        if run_state.word(path) == "complete" and workspace.purpose(path) == "training"
+    )
     needed = max(floor_gb * 1e9, size_bytes(next(complete, None)))
     free = shutil.disk_usage(project).free
     if free < needed:

@@ -104,7 +104,12 @@ def word(path: Path) -> Word | None:
 
 
 def require_done(path: Path) -> None:
-    """Raises a PipelineError if the stages of the workspace `path` are not all done."""
+    """Raises a PipelineError unless the workspace `path` is of a training with all stages done."""
+    purpose = workspace.purpose(path)
+    if purpose != "training":
+        raise PipelineError(
+            f"Run {path.name} has the purpose {purpose}, and no result of its own: name a training"
+        )
     found = read(path)
     if found is None or found.state not in ("unlogged", "complete"):
         shown = (

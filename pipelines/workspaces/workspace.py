@@ -10,12 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pipelines.errors import PipelineError
 from pipelines.workspaces import git, overlays
 from pipelines.workspaces.overlays import Sections, Values
 from stages.contract.hashing import sha256
 
+Purpose = Literal["training", "evaluation", "rebuild"]
 NAMED_FILES = 10
 RECORD = ".run.json"
 
@@ -32,6 +34,7 @@ class Workspace:
         params_sha256: Of its params.yaml, overlays merged.
         prefect_run_id: The flow run that it belongs to.
         prefect_url: The page of that flow run, where its server has pages.
+        purpose: What was run in it; only a training has a result to log or bring.
         merged: Its params.yaml as `create` checked it.
     """
 
@@ -42,6 +45,7 @@ class Workspace:
     params_sha256: str
     prefect_run_id: str | None = None
     prefect_url: str | None = None
+    purpose: Purpose = "training"
     merged: Sections | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -57,6 +61,7 @@ def create(
     ref: str | None = None,
     overrides: Values | None = None,
     exact: Path | None = None,
+    purpose: Purpose = "training",
 ) -> Workspace:
     """Copies the files of HEAD, or with `dirty` those of the working tree, to `.runs/RUN_ID`.
 
@@ -66,10 +71,10 @@ def create(
         project: Folder of the project.
         layers: Overlays, merged in turn over params.yaml, which is then checked.
         dirty: Copy the working tree, uncommitted changes included.
-        ref: Branch, tag or commit to copy instead of HEAD, fetched first; the state of the working
-            tree does not matter then.
+        ref: Branch, tag or commit to copy instead of HEAD and the working tree, fetched first.
         overrides: The last overlay.
         exact: A folder whose params.yaml is taken unchecked instead, without a dvc.lock.
+        purpose: What it is for.
 
     Raises:
         PipelineError: if the project is in no repository, has uncommitted changes and `dirty` is
@@ -79,8 +84,7 @@ def create(
     require_project(project)
     commit = _commit(project, dirty, ref)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    path = project / ".runs" / run_id
-    merged = None
+    path, merged = project / ".runs" / run_id, None
     with _whole_or_nothing(path) as partial:
         if dirty or commit is None:
             _copy(git.files(project), project, partial)
@@ -96,7 +100,7 @@ def create(
         _share_cache(project, partial, path)
         params_sha256 = sha256(partial / "params.yaml")
         diff = git.diff(project, commit) if dirty else ""
-        made = Workspace(path, run_id, commit, diff, params_sha256, merged=merged)
+        made = Workspace(path, run_id, commit, diff, params_sha256, purpose=purpose, merged=merged)
         (partial / RECORD).write_bytes(_record(made))
     return made
 
@@ -134,7 +138,7 @@ def all_of(project: Path) -> list[Path]:
 
 
 def find(project: Path, run_id: str) -> Workspace:
-    """The workspace with this id, or the only one whose id starts with it.
+    """The only workspace whose id starts with this.
 
     Raises:
         PipelineError: if there is none, or more than one.
@@ -146,8 +150,12 @@ def find(project: Path, run_id: str) -> Workspace:
             f"{len(found)} runs in {project / '.runs'} start with {run_id!r}: name one of"
             f" {names or 'none, there is no run yet'}"
         )
-    record = json.loads((found[0] / RECORD).read_text(encoding="utf-8"))
-    return Workspace(path=found[0], **record)
+    return _read(found[0])
+
+
+def purpose(path: Path) -> Purpose:
+    """What the workspace `path` is for."""
+    return _read(path).purpose
 
 
 def require_project(folder: Path) -> None:
@@ -172,8 +180,7 @@ def _refuse_uncommitted(project: Path, head: str | None) -> None:
         raise PipelineError(
             f"{project} has no commit yet: commit the project, or run it as it is with --dirty"
         )
-    changed = git.changes(project)
-    if changed:
+    if changed := git.changes(project):
         more = len(changed) - NAMED_FILES
         named = ", ".join(changed[:NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
         raise PipelineError(
@@ -198,6 +205,10 @@ def _whole_or_nothing(path: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(lock)
+
+
+def _read(path: Path) -> Workspace:
+    return Workspace(path=path, **json.loads((path / RECORD).read_text(encoding="utf-8")))
 
 
 def _record(made: Workspace) -> bytes:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.model.batches import batches_by_length
-from stages.text.labels import follows
+from ..text.labels import follows
+from .batches import batches_by_length
 
 CELLS_AT_ONCE = 2**16  # limits the memory of decoding
 

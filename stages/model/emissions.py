@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.model.batches import batches_by_length, padded
+from .batches import batches_by_length, padded
 
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """Token ids and attention mask, both [batch, length] → logits [batch, length, labels]."""

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from stages.model.emissions import Forward
+from ..model.emissions import Forward
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from stages.model.decode import best_tags, confidence, spans
-from stages.model.emissions import emissions
-from stages.onnx_export.session import forward_of, has_cuda, open_session
-from stages.text.cells import cells_of, offsets
-from stages.text.labels import Labels
-from stages.text.tokens import CellEncoder
-from stages.text.windows import encode_windows
+from ..model.decode import best_tags, confidence, spans
+from ..model.emissions import emissions
+from ..onnx_export.session import forward_of, has_cuda, open_session
+from ..text.cells import cells_of, offsets
+from ..text.labels import Labels
+from ..text.tokens import CellEncoder
+from ..text.windows import encode_windows
 
 TOKENS_PER_BATCH = 8192  # bounds the memory of a request of any size
 

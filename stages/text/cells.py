@@ -8,7 +8,7 @@ from operator import sub
 
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from stages.text.labels import Cells
+from .labels import Cells
 
 # The library's white space is not str.isspace()'s, and it refuses half a surrogate pair.
 SPACE, SURROGATE = re.compile(r"\s"), re.compile("[\ud800-\udfff]")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages.contract.errors import StageError
+from ..contract.errors import StageError
 
 Cells = Literal["characters", "words"]
 """What has one tag each."""

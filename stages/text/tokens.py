@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
-from stages.text.cells import SURROGATE
-from stages.text.labels import Cells
+from .cells import SURROGATE
+from .labels import Cells
 
 # Bounds a server's cache; a longer word hardly occurs twice.
 CACHED_CELLS, CACHED_CHARACTERS = 2**16, 32

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from stages.text.labels import Labels
-from stages.text.tokens import CellEncoder
+from .labels import Labels
+from .tokens import CellEncoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,10 @@ def made(
 ) -> "Iterator[Registered]":
     """That project with its registry empty and MLflow's client pointing there."""
     from pipelines.promotion import isolated_model
-    from pipelines.registry import aliases
+    from pipelines.registry import claim
     from pipelines.tracking import connection
 
-    monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
+    monkeypatch.setattr(claim, "SETTLE_S", 0.01)
     monkeypatch.setattr(isolated_model, "latency", latency)
     connection.connect(logged.project)
     yield logged

@@ -92,7 +92,7 @@ def test_the_model_runs_by_its_own_code_and_without_torch(ran, tmp_path: Path) -
         "frame = pd.DataFrame({'text': ['北京', None, 3]})\n"
         "for rows in (frame, ['北京'], pd.Series(['北京']), [1]):\n"
         "    print([(len(r['entities']), r['error']) for r in model.predict(rows)])\n"
-        "print({'torch', 'transformers', 'prefect', 'dvc'} & set(sys.modules))\n"
+        "print({'torch', 'transformers', 'prefect', 'dvc', 'stages'} & set(sys.modules))\n"
     )
     env = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
     del env["PYTHONPATH"]

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.cli.app import main
 from pipelines.errors import Exit
-from pipelines.registry import aliases
+from pipelines.registry import history
 from tests.pipelines.registered import Registered
 
 
@@ -58,7 +58,7 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
         for line in out.splitlines()
         if line.startswith("│ 20")
     ]
-    me = aliases.who()
+    me = history.who()
     assert rows == [
         [me, "promote", "none", "1", "", "0.9600", "gates passed"],
         [me, "promote, forced", "1", "2", "0.9600", "0.9300", "a trial"],

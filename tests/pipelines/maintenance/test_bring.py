@@ -2,22 +2,23 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from pipelines.cli.app import main
 from pipelines.dvc_repo.stages import folder_md5
 from pipelines.errors import PipelineError
-from pipelines.maintenance.bring import bring
+from pipelines.maintenance.bring import Brought, bring
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import done, standin
+from tests.pipelines.dvc_repo.test_remote import set_remote
 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     project = standin.project(tmp_path_factory.mktemp("bring") / "project")
-    standin.in_one_stage(project)
-    standin.commit(project)
     shutil.copy(empty_mlflow, project)
     done.run(project, 0.5)
     return project
@@ -41,7 +42,8 @@ def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: st
         bring(project, what, with_params=False)
     assert (project / "params.yaml").read_bytes() == before
     assert not (project / "dvc.lock").exists()
-    assert bring(project, what, with_params=True) == ["params.yaml", "dvc.lock"]
+    brought = bring(project, what, with_params=True)
+    assert brought == Brought(["params.yaml", "dvc.lock"], [], None)
     said = done.repro(project)
     assert "Running stage" not in said
     assert (project / "models" / "ner" / "weights").read_text() == "0.5"
@@ -59,7 +61,7 @@ def test_parameters_that_no_stage_reads_may_differ(project: Path) -> None:
     text = text.replace("\n  learning_rate: 0.0002\n", "\n  learning_rate: 0.5\n")
     text = text.replace("keep_workspaces: 5", "keep_workspaces: 9")
     (project / "params.yaml").write_text(text)
-    assert bring(project, newest(project), with_params=False) == ["dvc.lock"]
+    assert bring(project, newest(project), with_params=False).names == ["dvc.lock"]
     assert "Running stage" not in done.repro(project)
 
 
@@ -80,7 +82,7 @@ def test_other_code_in_a_folder_is_named_and_bytecode_is_none(project: Path) -> 
     [path] = [path for path in workspace.all_of(project) if path.name == made]
     code = {"path": "stages/text", "hash": "md5", "md5": folder_md5(project, "stages/text")}
     lock = yaml.safe_load((path / "dvc.lock").read_text())
-    lock["stages"]["download"]["deps"].append(code)
+    lock["stages"]["train"]["deps"].append(code)
     (path / "dvc.lock").write_text(yaml.safe_dump(lock))
     (project / "stages/text/__pycache__").mkdir()
     (project / "stages/text/__pycache__/cells.pyc").touch()
@@ -99,3 +101,48 @@ def test_a_run_that_failed_or_is_not_there_is_said(project: Path) -> None:
         bring(project, "7", with_params=False)
     with pytest.raises(PipelineError, match=r"has the alias 'champion'. Name a version"):
         bring(project, "champion", with_params=False)
+
+
+STAGES = ["download", "align", "train", "evaluate", "export"]
+
+
+@pytest.mark.parametrize("lost", [STAGES, ["train"]], ids=["all", "one"])
+def test_what_the_cache_lacks_is_what_repro_runs_again(project: Path, lost: list[str]) -> None:
+    cache = project / ".dvc" / "cache"
+    [folder] = [o["md5"] for o in lock(project)["train"]["outs"] if o["path"] == "models/ner"]
+    shutil.rmtree(cache if lost == STAGES else cache / "files" / "md5" / folder[:2])
+    brought = bring(project, newest(project), with_params=True)
+    assert (brought.not_cached, brought.remote) == (lost, None)
+    said = done.repro(project)
+    assert [stage for stage in STAGES if f"Running stage '{stage}'" in said] == lost
+
+
+def test_what_the_cache_lacks_is_pulled_from_the_remote(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(project)
+    set_remote(project, f"    url = {tmp_path / 'store'}\n")
+    made = workspace.all_of(project)[0]
+    shutil.copy(made / "dvc.lock", project)
+    done.call(project, "push")
+    shutil.rmtree(project / ".dvc" / "cache")
+    assert main(["bring", made.name, "--params"]) == 0
+    assert capsys.readouterr().out == (
+        "Wrote params.yaml and dvc.lock. DVC's cache lacks outs of download, align, train,"
+        " evaluate, export: `dvc pull` fetches them from the DVC remote store; those that it does"
+        " not have, `dvc repro` makes again\n"
+    )
+    done.call(project, "pull")
+    main(["bring", made.name])
+    has = "DVC's cache has all outs: `dvc repro` checks them out and runs no stage"
+    assert capsys.readouterr().out == f"Wrote dvc.lock. {has}\n"
+    assert "Running stage" not in done.repro(project)
+
+
+def lock(project: Path) -> dict[str, Any]:
+    """The stages in the dvc.lock of the only run."""
+    [made] = workspace.all_of(project)
+    return dict(yaml.safe_load((made / "dvc.lock").read_text())["stages"])

@@ -8,7 +8,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
-from pipelines.maintenance import gc
+from pipelines.maintenance import bring, gc, resume_logging
 from pipelines.names import MODEL
 from pipelines.tracking import connection, retention
 from pipelines.workspaces import run_state, workspace
@@ -36,7 +36,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> tuple[
 
 @pytest.fixture
 def project(used, tmp_path: Path) -> Path:
-    """For a test that may change it; its MLflow artifacts stay where they were."""
+    """A copy for a test that may change it."""
     return Path(shutil.copytree(used[0], tmp_path / "project", symlinks=True))
 
 
@@ -154,3 +154,26 @@ def test_a_cache_that_others_may_use_is_left_alone(project: Path) -> None:
     found = gc.prune(project, dry_run=False)
     assert "is outside the project and others may use it" in found.cache_skipped
     assert found.workspaces
+
+
+def test_evaluations_and_rebuilds_push_no_training_out(project: Path) -> None:
+    params = project / "params.yaml"
+    trained = gc_keeps(project)
+    made = [workspace.create(project, [], True, purpose="evaluation") for _ in range(3)]
+    made.append(workspace.create(project, [], True, purpose="rebuild"))
+    for each in made:
+        run_state.mark(each.path, "complete")
+        assert each == workspace.find(project, each.run_id)
+    assert "keep_workspaces: 1" in params.read_text()
+    newest = max(each.run_id for each in made[:3])
+    assert gc_keeps(project) == trained | {newest, made[-1].run_id}
+    with pytest.raises(PipelineError, match=f"^Run {newest} has the purpose evaluation, and no"):
+        bring.bring(project, newest, with_params=False)
+    with pytest.raises(PipelineError, match=f"^Run {made[-1].run_id} has the purpose rebuild, and"):
+        resume_logging.log(project, made[-1].run_id)
+
+
+def gc_keeps(project: Path) -> set[str]:
+    """The workspaces that `gc` would keep."""
+    old = gc.prune(project, dry_run=True).workspaces
+    return {path.name for path in workspace.all_of(project)} - set(old)

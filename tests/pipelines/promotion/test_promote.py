@@ -6,7 +6,7 @@ from pipelines.cli import status_table
 from pipelines.errors import Exit
 from pipelines.names import MODEL
 from pipelines.promotion.promote import rollback
-from pipelines.registry import aliases, history
+from pipelines.registry import history
 from tests.pipelines import registered
 from tests.pipelines.promotion.promoting import forced, go, refused
 from tests.pipelines.registered import Registered
@@ -35,7 +35,7 @@ def test_the_first_champion_passes_all_gates_and_says_so(made: Registered) -> No
     assert [gate.name for gate in done.gates if not gate.passed] == []
     assert tags["promotion.provider"] == "CPUExecutionProvider"
     assert tags["promoted.why"] == "gates passed"
-    assert tags["promoted.who"] == aliases.who()
+    assert tags["promoted.who"] == history.who()
     assert history.events(made.client) == [done.event]
 
 
@@ -169,7 +169,7 @@ def test_force_needs_no_figures_and_is_shown(made: Registered, capsys) -> None:
     assert not [key for key in made.tags(version) if key.startswith("gate.")]
     status_table.show_history(history.events(made.client))
     [row] = [line for line in capsys.readouterr().out.splitlines() if "leaks" in line]
-    for word in ("promote, forced", "unknown", "none", aliases.who()):
+    for word in ("promote, forced", "unknown", "none", history.who()):
         assert word in row
 
 
@@ -188,7 +188,7 @@ def test_status_says_who_has_which_alias(made: Registered, capsys) -> None:
     assert f"challenger, version {second}: gate f1 failed 0.9800 < 0.99" in said
     [row] = [line for line in said.splitlines() if line.startswith("│ champion")]
     assert "0.9600" in row
-    assert aliases.who() in row
+    assert history.who() in row
 
 
 def test_a_named_version_leaves_the_challenger_alone(made: Registered) -> None:

@@ -1,22 +1,17 @@
 """Two promotions at once: one wins, the other says so."""
 
-import json
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Exit, Refused
-from pipelines.names import MODEL
-from pipelines.registry import aliases
+from pipelines.registry import claim
 from tests.pipelines.registered import Registered
 from tests.pipelines.standin import clean_environment
 from tests.pipelines.workspaces.test_process_group import wait_for
@@ -64,52 +59,12 @@ def test_of_two_on_two_hosts_the_slower_says_that_it_lost(
     assert made.aliases() == {"champion": second}
 
 
-def test_a_claim_keeps_others_out_until_it_is_stale(made: Registered, monkeypatch) -> None:
-    made.version("good")
-    with aliases.registry_lock(made.client, "the first"):
-        with (
-            pytest.raises(
-                Refused, match=r"^Another promotion is running \(the first, by "
-            ) as error,
-            aliases.registry_lock(made.client, "the second"),
-        ):
-            pytest.fail("two at once")
-        assert error.value.exit_code == Exit.OTHER
-        monkeypatch.setattr(aliases, "STALE_S", 0.0)
-        with aliases.registry_lock(made.client, "the third"):
-            pass
-    assert aliases.CLAIM not in made.client.get_registered_model(MODEL).tags
-
-
-def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
-    made.version("good")
-    monkeypatch.setattr(aliases, "SETTLE_S", 2.0)
-    theirs = {"token": "theirs", "about": "theirs", "by": "them", "since": time.time()}
-
-    def overwrite() -> None:
-        wait_for(lambda: aliases.CLAIM in model().tags, "the first claim")
-        made.client.set_registered_model_tag(MODEL, aliases.CLAIM, json.dumps(theirs))
-
-    def model():
-        return made.client.get_registered_model(MODEL)
-
-    thread = threading.Thread(target=overwrite)
-    thread.start()
-    with (
-        pytest.raises(Refused, match=r"^Another promotion is running \(theirs, by them\)"),
-        aliases.registry_lock(made.client, "mine"),
-    ):
-        pytest.fail("two at once")
-    thread.join()
-    assert json.loads(model().tags[aliases.CLAIM]) == theirs
-
-
 def test_a_killed_promotion_leaves_no_lock(made: Registered, overlay: Path) -> None:
     version = made.version("good")
     process = stopped(made.project, overlay, version)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    with aliases.project_lock(made.project, "the next"):
+    with claim.project_lock(made.project, "the next"):
         pass
     assert made.aliases() == {"challenger": version}
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.names import EXPERIMENT, MODEL
-from pipelines.registry import aliases
+from pipelines.registry import claim
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Need
 from tests.pipelines import registered, standin
@@ -90,7 +90,7 @@ def made(
 ) -> Registered:
     found = registered.project(tmp_path / "project", empty_mlflow)
     monkeypatch.chdir(found.project)
-    monkeypatch.setattr(aliases, "SETTLE_S", 0.01)
+    monkeypatch.setattr(claim, "SETTLE_S", 0.01)
     return found
 
 

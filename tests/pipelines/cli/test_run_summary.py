@@ -1,0 +1,40 @@
+"""The commands that a run prints at its end."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import run_summary
+from pipelines.flows.train import Outcome
+from pipelines.names import MODEL, Logged
+from tests.pipelines.registered import Registered
+
+
+@pytest.mark.parametrize(
+    ("alias", "command"),
+    [("challenger", "promote --params a.yaml"), ("previous", "promote 1 --params a.yaml")],
+)
+def test_it_promotes_the_version_of_this_result(
+    made: Registered, capsys, alias: str, command: str
+) -> None:
+    version = made.version("good")
+    if alias != "challenger":
+        assert made.version("better") == "2"  # it is the challenger now
+        made.client.set_registered_model_alias(MODEL, alias, version)
+    assert f"-m pipelines {command}\n" in shown(made, version, capsys)
+
+
+def test_the_champion_needs_no_promotion(made: Registered, capsys) -> None:
+    version = made.version("good")
+    made.client.set_registered_model_alias(MODEL, "champion", version)
+    text = shown(made, version, capsys)
+    assert "nothing new was registered" in text
+    assert "pipelines predict" in text
+    assert "promote" not in text
+
+
+def shown(made: Registered, version: str, capsys) -> str:
+    logged = Logged(made.runs["good"], version, already_logged=True)
+    outcome = Outcome(made.project / ".runs" / "x", {}, logged, 1.0)
+    run_summary.show(outcome, made.project, [Path("a.yaml")])
+    return capsys.readouterr().out
