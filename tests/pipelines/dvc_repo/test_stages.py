@@ -123,6 +123,7 @@ def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
         "from pathlib import Path\n"
         "from pipelines import errors\n"
         "from pipelines.dvc_repo import stages\n"
+        "from pipelines.flows import train\n"  # whoever reads artifacts in a flow run
         "closed, handler = [], logging.StreamHandler()\n"
         "handler.close = lambda: closed.append(handler)\n"
         "try:\n"
