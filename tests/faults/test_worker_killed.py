@@ -28,6 +28,7 @@ def test_kills_of_the_worker(empty_mlflow, tmp_path, monkeypatch, capsys) -> Non
     deployed = deploy(tmp_path, empty_mlflow)
     deployed.go.touch()
     try:
+        deployed.start_worker()
         with SyncPrefectClient(deployed.url) as client, capsys.disabled():
             deployment = client.read_deployment_by_name(DEPLOYMENT)
             for number in range(int(os.environ.get("NER_FAULTS_WORKER_KILLS", "3"))):

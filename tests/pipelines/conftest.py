@@ -1,9 +1,10 @@
 """One committed stand-in project for the tests that leave it as it is, and copies for the rest."""
 
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,14 @@ def ran(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """A project after `python -m pipelines run`, which had to start a Prefect server itself."""
-    folder = standin.project(tmp_path_factory.mktemp("ran") / "project")
-    return folder, standin.pipelines(folder, "run")
+
+    def make(folder: Path) -> None:
+        project = standin.project(folder / "project")
+        (folder / "done.json").write_text(json.dumps(vars(standin.pipelines(project, "run"))))
+
+    folder = once(tmp_path_factory, "ran", make)
+    done = json.loads((folder / "done.json").read_text())
+    return folder / "project", subprocess.CompletedProcess(**done)
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +76,36 @@ def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Reg
     return registered.project(tmp_path_factory.mktemp("registered") / "project", empty_mlflow)
 
 
+@pytest.fixture(scope="session")
+def latency() -> "Callable[..., object]":
+    """Times a model once: it is a process that imports MLflow, and most versions are alike."""
+    from pipelines.promotion import isolated_model
+    from stages.contract.hashing import checksums
+
+    measure, known = isolated_model.latency, {}
+
+    def latency(model: Path, *given: object) -> object:
+        # The others name the run and the version.
+        files = [item for item in checksums(model).items() if item[0].startswith(("artif", "code"))]
+        key = repr((files, given))
+        if key not in known:
+            known[key] = measure(model, *given)
+        return known[key]
+
+    return latency
+
+
 @pytest.fixture
-def made(logged: "Registered", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Registered]":
+def made(
+    logged: "Registered", latency: "Callable[..., object]", monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[Registered]":
     """That project with its registry empty and MLflow's client pointing there."""
+    from pipelines.promotion import isolated_model
     from pipelines.registry import claim
     from pipelines.tracking import connection
 
     monkeypatch.setattr(claim, "SETTLE_S", 0.01)
+    monkeypatch.setattr(isolated_model, "latency", latency)
     connection.connect(logged.project)
     yield logged
     logged.forget()

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 PYFUNC = "pipelines/registry/pyfunc_model.py"
 
@@ -172,6 +174,15 @@ def project(folder: Path) -> Path:
     git(folder, "init", "--quiet", "--initial-branch", "main")
     commit(folder)
     return folder
+
+
+def in_one_stage(folder: Path) -> None:
+    """Lets `download` do the work of all five, in a fifth of DVC's time."""
+    five = list(yaml.safe_load(DVC_YAML)["stages"].values())
+    every = ("params", "outs", "metrics", "plots")
+    one = {key: [item for stage in five for item in stage.get(key, ())] for key in every}
+    one |= {"cmd": [stage["cmd"] for stage in five], "deps": ["stage.py"]}
+    (folder / "dvc.yaml").write_text(ARTIFACTS + yaml.safe_dump({"stages": {"download": one}}))
 
 
 def commit(folder: Path) -> str:

@@ -24,6 +24,14 @@ def project(committed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(committed, tmp_path / "project", symlinks=True, ignore=ignore))
 
 
+@pytest.fixture
+def short(project: Path) -> Path:
+    """Such a copy with one stage, for a test of what comes before the stages or after them."""
+    standin.in_one_stage(project)
+    standin.commit(project)
+    return project
+
+
 @pytest.fixture(scope="session")
 def prefect_url() -> str:
     """One Prefect server for all tests, started as a run starts its own."""

@@ -108,13 +108,12 @@ def test_the_model_runs_by_its_own_code_and_without_torch(ran, tmp_path: Path) -
     ], done.stderr
 
 
-def test_predict_without_a_model_says_what_to_do(project: Path) -> None:
-    done = pipelines(project, "predict", "北京")
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        "No version of msra-ner is registered. Register a version first: "
-    )
-    assert done.stderr.count("\n") == 1
+def test_predict_without_a_model_says_what_to_do(project: Path, command, monkeypatch) -> None:
+    monkeypatch.chdir(project)
+    code, _, err = command("predict", "北京")
+    assert code == 1
+    assert err.startswith("No version of msra-ner is registered. Register a version first: ")
+    assert err.count("\n") == 1
     assert not (project / "mlflow.db").exists()
 
 
@@ -125,18 +124,21 @@ def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_after_a_run_gc_log_and_bring_are_one_command_each(ran, tmp_path: Path) -> None:
+def test_after_a_run_gc_log_and_bring_are_one_command_each(
+    ran, tmp_path: Path, command, monkeypatch
+) -> None:
     project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
+    monkeypatch.chdir(project)
     [made] = workspace.all_of(project)
-    done = pipelines(project, "gc", "--dry-run")
-    assert done.stdout == "0 objects of the DVC cache\nwould be deleted\n", done.stderr
-    done = pipelines(project, "log", made.name)
-    assert done.stdout.endswith(" in MLflow, version 1 of the model\n"), done.stderr
+    _, out, err = command("gc", "--dry-run")
+    assert out == "0 objects of the DVC cache\nwould be deleted\n", err
+    _, out, err = command("log", made.name)
+    assert out.endswith(" in MLflow, version 1 of the model\n"), err
     with (project / "stage.py").open("a") as file:
         file.write("# edited\n")
-    done = pipelines(project, "bring", "1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("The inputs of 1 differ from your tree: stage.py. ")
+    code, out, err = command("bring", "1")
+    assert (code, out) == (1, "")
+    assert err.startswith("The inputs of 1 differ from your tree: stage.py. ")
 
 
 def test_no_module_imports_torch(tmp_path: Path) -> None:
@@ -195,7 +197,12 @@ def test_help_imports_no_framework(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("way", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+    [
+        (signal.SIGINT, 130),
+        # 9 s; SIGINT takes the same way, and SIGTERM to a stage is in test_stages_ends.py.
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
 def test_however_a_run_is_ended_nothing_of_it_is_left(
     project: Path, prefect_url: str, empty_mlflow: Path, way: signal.Signals, code: int

@@ -1,8 +1,6 @@
 """The four subcommands as a user or a script runs them."""
 
 import json
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,23 +15,6 @@ from tests.pipelines.registered import Registered
 def made(made: Registered, monkeypatch: pytest.MonkeyPatch) -> Registered:
     monkeypatch.chdir(made.project)
     return made
-
-
-@pytest.fixture
-def command(made: Registered, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runs a subcommand; gives its exit code, stdout and stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        before = signal.getsignal(signal.SIGTERM)
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
 
 
 def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:

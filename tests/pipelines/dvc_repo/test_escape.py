@@ -11,7 +11,7 @@ import yaml
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError
 from pipelines.workspaces import run_state, workspace
-from tests.pipelines import done
+from tests.pipelines import done, standin
 
 STAGE = """\
 stages:
@@ -19,13 +19,25 @@ stages:
 """
 
 
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a run whose out is a folder."""
+    project = standin.project(tmp_path_factory.mktemp("escape") / "project")
+    (project / "dvc.yaml").write_text(STAGE)
+    done.repro(workspace.create(project, [], dirty=True).path)
+    return project
+
+
+@pytest.fixture
+def project(ready: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ready, tmp_path / "project", symlinks=True))
+
+
 @pytest.fixture
 def listed(project: Path) -> Path:
-    """The list of a folder in the cache of a project."""
-    (project / "dvc.yaml").write_text(STAGE)
-    made = workspace.create(project, [], dirty=True)
-    done.repro(made.path)
-    lock = yaml.safe_load((made.path / "dvc.lock").read_text())
+    """The list of that folder in the cache."""
+    [made] = workspace.all_of(project)
+    lock = yaml.safe_load((made / "dvc.lock").read_text())
     md5 = lock["stages"]["download"]["outs"][0]["md5"]
     return cache.object_path(project, md5)
 
@@ -39,8 +51,9 @@ def tamper(path: Path, relpath: str) -> None:
 def test_dvc_itself_writes_outside(listed: Path, project: Path) -> None:
     """Once this fails, DVC looks itself, and `require_within` can go."""
     tamper(listed, "../../../evil")
-    [made] = workspace.all_of(project)
-    shutil.rmtree(made / "data")
+    [before] = workspace.all_of(project)
+    made = workspace.create(project, [], dirty=True).path
+    shutil.copy(before / "dvc.lock", made)
     done.call(made, "checkout", "--quiet", "--force")
     assert (made.parent / "evil").exists()
 

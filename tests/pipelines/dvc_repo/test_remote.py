@@ -50,7 +50,8 @@ def set_remote(folder: Path, settings: str) -> None:
         file.write(config)
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
+# S3 takes 9 s, its server and client; what is ours is the same for a folder.
+@pytest.mark.parametrize("kind", ["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def test_a_second_clone_pulls_and_evaluates_without_training(
     ready, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

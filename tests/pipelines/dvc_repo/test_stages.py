@@ -10,6 +10,7 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.dvc_repo.stages import Stage
 from pipelines.errors import PipelineError, StageFailed
 from pipelines.workspaces import workspace
+from tests.pipelines.done import repro
 from tests.pipelines.standin import clean_environment
 
 FIVE = [
@@ -88,16 +89,15 @@ def test_repro_streams_then_is_cached_also_in_the_next_workspace(project: Path) 
     assert not (project / "data").exists()
 
 
-def test_reports_are_what_dvc_yaml_declares(project: Path) -> None:
-    with (project / "dvc.yaml").open("a") as file:
+def test_reports_are_what_dvc_yaml_declares(short: Path) -> None:
+    with (short / "dvc.yaml").open("a") as file:
         file.write(
             "  more:\n    cmd: mkdir -p reports/more && echo 1 > reports/more/a.svg &&"
             " echo 1 > n.json && echo 1 > reports/undeclared\n"
             "    outs: [reports/more]\n    metrics: [n.json]\n"
         )
-    made = make(project)
-    for stage in dvc_stages.stages(made):
-        dvc_stages.repro(made, stage.name, ignore)
+    made = make(short)
+    repro(made)
     assert dvc_stages.reports(made) == {
         name: made / name
         for name in (
@@ -123,6 +123,7 @@ def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
         "from pathlib import Path\n"
         "from pipelines import errors\n"
         "from pipelines.dvc_repo import stages\n"
+        "from pipelines.flows import train\n"  # whoever reads artifacts in a flow run
         "closed, handler = [], logging.StreamHandler()\n"
         "handler.close = lambda: closed.append(handler)\n"
         "try:\n"

@@ -1,4 +1,4 @@
-"""A real Prefect server, a real worker and prefect.yaml deployed, on loopback, for a stand-in."""
+"""A real Prefect server with prefect.yaml deployed, and its worker, on loopback, for a stand-in."""
 
 import shutil
 import subprocess
@@ -63,7 +63,7 @@ class Deployed:
 
 
 def deploy(folder: Path, mlflow_db: Path) -> Deployed:
-    """As docs/operations.md says, by the same commands."""
+    """As docs/operations.md says, by the same commands; `start_worker` is the next of them."""
     project = standin.project(folder / "project")
     shutil.copy(standin.ROOT / "prefect.yaml", project)
     shutil.copy(mlflow_db, project)
@@ -84,7 +84,6 @@ def deploy(folder: Path, mlflow_db: Path) -> Deployed:
         )
         made.command("pipelines", "setup", "--heartbeat-s", "30")
         made.command("prefect", "--no-prompt", "deploy", "--all")
-        made.start_worker()
     except BaseException:
         made.stop()
         raise

@@ -25,6 +25,14 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path):
 
 
 @pytest.fixture
+def working(deployed: Deployed) -> Deployed:
+    """With its worker, which takes seconds to start."""
+    if deployed.worker is None:
+        deployed.start_worker()
+    return deployed
+
+
+@pytest.fixture
 def client(deployed: Deployed):
     from prefect.client.orchestration import SyncPrefectClient
 
@@ -78,11 +86,11 @@ def runs_of(client, deployment) -> list:
 
 @pytest.mark.slow  # a minute on two calm cores, three at a load of 17
 def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gpu(
-    deployed: Deployed, client, retrain
+    working: Deployed, client, retrain
 ) -> None:
     from prefect.client.schemas.schedules import IntervalSchedule
 
-    train_anew(deployed)
+    train_anew(working)
     until(lambda: held(client), lambda slots: slots == 0, 150)
     soon = datetime.now(UTC) + timedelta(seconds=5)
     # Again soon after, for Prefect plans no run for a time that is past when it comes to look.
@@ -109,18 +117,18 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
         f"The GPU slot was not free within 0.02 minutes. Running: {run.name}. Start this run again"
         " later, or with a larger wait_minutes"
     )
-    deployed.go.touch()
+    working.go.touch()
     state = ended(client, run.id)
     assert (state.type.value, state.name) == ("COMPLETED", "NotPromoted"), state.message
     assert "f1: 0.5000 < 0.93" in state.message
     assert held(client) == 0
     [logged] = [
         found
-        for found in runs(connection.connect(deployed.project))
+        for found in runs(connection.connect(working.project))
         if found.data.tags["prefect_run_id"] == str(run.id)
     ]
-    assert logged.data.tags["commit"] == git(deployed.project, "rev-parse", "main").strip()
-    assert git(deployed.project, "status", "--porcelain") == ""
+    assert logged.data.tags["commit"] == git(working.project, "rev-parse", "main").strip()
+    assert git(working.project, "status", "--porcelain") == ""
 
 
 def test_setup_and_deploy_again_change_nothing(deployed: Deployed, client, retrain) -> None:
@@ -156,10 +164,10 @@ def test_every_parameter_is_a_field_of_the_form_with_checks(client) -> None:
 
 @pytest.mark.slow
 def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
-    deployed: Deployed, client
+    working: Deployed, client
 ) -> None:
     until(lambda: held(client), lambda slots: slots == 0, 150)
-    deployed.go.touch()
+    working.go.touch()
     on_demand = client.read_deployment_by_name("train-on-demand/train-on-demand")
     floor = {"f1_min": 0.5, "type_f1_min": {"PER": 0.5, "ORG": 0.5, "LOC": 0.5}}
     overrides = {"promote": {**floor, "require_cuda": False}, "train": {"learning_rate": 0.001}}
@@ -167,7 +175,7 @@ def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
     run = client.create_flow_run_from_deployment(on_demand.id, parameters=given)
     state = ended(client, run.id)
     assert (state.type.value, state.name) == ("COMPLETED", "Promoted"), state.message
-    champion = connection.connect(deployed.project).get_model_version_by_alias(
+    champion = connection.connect(working.project).get_model_version_by_alias(
         "msra-ner", "champion"
     )
     said, where = state.message.splitlines()
@@ -178,11 +186,11 @@ def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
 
 
 @pytest.mark.slow  # Prefect sends no heartbeat more often than each 30 s, and three are awaited
-def test_a_killed_worker_does_not_block_the_next_run(deployed: Deployed, client, retrain) -> None:
-    train_anew(deployed)
+def test_a_killed_worker_does_not_block_the_next_run(working: Deployed, client, retrain) -> None:
+    train_anew(working)
     until(lambda: held(client), lambda slots: slots == 0, 150)
     run = client.create_flow_run_from_deployment(retrain.id)
-    worker = psutil.Process(deployed.worker.pid)
+    worker = psutil.Process(working.worker.pid)
     wait_for(lambda: any(map(trains, worker.children(recursive=True))), "train runs", 120)
     below = worker.children(recursive=True)
     os.killpg(below[0].pid, signal.SIGKILL)
@@ -190,15 +198,15 @@ def test_a_killed_worker_does_not_block_the_next_run(deployed: Deployed, client,
     for process in below:
         if not gone(process.pid):
             process.kill()
-    deployed.worker.communicate()
+    working.worker.communicate()
     assert client.read_flow_run(run.id).state.is_running()
-    deployed.start_worker()
+    working.start_worker()
     state = ended(client, run.id)
     assert (state.name, state.message) == (
         "Crashed",
         "No heartbeat for 90 s: the worker or its host died",
     )
-    deployed.go.touch()
+    working.go.touch()
     after = client.create_flow_run_from_deployment(retrain.id)
     state = ended(client, after.id, 300)
     assert state.is_completed(), state.message

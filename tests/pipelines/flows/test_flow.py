@@ -39,11 +39,11 @@ def overlay(folder: Path, rate: float) -> Path:
     return path
 
 
-def test_equal_results_are_logged_once_and_others_beside_them(project, run, tmp_path) -> None:
-    first = run(project).result()
-    again = run(project, force=True).result()
-    other = run(project, params=[overlay(tmp_path, 0.5)]).result()
-    client = connection.connect(project)
+def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_path) -> None:
+    first = run(short).result()
+    again = run(short, force=True).result()
+    other = run(short, params=[overlay(tmp_path, 0.5)]).result()
+    client = connection.connect(short)
     assert again.logged == Logged(first.logged.run_id, "1", already_logged=True)
     assert again.workspace != first.workspace
     assert (other.logged.version, other.logged.already_logged) == ("2", False)
@@ -121,21 +121,21 @@ def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> No
     assert tries.read_text().split() == ["download", "download", "download", "align"]
 
 
-def test_a_retrain_asks_unpinned_sources_again(project, run, empty_mlflow, tmp_path) -> None:
+def test_a_retrain_asks_unpinned_sources_again(short, run, empty_mlflow, tmp_path) -> None:
     from prefect import flow
 
     from pipelines.flows.prepare import Request, prepare
     from pipelines.flows.train import train
 
     def trained(request: Request) -> None:
-        with prepare(connection.check(project), request) as prepared:
+        with prepare(connection.check(short), request) as prepared:
             train(prepared)
 
-    shutil.copy(empty_mlflow, project)
-    asked, stage = tmp_path / "asked", project / "stage.py"
+    shutil.copy(empty_mlflow, short)
+    asked, stage = tmp_path / "asked", short / "stage.py"
     count = f"    open({str(asked)!r}, 'a').write('x')\ndef align"
     stage.write_text(stage.read_text().replace("def align", count))
-    commit(project)
+    commit(short)
     source = {"bytes": None, "git_blob": None, "sha256": "unpinned"}
     overrides = {"download": {"train": source}}
     again = flow(name="again", persist_result=False, validate_parameters=False)(trained)
@@ -154,28 +154,28 @@ def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, mon
     assert not (project / ".runs").exists()
 
 
-def test_an_mlflow_that_fails_later_loses_nothing(project, run) -> None:
-    in_the_way, once = project / "mlartifacts", project.parent / "once"
+def test_an_mlflow_that_fails_later_loses_nothing(short, run) -> None:
+    in_the_way, once = short / "mlartifacts", short.parent / "once"
     command = f"test -e {once} || touch {in_the_way} {once}"
-    with (project / "dvc.yaml").open("a") as file:
+    with (short / "dvc.yaml").open("a") as file:
         file.write(f"  block:\n    cmd: {command}\n    deps: [models/onnx]\n")
-    commit(project)
-    ended = run(project)
+    commit(short)
+    ended = run(short)
     assert "All stages are done, but MLflow did not take the result" in ended.message
     assert "\n" not in ended.message
-    assert run_state.word(made(project)) == "unlogged"
-    with pytest.raises(PipelineError, match=f"^MLflow did not accept {made(project).name}"):
-        resume_logging.log(project, made(project).name)
-    assert run_state.word(made(project)) == "unlogged"
+    assert run_state.word(made(short)) == "unlogged"
+    with pytest.raises(PipelineError, match=f"^MLflow did not accept {made(short).name}"):
+        resume_logging.log(short, made(short).name)
+    assert run_state.word(made(short)) == "unlogged"
     in_the_way.unlink()
-    assert f"`python -m pipelines log {made(project).name}`" in ended.message
-    logged = resume_logging.log(project, made(project).name)
+    assert f"`python -m pipelines log {made(short).name}`" in ended.message
+    logged = resume_logging.log(short, made(short).name)
     assert (logged.version, logged.already_logged) == ("1", False)
-    assert run_state.word(made(project)) == "complete"
-    [found] = runs(connection.connect(project))
+    assert run_state.word(made(short)) == "complete"
+    [found] = runs(connection.connect(short))
     assert found.info.run_id == logged.run_id
     assert found.data.tags["prefect_run_id"] == str(ended.state_details.flow_run_id)
-    assert resume_logging.log(project, made(project).name[:16]).already_logged
+    assert resume_logging.log(short, made(short).name[:16]).already_logged
 
 
 def test_the_parameters_are_described_for_a_form(run) -> None:

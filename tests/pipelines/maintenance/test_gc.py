@@ -21,6 +21,8 @@ from tests.pipelines.workspaces.test_workspace import tree
 def used(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> tuple[Path, dict]:
     """Three results, of which the second's version was deleted, then two failed runs; keep one."""
     project = standin.project(tmp_path_factory.mktemp("used") / "project")
+    standin.in_one_stage(project)
+    standin.commit(project)
     shutil.copy(empty_mlflow, project)
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("keep_workspaces: 5", "keep_workspaces: 1"))

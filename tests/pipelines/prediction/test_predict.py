@@ -1,5 +1,6 @@
 """`python -m pipelines predict` with the tiny model: what it takes and gives."""
 
+import io
 import json
 import signal
 import subprocess
@@ -34,12 +35,15 @@ def test_rows_of_a_file_come_out_in_order(answer, expected, tmp_path, capsys, na
     )
 
 
-def test_lines_of_standard_input_and_a_closed_pipe(registered, expected):
+def test_lines_of_standard_input_and_a_closed_pipe(
+    registered, answer, expected, monkeypatch, capsys
+):
     command = [sys.executable, "-m", "pipelines", "predict", "-", "--batch-size", "1"]
     given = {"cwd": registered, "env": clean_environment() | {"NER_REQUIRE_CUDA": "0"}}
     text = "\n".join(expected)
-    done = subprocess.run(command, **given, input=text, capture_output=True, text=True)
-    check(list(map(json.loads, done.stdout.splitlines())), expected)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    answer(["-"], batch_size=1)
+    check(list(map(json.loads, capsys.readouterr().out.splitlines())), expected)
     head, pipe = subprocess.PIPE, {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **given, **pipe, stdout=head) as process:
         process.stdout.close()

@@ -24,8 +24,7 @@ def server(registered, tmp_path_factory):
         wait_for(serving.answers, "the model is served", 120)
         yield serving
     finally:
-        serving.process.terminate()
-        serving.process.wait(30)
+        stop(serving, signal.SIGTERM)
     assert "Traceback" not in serving.log.read_text()
 
 
@@ -147,10 +146,14 @@ def test_the_signature_says_what_comes_out(registered):
     assert info.saved_input_example_info["artifact_path"] == "input_example.json"
 
 
-@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
-def test_stopping_leaves_no_process(registered, tmp_path, way):
+def test_a_killed_server_leaves_no_process(registered, tmp_path):
     serving = Server(registered, tmp_path / "log")
     wait_for(serving.answers, "the model is served", 120)
+    stop(serving, signal.SIGKILL)
+
+
+def stop(serving: Server, way: signal.Signals) -> None:
+    """Ends the server; nothing that it started is left."""
     below = psutil.Process(serving.process.pid).children(recursive=True)
     assert below
     serving.process.send_signal(way)
@@ -159,6 +162,7 @@ def test_stopping_leaves_no_process(registered, tmp_path, way):
         wait_for(lambda left=left: gone(left.pid), f"{left} ends", 30)
 
 
+@pytest.mark.slow  # 8 s, and test_predict.py asks the same of `predict`
 @pytest.mark.skipif(has_cuda(), reason="there is a GPU")
 def test_required_cuda_is_not_replaced_by_the_cpu(registered, tmp_path):
     serving = Server(registered, tmp_path / "log", NER_REQUIRE_CUDA="1")

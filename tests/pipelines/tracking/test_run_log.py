@@ -26,6 +26,8 @@ from tests.pipelines.standin import closed_port
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Workspace]:
     """A dirty project whose stages have run and are not logged yet."""
     project = standin.project(tmp_path_factory.mktemp("done") / "project")
+    standin.in_one_stage(project)
+    standin.commit(project)
     (project / "notes.txt").write_text("mine")
     made = workspace.create(project, [], dirty=True)
     for stage in dvc_stages.stages(made.path):
