@@ -9,7 +9,7 @@ from dvc.config import merge
 
 from tests.conftest import ROOT
 
-# F1 is 0.64 with it; 0.63 with half as much text again, which takes half as long again.
+# Test F1 is 0.63 with it; half as much text again takes half as long again for 0.64.
 SHORT = {
     "align": {"train_sentences": 1000},
     "train": {
