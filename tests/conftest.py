@@ -8,6 +8,7 @@ import pytest
 
 pytest_plugins = [
     "tests.support.exporting",
+    "tests.support.forks",
     "tests.support.mirror",
     "tests.tiny",
     "tests.support.loopback",

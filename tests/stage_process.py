@@ -8,24 +8,17 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-ONE_BY_ONE = """
-import runpy, sys
-for stage in sys.argv[1:]:
-    sys.argv = [stage]
-    runpy.run_module("stages." + stage, run_name="__main__")
-"""
-
 
 def start(stage: str, path: Path, **env: str) -> "subprocess.Popen[str]":
     """`python -m stages.STAGE` in the workspace `path`."""
-    return _start(["-m", f"stages.{stage}"], path, env)
-
-
-def run(stages: list[str], path: Path) -> None:
-    """The same of several, one after the other, in one process: torch takes 4 s to import."""
-    with _start(["-c", ONE_BY_ONE, *stages], path, {}) as process:
-        printed = process.communicate()[1]
-    assert process.returncode == 0, printed
+    return subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}"],
+        cwd=path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def until_made(
@@ -47,14 +40,3 @@ def files(path: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()
     }
-
-
-def _start(arguments: list[str], path: Path, env: dict[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )

@@ -15,7 +15,7 @@ from stages.download import describe
 from stages.params.params import Params
 from tests.conftest import ROOT
 from tests.invented import Tagged, a_sentence, write_encoder
-from tests.stage_process import run
+from tests.support.forks import Forks
 from tests.support.once import once
 
 PARAMS = {
@@ -94,7 +94,7 @@ class Tiny:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def tiny(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Tiny:
     """Aligned, trained, scored and exported once; tests read it and change nothing."""
     random = Random(7)  # noqa: S311
     train = [a_sentence(random) for _ in range(400)]
@@ -103,7 +103,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     def make(path: Path) -> None:
         write_encoder(path / "data/encoder")
         write_aligned(path, write_params(path), train, test)
-        run(["train", "evaluate", "export"], path)
+        for stage in ("train", "evaluate", "export"):
+            forks.run(stage, path)
 
     path = once(tmp_path_factory, "tiny", make)
     params = read(Params, path / "params.yaml", whole=True)

@@ -12,6 +12,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.support.once import once
+
 ROOT = Path(__file__).parents[2]
 Install = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -98,15 +100,19 @@ def first(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, str]:
     """An environment made from nothing, not to be changed, and what was said."""
-    folder = tmp_path_factory.mktemp("first")
-    result = subprocess.run(
-        [write_project(folder) / "bin/install"],
-        env=offline | {"TORCH_CPU_INDEX": cpu_index, "VENV": str(folder / "venv")},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result
-    return folder / "venv", result.stdout
+
+    def make(folder: Path) -> None:
+        result = subprocess.run(
+            [write_project(folder) / "bin/install"],
+            env=offline | {"TORCH_CPU_INDEX": cpu_index, "VENV": str(folder / "venv")},
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result
+        (folder / "said").write_text(result.stdout, encoding="utf-8")
+
+    folder = once(tmp_path_factory, "first-install", make)
+    return folder / "venv", (folder / "said").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -187,6 +187,7 @@ def test_folder_of_something_else_is_left_alone(project: Project, install: Insta
     assert (tmp_path / "venv/thesis.txt").read_text() == "mine"
 
 
+@pytest.mark.slow  # 6 s for a new environment; an update without an index is refused alike
 def test_no_index_at_the_first_install(project: Project, install: Install):
     result = install(project(), PIP_INDEX_URL=NOBODY, PIP_RETRIES="1", PIP_FIND_LINKS="")
     assert result.returncode == 1

@@ -29,19 +29,22 @@ def loaded_at_import(graph: ImportGraph, package: str, heavy: str) -> set[tuple[
     if heavy not in graph.modules:
         return set()
     for importer in sorted(graph.modules):
-        for imported in graph.find_modules_directly_imported_by(importer):
+        imports = sorted(graph.find_modules_directly_imported_by(importer))
+        functions = _functions(importer) if imports else []
+        for imported in imports:
             details = graph.get_import_details(importer=importer, imported=imported)
-            if all(_in_function(importer, detail["line_number"]) for detail in details):
+            if all(any(detail["line_number"] in f for f in functions) for detail in details):
                 graph.remove_import(importer=importer, imported=imported)
     return graph.find_shortest_chains(importer=package, imported=heavy, as_packages=True)
 
 
-def _in_function(module: str, line: int) -> bool:
+def _functions(module: str) -> list[range]:
+    """The lines of each function."""
     spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
-    return any(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.lineno <= line <= (node.end_lineno or 0)
+    return [
+        range(node.lineno, (node.end_lineno or 0) + 1)
         for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
-    )
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]

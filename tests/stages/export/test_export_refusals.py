@@ -11,15 +11,6 @@ from safetensors.torch import load_file, save_file
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_difference_beyond_the_tolerance(refusal):
-    said = refusal(logit_tolerance=1e-12)
-    assert said.startswith("a logit of the ONNX model is ")
-    assert said.endswith(
-        "e-06 away from torch's, more than export.logit_tolerance = 1e-12;"
-        " try another opset (now 20)"
-    )
-
-
 def test_logits_that_are_no_numbers(tiny, refusal, tmp_path):
     shutil.copytree(tiny.ner, tmp_path / "ner")
     path = tmp_path / "ner/model.safetensors"
@@ -55,4 +46,5 @@ def test_bf16_without_a_gpu(refusal, cpu_only):
     assert said.startswith(
         f"ONNX Runtime {ort.__version__} cannot open the bf16 model on the CPU (["
     )
+    assert " NOT_IMPLEMENTED : " in said
     assert said.endswith("); set export.precision: fp32")

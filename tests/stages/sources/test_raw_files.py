@@ -12,7 +12,9 @@ from tests.stages.sources.conftest import (
 )
 
 
-def test_the_second_mirror_where_the_first_lost_the_file(brought, msra, mirror):
+def test_from_the_second_mirror_where_the_first_lost_the_file_and_aligned(
+    brought, msra, mirror, tmp_path
+):
     lost, second = SOURCES["train"]["sources"]
     mirror.put(second.removeprefix(RAW), msra["train"], headers=PLAIN, cuts=[9_000_000])
     mirror.put(SOURCES["test"]["sources"][0].removeprefix(RAW), msra["test"], headers=PLAIN)
@@ -25,11 +27,6 @@ def test_the_second_mirror_where_the_first_lost_the_file(brought, msra, mirror):
         assert source[split]["sentences"] == SENTENCES[split]
         assert source[split]["entities"] == ENTITIES[split]
 
-
-def test_the_text_is_aligned(brought, msra, mirror, tmp_path):
-    for split, text in msra.items():
-        mirror.put(SOURCES[split]["sources"][0].removeprefix(RAW), text, headers=PLAIN)
-    raw, _ = brought()
     sentences, entities, repaired = aligned(raw, tmp_path)
     assert sentences == SENTENCES
     assert entities == ENTITIES

@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,29 +13,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import ROOT
 from tests.invented import write_encoder
 from tests.stage_process import files, start, until_made
 from tests.tiny import write_params
-
-# One process in the first folder, two ranks in the second: forks, as torch takes 4 s to import.
-FORKS = """
-import os, sys
-from stages.train import main
-alone, together = sys.argv[1:]
-children = []
-for folder, rank in ((alone, None), (together, "0"), (together, "1")):
-    child = os.fork()
-    if child == 0:
-        os.chdir(folder)
-        sys.argv = ["train"]
-        if rank:
-            os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}
-        main()
-        os._exit(0)
-    children.append(child)
-sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
-"""
 
 
 @pytest.fixture
@@ -73,21 +51,19 @@ def same(alone: Path, together: Path) -> None:
         np.testing.assert_allclose(weights[1][name], tensor, atol=2e-3, err_msg=name)
 
 
-def test_two_ranks_come_to_the_weights_of_one_process(workspaces):
+def test_two_ranks_come_to_the_weights_of_one_process(workspaces, forks):
     alone, together = workspaces
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    ended = subprocess.run(
-        [sys.executable, "-c", FORKS, alone, together],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
+    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    runs = [forks.start("train", alone)]
+    for rank in ("0", "1"):
+        runs.append(forks.start("train", together, **env, RANK=rank, LOCAL_RANK=rank))
+    for run in runs:
+        assert run.wait() == 0, run.printed
     same(alone, together)
-    said = ended.stderr.splitlines()
+    said = [line for run in runs for line in run.printed.splitlines()]
     assert len(said) == len({*said}) * 2 == 4  # the evaluations of each, said once
     measured = [json.loads((f / ".measured/train.json").read_text()) for f in workspaces]
     assert [figures["ranks"] for figures in measured] == [1, 2]

@@ -11,7 +11,7 @@ from stages.text.labels import Labels
 from stages.train import train
 from stages.training.memory import explain_exhaustion
 from tests.invented import write_encoder
-from tests.stage_process import files, start
+from tests.stage_process import files
 from tests.tiny import write_params
 
 OLD = {"models/ner/old": b"model", "reports/train.json": b"{}", "reports/train.csv": b"step\n"}
@@ -93,22 +93,20 @@ def test_out_of_memory_names_what_to_turn(tiny):
 @pytest.mark.parametrize(
     ("how", "old"), [(signal.SIGINT, OLD), (signal.SIGTERM, {})], ids=["SIGINT", "SIGTERM"]
 )
-def test_interrupted_it_leaves_what_was_there(tiny, tmp_path, how, old):
-    write_params(tmp_path, epochs=500, evals_per_epoch=1, patience_evals=500)
-    shutil.copytree(tiny.path / "data", tmp_path / "data")
+def test_interrupted_it_leaves_what_was_there(tiny, forks, tmp_path, how, old):
+    work = tmp_path / "work"
+    shutil.copytree(tiny.path / "data", work / "data")
+    write_params(work, epochs=500, evals_per_epoch=1, patience_evals=500)
     for name, content in old.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    before = files(tmp_path)
-    with start("train", tmp_path) as process:
-        first = process.stderr.readline()
-        process.send_signal(how)
-        printed = process.communicate(timeout=60)
-    assert first.startswith("step "), first + printed[1]
-    assert process.returncode == 128 + how
-    assert "Traceback" not in printed[1]
-    left = {name for name in files(tmp_path) if not name.startswith(".checkpoints/")}
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(content)
+    before = files(work)
+    run = forks.start("train", work)
+    assert run.end(how, lambda: "\n" in run.printed) == 128 + how, run.printed
+    assert run.printed.startswith("step ")
+    assert "Traceback" not in run.printed
+    left = {name for name in files(work) if not name.startswith(".checkpoints/")}
     assert left == before.keys()
-    assert all((tmp_path / name).read_bytes() == before[name] for name in left)
-    assert len([*tmp_path.glob(".checkpoints/*/*.pt")]) == (how == signal.SIGTERM)
-    assert list(tmp_path.rglob("*.partial")) == []
+    assert all((work / name).read_bytes() == before[name] for name in left)
+    assert len([*work.glob(".checkpoints/*/*.pt")]) == (how == signal.SIGTERM)
+    assert list(work.rglob("*.partial")) == []

@@ -1,44 +1,14 @@
 """Killed and started again, train gives the same bytes as if nothing had happened."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
 import stages.training.tagging
 from stages.train import train
-from tests.conftest import ROOT
 from tests.stage_process import files
 from tests.tiny import write_params
-
-# Each run is a fork, as torch takes 4 s to import. It ends by a signal when its checkpoint is of
-# such a step or a later one, the last by itself.
-FORKS = """
-import os, signal, sys, time
-from pathlib import Path
-from stages.train import main
-
-def newest():
-    return max([int(path.name[:8]) for path in Path(".checkpoints").glob("*/*.pt")], default=0)
-
-for end in sys.argv[1:]:
-    how, _, step = end.partition("@")
-    sys.argv = ["train"]
-    print("run", newest(), file=sys.stderr, flush=True)
-    child = os.fork()
-    if child == 0:
-        main()
-        sys.exit()
-    while how != "end" and newest() < int(step):
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it came to its end"
-        time.sleep(0.001)
-    if how != "end":
-        os.kill(child, signal.Signals[how])
-    print(how, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=sys.stderr, flush=True)
-"""
 
 
 def same_as(tiny, path):
@@ -49,29 +19,34 @@ def same_as(tiny, path):
     return True
 
 
-def test_killed_at_any_step_it_comes_to_the_same_weights_and_curve(tiny, tmp_path):
-    write_params(tmp_path, checkpoint_minutes=1e-9)
-    shutil.copytree(tiny.path / "data", tmp_path / "data")
-    ends = ["SIGKILL@1", "SIGTERM@14", "SIGKILL@27", "end"]
-    ended = subprocess.run(
-        [sys.executable, "-c", FORKS, *ends],
-        cwd=tmp_path,
-        env={k: v for k, v in os.environ.items() if k != "NER_CHECKPOINTS"}
-        | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    said = ended.stderr.splitlines()
-    codes = [line for line in said if line.startswith(("SIG", "end"))]
-    assert codes == ["SIGKILL -9", "SIGTERM 143", "SIGKILL -9", "end 0"]
-    steps = [int(line.split()[1]) for line in said if line.startswith("run ")]
-    on = [int(line.split()[3][:-1]) for line in said if line.startswith("resuming after step ")]
-    assert on == steps[1:]
-    assert 1 <= on[0] < on[1] < on[2] < tiny.json("train.json")["steps_run"]
-    assert same_as(tiny, tmp_path)
-    assert list((tmp_path / ".checkpoints").iterdir()) == []
+def test_killed_at_any_step_it_comes_to_the_same_weights_and_curve(tiny, forks, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    write_params(work, checkpoint_minutes=1e-9)
+    shutil.copytree(tiny.path / "data", work / "data")
+
+    def newest():
+        return max([int(path.name[:8]) for path in work.glob(".checkpoints/*/*.pt")], default=0)
+
+    steps = []
+    for how, step, code in (("SIGKILL", 1, -9), ("SIGTERM", 14, 143), ("SIGKILL", 27, -9)):
+        run = forks.start("train", work)
+        ended = run.end(signal.Signals[how], lambda step=step: newest() >= step)
+        assert ended == code, run.printed
+        assert resumed(run) == steps[-1:]
+        steps.append(newest())
+    run = forks.start("train", work)
+    assert run.wait() == 0, run.printed
+    assert resumed(run) == steps[-1:]
+    assert 1 <= steps[0] < steps[1] < steps[2] < tiny.json("train.json")["steps_run"]
+    assert same_as(tiny, work)
+    assert list((work / ".checkpoints").iterdir()) == []
+
+
+def resumed(run):
+    """The step after which that run went on; none for a run from the beginning."""
+    lines = [line for line in run.printed.splitlines() if line.startswith("resuming after step ")]
+    return [int(line.split()[3][:-1]) for line in lines]
 
 
 @pytest.fixture
