@@ -6,6 +6,16 @@ from typing import Any
 
 from pipelines.names import Logged
 
+# Names whose values nobody should read: of a variable, or of a part of an address. Not that of
+# stages.contract, because the process of a registered model must import nothing from stages/.
+SECRET = re.compile(
+    r"token|secret|passw|pwd|signature|credential|auth_string|(api|access|account)_?key$"
+    r"|^(sig|key)$",
+    re.IGNORECASE,
+)
+# `name:1/` may be user and password too, so a host with a port has a dot or is localhost.
+HOST = re.compile(r"[^:@]*|(localhost|[^:@]*\.[^:@]*|\[[\da-fA-F:.]+\])(:\d*)?")
+
 
 class PipelineError(Exception):
     """A failure that the user can fix: one sentence, what was wrong and what to do."""
@@ -15,8 +25,22 @@ class PipelineError(Exception):
 
 
 def without_password(text: str) -> str:
-    """`text` without user and password in any address: Prefect and logs store messages."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+    """`text` without user, password and tokens in any address: Prefect and logs store messages."""
+    text = re.sub(r"(?<=://)[^\s\"<>`]*@", lambda found: _without_login(found[0]), text)
+    return re.sub(r"([?&#;])([^=&\s?#;]+)=([^&\s\"'<>`#]+)", _without_token, text)
+
+
+def _without_login(start: str) -> str:
+    """An address after `://` up to its last @, which a password or the path may have too."""
+    host, mark, path = re.fullmatch(r"([^/?#]*)([/?#]?)(.*)", start).groups()  # type: ignore[union-attr]
+    if mark and HOST.fullmatch(host):
+        return host + mark + without_password(path)
+    return "***@"
+
+
+def _without_token(part: "re.Match[str]") -> str:
+    secret = SECRET.search(part[2]) and not part[3].startswith("$")
+    return f"{part[1]}{part[2]}=***" if secret else part[0]
 
 
 class StageFailed(PipelineError):  # noqa: N818 - an event, like Python's KeyboardInterrupt

@@ -6,7 +6,7 @@ from pathlib import Path
 from dvc.config import Config
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.workspaces import process_group
+from pipelines.workspaces import process_group, redaction
 
 LAST_LINES = 3
 
@@ -26,8 +26,8 @@ def push(path: Path) -> str | None:
     default = name(path)
     if default is None:
         return None
-    command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--quiet"]
-    process = process_group.start(command, path, dvc_stages.environment())
+    command = [sys.executable, "-m", "dvc", "push", "--run-cache"]  # --quiet would hide errors
+    process = process_group.start(command, path, dvc_stages.environment(remotes=True))
     try:
         lines = [line.strip() for line in process.stdout or ()]
         process.wait()
@@ -37,7 +37,9 @@ def push(path: Path) -> str | None:
         process.wait()
     if process.returncode == 0:
         return None
-    words = " ".join(filter(None, lines[-LAST_LINES:])) or f"exit code {process.returncode}"
+    errors = [line for line in lines if line.startswith("ERROR:")] or [*filter(None, lines)]
+    words = redaction.redactor()(" ".join(errors[-LAST_LINES:]))
+    words = words or f"exit code {process.returncode}"
     return (
         f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"
         f" in the cache. Fix the remote, then run `cd {path} && dvc push --run-cache`"

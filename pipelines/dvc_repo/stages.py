@@ -20,7 +20,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
-from pipelines.workspaces import checkpoints, process_group
+from pipelines.workspaces import checkpoints, clean_environment, process_group, redaction
 
 LAST_LINES = 15
 # Lines of DVC itself that do not belong in a stage's log.
@@ -109,7 +109,7 @@ def repro(
     timeout_s: float | None = None,
     cancelled: threading.Event | None = None,
 ) -> bool:
-    """Reproduces one stage; calls `on_line` at once with each line that it prints.
+    """Reproduces one stage; calls `on_line` at once with each line that it prints, without secrets.
 
     With `force` the stage runs even if DVC has its outs. No process is left behind, however this
     ends. Another thread may set `cancelled`.
@@ -126,13 +126,14 @@ def repro(
     command += ["--force"] if force else []
     env = environment() | checkpoints.environment(workspace)
     last: deque[str] = deque(maxlen=LAST_LINES)
-    ran = False
+    ran, without_secrets = False, redaction.redactor()
     process = process_group.start(command, cwd=workspace, env=env)
     try:
         with process_group.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
             for line in map(str.rstrip, process.stdout or ()):
                 ran = ran or line.startswith(f"Running stage '{stage}'")
                 if not NOISE.match(line):
+                    line = without_secrets(line)
                     last.append(line)
                     on_line(line)
             process.wait()
@@ -159,11 +160,15 @@ def repro(
     return ran
 
 
-def environment() -> dict[str, str]:
-    """The environment variables of a command in a workspace."""
+def environment(remotes: bool = False) -> dict[str, str]:
+    """The environment variables of a command in a workspace; with `remotes` the keys of those.
+
+    Raises:
+        PipelineError: if NER_PASS names a variable that is not set.
+    """
     # A workspace has no virtual environment: `python` in a command is the present interpreter.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return clean_environment.make(remotes) | {"PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import Exit, Refused
+from pipelines.workspaces import clean_environment
 
 WARM_UP = 3  # texts of each length that are not timed: ONNX Runtime plans memory for each shape
 TEXTS_AT_ONCE = 64
@@ -78,7 +79,7 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
+        env=clean_environment.make() | {"PYTHONPATH": path},
         check=False,
     )
     if done.returncode:

@@ -28,7 +28,7 @@ def _without_secret(address: str) -> str:
     if any(value and "$" not in value for value in [login, *secrets]):
         raise ValueError(  # without the address: logs keep the message
             "is an address with a password or token, which MLflow and logs would show: put it in"
-            " an environment variable and write $VARIABLE"
+            " an environment variable NER_... and write $NER_..."
         )
     return address
 
@@ -94,7 +94,10 @@ def expanded(path: str) -> str:
         StageError: a variable is not set.
     """
     if not os.environ.keys() >= {*re.findall(r"\$\{?(\w+)", path, re.ASCII)}:
-        raise StageError(f"{path}: that environment variable is not set; set it or write the path")
+        raise StageError(
+            f"{path}: that environment variable is not set here; set it, by a name NER_... or with"
+            " its name in NER_PASS, or write the path"
+        )
     return os.path.expandvars(path)
 
 

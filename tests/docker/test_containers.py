@@ -109,6 +109,12 @@ def test_a_folder_named_by_a_variable_and_the_cache_behind_links_are_there(check
     assert run(checkout, "sh", "-c", script, NER_MORE=str(more)) == (0, "xcd", "")
 
 
+def test_of_other_variables_only_those_of_NER_PASS_are_there(checkout):  # noqa: N802
+    given = {"MLFLOW_TRACKING_PASSWORD": "no", "MORE": "yes", "NER_PASS": "MORE,HOSTTYPE"}
+    script = 'echo "$MORE${MLFLOW_TRACKING_PASSWORD:-}"'
+    assert run(checkout, "sh", "-c", script, **given) == (0, "yes\n", "")
+
+
 @pytest.fixture
 def sleeping(checkout, engine):
     """`docker/run sleep` once its container is there; as a stage, in a group of its own."""

@@ -112,6 +112,20 @@ def test_a_login_in_mlflows_address_goes_where_mlflow_looks_for_it(
         ),
         ("http://127.0.0.1:5000/a@b is good", "http://127.0.0.1:5000/a@b is good"),
         ("mail me@example.org", "mail me@example.org"),
+        ("http://u:p@ss@host/x", "http://***@host/x"),
+        ("http://u:p/w@host:80/x", "http://***@host:80/x"),
+        ("http://u:1/w?x#y@host", "http://***@host"),
+        ("'s3://u:p@ss/@a.b:1' and http://v:w@c", "'s3://***@a.b:1' and http://***@c"),
+        ("http://h/a,https://u:p@c/d", "http://h/a,https://***@c/d"),
+        ("http://localhost:1/a?u=b@c", "http://localhost:1/a?u=b@c"),
+        ("http://[::1]:1/a@b s3://bucket/a@b", "http://[::1]:1/a@b s3://bucket/a@b"),
+        ("'https://h/x?a=1&access_token=t0k&b=2'", "'https://h/x?a=1&access_token=***&b=2'"),
+        (
+            "https://h/x?X-Amz-Signature=ab&sig=c%2F&n=1",
+            "https://h/x?X-Amz-Signature=***&sig=***&n=1",
+        ),
+        ("$NER_SOURCE/x?token=$NER_TOKEN: gone", "$NER_SOURCE/x?token=$NER_TOKEN: gone"),
+        ("http://h/monkey?monkey=1", "http://h/monkey?monkey=1"),
     ],
 )
 def test_no_error_repeats_a_password(said: str, shown: str) -> None:
