@@ -236,15 +236,15 @@ def _share_cache(project: Path, partial: Path, path: Path) -> None:
         original = Config(str(project / ".dvc"))
         cache = original.read()["cache"]
         (partial / ".dvc").mkdir(exist_ok=True)
+        (partial / ".dvc" / "config.local").touch(0o600)  # before it holds a remote's key
+        (partial / ".dvc" / "config.local").chmod(0o600)  # where the commit has such a file
         with Config(str(partial / ".dvc")).edit("local") as local:
             for level in original.REPO_LEVELS:
                 merge(local, original.read(level))
-            local["core"]["no_scm"] = True
             # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
-            local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
+            local["core"] |= {"no_scm": True, "site_cache_dir": str(path / ".dvc" / "tmp")}
             if "local" not in cache:
                 local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
             local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
-        (partial / ".dvc" / "config.local").chmod(0o600)  # it may hold a remote's key
     except ConfigError as error:
         raise PipelineError(f"DVC's configuration: {error}") from None

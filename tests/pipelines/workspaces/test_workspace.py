@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,24 @@ def test_dirty_takes_the_tree_as_it_is_and_records_it(project: Path) -> None:
     assert not (made.path / "models").exists()
     assert made.dirty_diff.startswith("# untracked: new.py\ndiff --git a/stage.py b/stage.py\n")
     assert "\n+edited\n" in made.dirty_diff
+
+
+def test_no_other_user_can_read_its_dvc_settings_at_any_time(project: Path) -> None:
+    seen: list[int] = []
+
+    def look(_frame: object, event: str, called: object) -> None:
+        if event == "c_return" and getattr(called, "__name__", "") in ("open", "chmod", "replace"):
+            files = (project / ".runs").glob(".*.partial/.dvc/config.local")
+            seen.extend(stat.S_IMODE(file.stat().st_mode) for file in files)
+
+    before = os.umask(0)
+    sys.setprofile(look)
+    try:
+        workspace.create(project, [], dirty=True)
+    finally:
+        sys.setprofile(None)
+        os.umask(before)
+    assert set(seen) == {0o600}
 
 
 def test_a_deleted_file_is_not_copied(project: Path) -> None:
