@@ -153,6 +153,18 @@ def test_ssh_takes_the_key_and_no_password_no_root_no_other_key(interactive, eng
     assert host_key == first_key
 
 
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh client here")
+def test_ssh_hands_on_variables_that_no_command_line_has(interactive, engine, keys):
+    given = {"NER_SSH_KEYS": str(keys / "right.pub"), "NER_TOKEN": "t0k3n of a source"}
+    with serving("ssh", 2222, **given) as (port, first):
+        user = re.match(r"sshd: port 2222, user (\S+),", first)[1]
+        wait_for(port)
+        assert ssh(port, keys, user, "printenv NER_TOKEN")[:2] == (0, "t0k3n of a source\n")
+        _, printed, said = ssh(port, keys, user, "cat /proc/[0-9]*/cmdline")
+        assert "sshd" in printed, said
+        assert "t0k3n" not in printed
+
+
 def test_ssh_without_a_key_or_as_root_is_refused(interactive, engine, keys):
     (keys / "none").write_text("")
     code, _, said = call("docker/run", "ssh", env=IN_IMAGE | {"NER_SSH_KEYS": str(keys / "none")})
