@@ -88,4 +88,9 @@ def test_an_images_history_can_hold_no_secret() -> None:
     build = (ROOT / "docker" / "build").read_text()
     given = set(re.findall(r"--build-arg (\w+)=", build))
     assert given == arguments
-    assert "sed 's,//[^/@]*@,//,'" in build  # a remote's address may hold a password
+    [edit] = re.findall(r"remote get-url .*\| sed '([^']+)'", build)
+    for login in ("", "u:p@", "u:p@ss@", "u:p/w@"):  # a remote's address may hold a password
+        address = subprocess.run(
+            ["sed", edit], input=f"https://{login}h.org/x.git", capture_output=True, text=True
+        )
+        assert address.stdout == "https://h.org/x.git"

@@ -31,9 +31,11 @@ def run(folder, *command, **env):
     return done.returncode, done.stdout, done.stderr
 
 
-def name(folder, target="stages"):
+def name(folder, target="stages", **env):
     command = ["docker/name", target]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | env, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_local_runs_the_command_and_gives_its_exit_code(checkout):
@@ -93,6 +95,27 @@ def test_another_image_has_another_name_and_an_equal_one_has_not(checkout, file,
     with (checkout / "docker" / file).open("a") as open_file:
         open_file.write("# more\n")
     assert [target for target in targets if name(checkout, target) != before[target]] == changed
+
+
+def test_a_variant_of_docker_build_has_a_name_of_its_own(checkout):
+    base = (checkout / "docker/IMAGE-cu124").read_text().strip()
+    variants = [{}, {"BASE": base}, {"LOCK": "requirements-cu124.lock"}]
+    variants += [variants[1] | variants[2]]
+    for target in ("interactive", "pipelines", "stages"):
+        assert len({name(checkout, target, **variant) for variant in variants}) == 4
+    image = (checkout / "docker/IMAGE").read_text().strip()
+    assert name(checkout, BASE=image, LOCK="requirements.lock") == name(checkout)
+    with pytest.raises(subprocess.CalledProcessError):
+        name(checkout, LOCK="none.lock")
+
+
+def test_a_package_that_moves_to_the_next_list_makes_another_image(checkout):
+    before = name(checkout)
+    first, second = sorted((checkout / "docker/packages").iterdir())[:2]
+    *kept, moved = first.read_text().splitlines(keepends=True)
+    first.write_text("".join(kept))
+    second.write_text(moved + second.read_text())
+    assert name(checkout) != before
 
 
 def test_the_build_is_handed_what_the_dockerfile_copies_and_nothing_else():
