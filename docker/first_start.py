@@ -1,4 +1,4 @@
-"""What the servers of compose.yaml need once: the bucket, the worker's user, the deployments.
+"""What the servers of compose.yaml need once: the buckets, the worker's user, the deployments.
 
 Again, it changes only what differs; `make up` runs it each time.
 """
@@ -20,17 +20,19 @@ from pipelines.tracking import connection
 
 def main() -> None:
     """Reads its settings from the environment that compose.yaml gives to `setup`."""
-    make_bucket(os.environ["NER_BUCKET"])
+    make_buckets(os.environ["NER_BUCKETS"].split())
     let_in(os.environ["NER_WORKER"], os.environ["NER_WORKER_PASSWORD"])
     for command in (["pipelines", "setup"], ["prefect", "--no-prompt", "deploy", "--all"]):
         subprocess.run([sys.executable, "-m", *command], check=True)
 
 
-def make_bucket(name: str) -> None:
-    """Makes it in the store of AWS_ENDPOINT_URL_S3."""
+def make_buckets(names: list[str]) -> None:
+    """Makes them in the store of AWS_ENDPOINT_URL_S3."""
     store = boto3.client("s3")
-    if name not in [bucket["Name"] for bucket in store.list_buckets()["Buckets"]]:
-        store.create_bucket(Bucket=name)
+    there = [bucket["Name"] for bucket in store.list_buckets()["Buckets"]]
+    for name in names:
+        if name not in there:
+            store.create_bucket(Bucket=name)
 
 
 def let_in(user: str, password: str) -> None:

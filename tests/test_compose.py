@@ -1,5 +1,7 @@
 """docker/compose.yaml, as far as it can be seen without a container engine."""
 
+import configparser
+import json
 import re
 import shutil
 import stat
@@ -95,7 +97,7 @@ def test_every_secret_is_a_file_that_the_first_start_makes(team, tmp_path: Path)
     for name, secret in COMPOSE["secrets"].items():
         assert secret == {"file": f"../.team/secrets/{name}"}
         assert made[name]
-        public = name in ("postgres-password", "s3.json")
+        public = name in ("postgres-password", "store.json")
         assert stat.S_IMODE((folder / name).stat().st_mode) == (0o644 if public else 0o600)
     mentioned = set(re.findall(r"/run/secrets/([\w.-]+)", (DOCKER / "compose.yaml").read_text()))
     assert mentioned == set(COMPOSE["secrets"])
@@ -104,6 +106,49 @@ def test_every_secret_is_a_file_that_the_first_start_makes(team, tmp_path: Path)
     assert {path.name: path.read_text() for path in folder.iterdir()} == made
     ignored = ["git", "check-ignore", "--quiet", "--no-index", ".team/secrets/pgpass"]
     assert subprocess.run(ignored, cwd=ROOT, check=False).returncode == 0
+
+
+def test_each_service_has_the_key_of_its_bucket_alone(team, tmp_path: Path) -> None:
+    assert team("secrets").returncode == 0
+    folder = tmp_path / ".team" / "secrets"
+    identities = json.loads((folder / "store.json").read_text())["identities"]
+    actions = {identity["name"]: identity["actions"] for identity in identities}
+    kinds = ("Read", "Write", "List", "Tagging")
+    assert actions == {
+        "admin": ["Admin"],
+        "mlflow": [f"{kind}:ner-mlflow" for kind in kinds],
+        "dvc": [f"{kind}:ner-dvc" for kind in kinds],
+    }
+    for identity in identities:
+        [key] = identity["credentials"]
+        keys = configparser.ConfigParser()
+        keys.read(folder / f"s3-{identity['name']}")
+        assert dict(keys["default"]) == {
+            "aws_access_key_id": key["accessKey"], "aws_secret_access_key": key["secretKey"],
+        }  # fmt: skip
+    assert len({identity["credentials"][0]["secretKey"] for identity in identities}) == 3
+    given = {
+        name: [secret for secret in service.get("secrets", ()) if secret.startswith("s")]
+        for name, service in SERVICES.items()
+    }
+    wanted = {"store": "store.json", "mlflow": "s3-mlflow", "setup": "s3-admin", "worker": "s3-dvc"}
+    assert {name: found for name, found in given.items() if found} == {
+        name: [secret] for name, secret in wanted.items()
+    }
+    for name in ("mlflow", "setup", "worker"):
+        file = SERVICES[name]["environment"]["AWS_SHARED_CREDENTIALS_FILE"]
+        assert file == f"/run/secrets/{wanted[name]}"
+    assert SERVICES["mlflow"]["environment"]["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://ner-mlflow"
+    assert SERVICES["setup"]["environment"]["NER_BUCKETS"] == "ner-mlflow ner-dvc"
+
+
+def test_the_pool_of_containers_joins_the_network_that_compose_makes() -> None:
+    pool = json.loads((DOCKER / "pools" / "docker.json").read_text())
+    networks = pool["variables"]["properties"]["networks"]["default"]
+    assert networks == [COMPOSE["networks"]["default"]["name"]]
+    assert not any({"networks", "network_mode"} & set(service) for service in SERVICES.values())
+    url = pool["variables"]["properties"]["env"]["default"]["MLFLOW_TRACKING_URI"]
+    assert url.split(":")[1].strip("/") in SERVICES
 
 
 @pytest.mark.parametrize("what", ["up", "down", "backup", "restore", "pin"])
