@@ -10,16 +10,15 @@ def add(commands: Any) -> None:
         "setup",
         help="create what the deployments need on the Prefect server",
         description="Creates the work pool, the GPU slot and the automation that marks runs of dead"
-        " workers as crashed, on the server that PREFECT_API_URL or the Prefect profile names."
+        " workers as crashed, on the server that Prefect's settings name (PREFECT_API_URL)."
         " Running it again changes only what differs.",
     )
     setup.add_argument(
         "--heartbeat-s",
         metavar="N",
         type=int,
-        default=60,
         help="seconds between the heartbeats of a run, at least 30; a run that misses three counts"
-        " as crashed; default %(default)s",
+        " as crashed; default: those of the work pool, 60 at first",
     )
     setup.set_defaults(command=_setup)
 

@@ -9,7 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import (
+    GlobalConcurrencyLimitCreate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -22,6 +26,8 @@ from pipelines.flows.gpu_slot import POOL, SLOT
 from pipelines.flows.local_server import QUIET
 
 AUTOMATION = "msra-ner: crash zombie runs"
+HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+HEARTBEAT_S = 60
 MINIMUM_HEARTBEAT_S = 30  # Prefect's own
 TAG = "msra-ner"  # of every deployment in prefect.yaml
 MISSED = 3  # a run counts as dead after so many missed heartbeats
@@ -32,13 +38,15 @@ ENDS = (
 )
 
 
-def setup(heartbeat_s: int) -> list[str]:
+def setup(heartbeat_s: int | None = None) -> list[str]:
     """Creates the work pool, the GPU slot and the automation that crashes runs of dead workers.
 
-    Running it again changes only what differs.
+    Running it again changes only what differs, and nothing that an operator set: the limit of the
+    slot, settings of the pool, whether the automation is enabled.
 
     Args:
-        heartbeat_s: Seconds between the heartbeats of a run, at least 30.
+        heartbeat_s: Seconds between the heartbeats of a run, at least 30; None keeps those of the
+            pool, or means 60 where there is none.
 
     Returns:
         One line for each, for the user.
@@ -46,28 +54,29 @@ def setup(heartbeat_s: int) -> list[str]:
     Raises:
         PipelineError: if `heartbeat_s` is too small.
     """
-    if heartbeat_s < MINIMUM_HEARTBEAT_S:
+    if heartbeat_s is not None and heartbeat_s < MINIMUM_HEARTBEAT_S:
         raise PipelineError(
             f"--heartbeat-s is {heartbeat_s}: give {MINIMUM_HEARTBEAT_S} or more, Prefect sends no"
             " heartbeats more often"
         )
     with get_client(sync_client=True) as client:
-        kind, pool = _pool(client, heartbeat_s)
-        client.upsert_global_concurrency_limit_by_name(SLOT, 1)
+        kind, pool, heartbeat_s = _pool(client, heartbeat_s)
+        limit = _slot(client)
         automation = _automation(client, heartbeat_s)
     return [
         f"Work pool {POOL} (type {kind}, a heartbeat every {heartbeat_s} s): {pool}",
-        f"Global concurrency limit {SLOT}: 1",
+        f"Global concurrency limit {SLOT}: {limit}",
         f"Automation '{AUTOMATION}' (after {MISSED * heartbeat_s} s of silence): {automation}",
     ]
 
 
-def _pool(client: SyncPrefectClient, heartbeat_s: int) -> tuple[str, str]:
-    """Returns the type of the pool, which its creator chose, and what was done."""
-    env = {**QUIET, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_s)}
+def _pool(client: SyncPrefectClient, heartbeat_s: int | None) -> tuple[str, str, int]:
+    """Returns the type of the pool, which its creator chose, what was done, and its heartbeat."""
     try:
         found = client.read_work_pool(POOL)
     except ObjectNotFound:
+        heartbeat_s = heartbeat_s or HEARTBEAT_S
+        env = {**QUIET, HEARTBEAT: str(heartbeat_s)}
         template = ProcessWorker.get_default_base_job_template()
         _default(template, "env", env)
         _default(
@@ -76,14 +85,25 @@ def _pool(client: SyncPrefectClient, heartbeat_s: int) -> tuple[str, str]:
         client.create_work_pool(
             WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
         )
-        return ProcessWorker.type, "created"
+        return ProcessWorker.type, "created", heartbeat_s
     template = found.base_job_template
     theirs = template["variables"]["properties"]["env"].get("default") or {}
-    if env.items() <= theirs.items():
-        return found.type, "unchanged"
-    _default(template, "env", {**theirs, **env})
+    heartbeat_s = heartbeat_s or int(theirs.get(HEARTBEAT, HEARTBEAT_S))
+    wanted = {**QUIET, **theirs, HEARTBEAT: str(heartbeat_s)}
+    if wanted == theirs:
+        return found.type, "unchanged", heartbeat_s
+    _default(template, "env", wanted)
     client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
-    return found.type, "updated"
+    return found.type, "updated", heartbeat_s
+
+
+def _slot(client: SyncPrefectClient) -> int:
+    """Creates the GPU slot, of which there is one unless an operator said otherwise."""
+    try:
+        return int(client.read_global_concurrency_limit_by_name(SLOT).limit)
+    except ObjectNotFound:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=SLOT, limit=1))
+        return 1
 
 
 def _default(template: dict[str, Any], variable: str, value: object) -> None:
@@ -127,5 +147,6 @@ def _automation(client: SyncPrefectClient, heartbeat_s: int) -> str:
     theirs = found[0].model_dump(include=compared, exclude={"trigger": {"id"}})
     if theirs == wanted.model_dump(include=compared, exclude={"trigger": {"id"}}):
         return "unchanged"
+    wanted.enabled = found[0].enabled
     client.update_automation(found[0].id, wanted)
     return "updated"

@@ -103,10 +103,3 @@ def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_
         monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
         with pytest.raises(PipelineError, match=f"requires a password, {said}"):
             local_server.require()
-
-
-def test_a_heartbeat_that_prefect_would_not_send_is_refused() -> None:
-    from pipelines.flows.provision import setup
-
-    with pytest.raises(PipelineError, match=r"^--heartbeat-s is 29: give 30 or more"):
-        setup(29)
