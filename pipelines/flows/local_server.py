@@ -9,17 +9,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
+from pipelines.flows.prefect_settings import setting
 from pipelines.workspaces import process_group
 
 START_S = 120.0
@@ -36,9 +37,9 @@ QUIET = {
 def start(project: Path) -> Callable[[], None]:
     """Sets PREFECT_API_URL, which Prefect reads when it is imported afterwards.
 
-    A server that the environment or the Prefect profile names is used. Otherwise one is started
-    with its database in `.runs/prefect`: Prefect's own temporary server would outlive a killed run,
-    and a Ctrl-C would end it before the run has reported its end.
+    A server that Prefect's settings name is used. Otherwise one is started with its database in
+    `.runs/prefect`: Prefect's own temporary server would outlive a killed run, and a Ctrl-C would
+    end it before the run has reported its end.
 
     Returns:
         A function that waits until the server answers, which takes as long as importing Prefect.
@@ -77,7 +78,7 @@ def start(project: Path) -> Callable[[], None]:
 
 
 def require() -> None:
-    """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
+    """Raises a PipelineError unless Prefect's settings name a live server."""
     named = configured()
     if not named:
         raise PipelineError(
@@ -88,8 +89,8 @@ def require() -> None:
 
 
 def configured() -> str | None:
-    """The server that the environment or the Prefect profile names; None if neither does."""
-    return _setting("PREFECT_API_URL")
+    """The server that Prefect's settings name; None if they name none."""
+    return setting("PREFECT_API_URL")
 
 
 def answers(url: str) -> bool:
@@ -99,15 +100,15 @@ def answers(url: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+    except (urllib.error.URLError, OSError, ValueError, HTTPException):
+        return False  # the last for an address with a password, which it would repeat
 
 
 def ask(url: str, otherwise: str) -> None:
     """Raises a PipelineError that ends with `otherwise` unless the server answers and allows us."""
     if not answers(f"{url}/health"):  # an address that needs no password
         raise PipelineError(f"Prefect's server at {url} does not answer: start it{otherwise}")
-    password = _setting("PREFECT_API_AUTH_STRING") or ""
+    password = setting("PREFECT_API_AUTH_STRING") or ""
     login = {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
     request = urllib.request.Request(f"{url}/admin/version", headers=login if password else {})  # noqa: S310
     try:
@@ -121,19 +122,6 @@ def ask(url: str, otherwise: str) -> None:
             ) from None
     except OSError:
         return  # it did answer
-
-
-def _setting(name: str) -> str | None:
-    """A setting of Prefect, read without importing it."""
-    if value := os.environ.get(name):
-        return value
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    return profiles.get("profiles", {}).get(active, {}).get(name) or None
 
 
 def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> None:

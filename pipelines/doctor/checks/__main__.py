@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TextIO
 
 from pipelines.doctor.checks.finding import Finding, Level, Requirements, in_container
+from pipelines.errors import without_password
 
 PACKAGES = {"pynvml": "nvidia-ml-py", "yaml": "pyyaml", "onnxruntime": "onnxruntime-gpu"}
 OF_THE_STAGES = ("torch", "onnxruntime", "machine", "packages")
@@ -30,7 +31,8 @@ def _findings(name: str, required: Requirements) -> Iterator[Finding]:
     except ModuleNotFoundError as error:
         yield _missing(name, (error.name or str(error)).partition(".")[0])
     except Exception as error:
-        message = " ".join(f"{type(error).__name__}: {error}".split())[:LAST_LINE_CHARACTERS]
+        words = without_password(f"{type(error).__name__}: {error}")
+        message = " ".join(words.split())[:LAST_LINE_CHARACTERS]
         yield Finding(name, Level.ERROR, message, "fix this, then try again")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.doctor.checks.finding import Finding, Level, Requirements
+from pipelines.errors import without_password
 
 REMEDY = (
     "start it, correct its settings (`dvc remote list`, `dvc remote modify --local`) or install"
@@ -26,12 +27,13 @@ def check(required: Requirements) -> Iterator[Finding]:  # noqa: ARG001
         )
         return
     url = config.get("remote", {}).get(name, {}).get("url", "no address")
-    about = f"remote {name} ({url})"
+    about = f"remote {name} ({without_password(url)})"
     try:
         kind, settings, path = get_cloud_fs(config, name=name)
         yield _found(about, kind(**settings), path)
     except Exception as error:  # each kind of remote raises its own
-        message = " ".join(f"{about} does not answer: {error or type(error).__name__}".split())
+        words = without_password(f"{about} does not answer: {error or type(error).__name__}")
+        message = " ".join(words.split())
         yield Finding("dvc", Level.ERROR, message, REMEDY)
 
 

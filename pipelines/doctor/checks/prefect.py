@@ -1,10 +1,10 @@
-"""Checks that the Prefect server of PREFECT_API_URL or the Prefect profile answers."""
+"""Checks that the server that Prefect's settings name answers."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from pipelines.doctor.checks.finding import Finding, Level, Requirements
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, without_password
 from pipelines.flows import local_server
 
 
@@ -22,4 +22,4 @@ def check(required: Requirements) -> Iterator[Finding]:  # noqa: ARG001
         message, _, remedy = str(error).rpartition(": ")
         yield Finding("prefect", Level.ERROR, message, remedy)
     else:
-        yield Finding("prefect", Level.OK, f"{url} answers")
+        yield Finding("prefect", Level.OK, f"{without_password(url)} answers")

@@ -59,6 +59,13 @@ def test_a_remote_that_is_a_folder(project: Path, tmp_path: Path) -> None:
     assert not (project / ".dvc" / "tmp").exists()
 
 
+def test_a_remote_is_named_without_its_password(project: Path) -> None:
+    set_remote(project, "    url = ssh://me:p@ss@127.0.0.1/x\n")  # without a package for SSH
+    [found] = dvc.check(Requirements())
+    assert found.level is Level.ERROR
+    assert found.message.startswith("remote store (ssh://***@127.0.0.1/x) does not answer: ")
+
+
 @pytest.mark.parametrize(
     ("bucket", "level", "end"),
     [
@@ -110,6 +117,9 @@ def test_prefect_as_a_run_would_find_it(monkeypatch, tmp_path: Path, prefect_url
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{closed_port()}/api")
     [found] = prefect.check(Requirements())
     assert (found.level, found.remedy[:8]) == (Level.ERROR, "start it")
+    monkeypatch.setenv("PREFECT_API_URL", f"http://me:p@ss/w@127.0.0.1:{closed_port()}/api")
+    [found] = prefect.check(Requirements())
+    assert found.message.startswith("Prefect's server at http://***@127.0.0.1:")
     monkeypatch.delenv("PREFECT_API_URL")
     [found] = prefect.check(Requirements())
     assert (found.level, found.message[:16]) == (Level.OK, "no server is set")

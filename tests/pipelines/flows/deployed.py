@@ -24,7 +24,7 @@ QUICK = {
 }
 HOLD = """\
 import os, sys, time
-while sys.argv[1] == "train" and not os.path.exists(os.environ["GO"]):
+while sys.argv[1] == "train" and not os.path.exists(os.environ["NER_GO"]):
     time.sleep(0.05)
 """
 
@@ -71,7 +71,7 @@ def deploy(folder: Path, mlflow_db: Path) -> Deployed:
     standin.commit(project)
     port, go = standin.closed_port(), folder / "go"
     url = f"http://127.0.0.1:{port}/api"
-    env = {**standin.clean_environment(), **local_server.QUIET, **QUICK, "GO": str(go)}
+    env = {**standin.clean_environment(), **local_server.QUIET, **QUICK, "NER_GO": str(go)}
     env |= {"PREFECT_API_URL": url, "PREFECT_HOME": str(folder / "prefect"), "NO_PROXY": "*"}
     command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--no-ui"]
