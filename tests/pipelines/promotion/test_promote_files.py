@@ -70,6 +70,24 @@ def test_a_model_that_does_not_run_is_not_promoted(made: Registered) -> None:
         tagger.write_text(code)
 
 
+def test_a_registered_models_process_has_no_password(
+    made: Registered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pipelines.promotion import isolated_model
+
+    # Python runs it first, in that process too.
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os\nopen({str(tmp_path / 'seen')!r}, 'w').write(' '.join(os.environ))\n"
+    )
+    for key, value in {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_PASSWORD": "p4ss"}.items():
+        monkeypatch.setenv(key, value)
+    found = isolated_model.entities(model_folder(made, "worse"), ["我在北京"])
+    assert found == [{(2, 4, "LOC")}]
+    seen = (tmp_path / "seen").read_text().split()
+    assert "PYTHONPATH" in seen
+    assert "MLFLOW_TRACKING_PASSWORD" not in seen
+
+
 def test_a_champion_whose_files_are_gone_fails_the_comparison(
     made: Registered, tmp_path: Path
 ) -> None:
