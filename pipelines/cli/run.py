@@ -1,6 +1,7 @@
 """The command `run`."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,15 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.flows.prepare import Request
-    from pipelines.workspaces import workspace
+    from pipelines.workspaces import places, workspace
 
     folder = Path.cwd()
     workspace.require_project(folder)
+    places.require_writable(folder)
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        places.require(folder, places.MLFLOW)
+    from pipelines.flows.prepare import Request  # imports MLflow, which takes seconds
+
     try:
         request = Request(arguments.params, arguments.dirty, force=arguments.force)
         outcome = _train(folder, request)

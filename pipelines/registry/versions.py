@@ -1,8 +1,12 @@
 """The versions of the registered model `msra-ner`, one for each distinct result."""
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mlflow
 import pandas as pd
@@ -59,18 +63,28 @@ SIGNATURE = ModelSignature(
 
 def log_model(workspace: Path) -> None:
     """Logs the artifact `msra-ner` of dvc.yaml to the active run, with pyfunc_model.py."""
-    folder = dvc_stages.artifact(workspace, MODEL)
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"model": str(folder)},
-        model_config={"files_sha256": checksums(folder)},
-        signature=SIGNATURE,
-        input_example=pd.DataFrame({"text": [EXAMPLE]}),
-        code_paths=[str(workspace / "stages")],
-        pip_requirements=list(requirements()),
-    )
+    with _without_links(dvc_stages.artifact(workspace, MODEL)) as folder:
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"model": folder.as_uri()},
+            model_config={"files_sha256": checksums(folder)},
+            signature=SIGNATURE,
+            input_example=pd.DataFrame({"text": [EXAMPLE]}),
+            code_paths=[str(workspace / "stages")],
+            pip_requirements=list(requirements()),
+        )
     manifest.log(logged.model_uri)
+
+
+@contextmanager
+def _without_links(folder: Path) -> Iterator[Path]:
+    """`folder`, or a copy if DVC's cache.type is symlink: MLflow refuses links out of a folder."""
+    if not any(path.is_symlink() for path in folder.rglob("*")):
+        yield folder
+        return
+    with TemporaryDirectory(dir=folder.parent) as copy:
+        yield Path(shutil.copytree(folder, Path(copy, folder.name)))
 
 
 def register(client: MlflowClient, run: Run) -> str:

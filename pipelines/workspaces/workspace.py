@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import PipelineError
-from pipelines.workspaces import git, overlays
+from pipelines.workspaces import git, overlays, places
 from pipelines.workspaces.overlays import Sections, Values
 from stages.contract.hashing import sha256
 
@@ -151,10 +152,11 @@ def find(project: Path, run_id: str) -> Workspace:
 
 
 def require_project(folder: Path) -> None:
-    """Raises a PipelineError if `folder` is not the folder of a project."""
+    """Raises a PipelineError if `folder` is no project's, or DVC cannot work in such a path."""
     for name in ("dvc.yaml", "params.yaml", ".dvc"):
         if not (folder / name).exists():
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+    places.require(folder, places.DVC)
 
 
 def _commit(project: Path, dirty: bool, ref: str | None) -> str | None:
@@ -224,16 +226,30 @@ def _share_cache(project: Path, partial: Path, path: Path) -> None:
     try:
         original = Config(str(project / ".dvc"))
         cache = original.read()["cache"]
-        (partial / ".dvc").mkdir(exist_ok=True)
-        with Config(str(partial / ".dvc")).edit("local") as local:
-            for level in original.REPO_LEVELS:
-                merge(local, original.read(level))
-            local["core"]["no_scm"] = True
-            # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
-            local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
-            if "local" not in cache:
-                local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
-            local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
-        (partial / ".dvc" / "config.local").chmod(0o600)  # it may hold a remote's key
+        local: dict[str, Any] = {}
+        for level in original.REPO_LEVELS:
+            merge(local, original.read(level))
+        Config.validate(local)
     except ConfigError as error:
         raise PipelineError(f"DVC's configuration: {error}") from None
+    local["core"]["no_scm"] = True
+    # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
+    local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
+    if "local" not in cache:
+        local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
+    local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
+    (partial / ".dvc").mkdir(exist_ok=True)
+    _write_config(local, partial / ".dvc" / "config.local")
+
+
+def _write_config(settings: dict[str, Any], file: Path) -> None:
+    """Writes DVC's settings in UTF-8, which DVC reads; itself it writes ASCII only (3.67)."""
+    from configobj import ConfigObj  # type: ignore[import-untyped]
+
+    named = ("remote", "machine", "db")
+    sections = {key: value for key, value in settings.items() if value and key not in named}
+    for key in named:
+        sections |= {f'{key} "{name}"': value for name, value in settings.get(key, {}).items()}
+    file.touch(mode=0o600)  # it may hold a remote's key
+    with file.open("wb") as opened:
+        ConfigObj(sections, encoding="utf-8").write(opened)
