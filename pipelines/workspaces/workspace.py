@@ -10,10 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import PipelineError
-from pipelines.workspaces import git, overlays, places
+from pipelines.workspaces import dvc_config, git, overlays, places
 from pipelines.workspaces.overlays import Sections, Values
 from stages.contract.hashing import sha256
 
@@ -94,7 +93,7 @@ def create(
             if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
                 shutil.copy2(project / "dvc.lock", partial)
             merged = overlays.merge(layers, partial / "params.yaml", overrides)
-        _share_cache(project, partial, path)
+        dvc_config.share_cache(project, partial, path)
         params_sha256 = sha256(partial / "params.yaml")
         diff = git.diff(project, commit) if dirty else ""
         made = Workspace(path, run_id, commit, diff, params_sha256, merged=merged)
@@ -213,43 +212,3 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         copy = folder / file.relative_to(project)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy, follow_symlinks=False)
-
-
-def _share_cache(project: Path, partial: Path, path: Path) -> None:
-    """Writes .dvc/config.local: the project's settings with paths resolved, and the shared cache.
-
-    It uses `Config`: opening a `Repo` would write into the user's .dvc.
-    """
-    # Not at the top: `doctor` imports this module in the image of the stages, which has no DVC.
-    from dvc.config import Config, ConfigError, merge
-
-    try:
-        original = Config(str(project / ".dvc"))
-        cache = original.read()["cache"]
-        local: dict[str, Any] = {}
-        for level in original.REPO_LEVELS:
-            merge(local, original.read(level))
-        Config.validate(local)
-    except ConfigError as error:
-        raise PipelineError(f"DVC's configuration: {error}") from None
-    local["core"]["no_scm"] = True
-    # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
-    local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
-    if "local" not in cache:
-        local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
-    local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
-    (partial / ".dvc").mkdir(exist_ok=True)
-    _write_config(local, partial / ".dvc" / "config.local")
-
-
-def _write_config(settings: dict[str, Any], file: Path) -> None:
-    """Writes DVC's settings in UTF-8, which DVC reads; itself it writes ASCII only (3.67)."""
-    from configobj import ConfigObj  # type: ignore[import-untyped]
-
-    named = ("remote", "machine", "db")
-    sections = {key: value for key, value in settings.items() if value and key not in named}
-    for key in named:
-        sections |= {f'{key} "{name}"': value for name, value in settings.get(key, {}).items()}
-    file.touch(mode=0o600)  # it may hold a remote's key
-    with file.open("wb") as opened:
-        ConfigObj(sections, encoding="utf-8").write(opened)
