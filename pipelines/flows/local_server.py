@@ -21,10 +21,11 @@ from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
 from pipelines.flows.prefect_settings import setting
-from pipelines.workspaces import process_group
+from pipelines.workspaces import places, process_group
 
 START_S = 120.0
 DATABASE = "prefect.db"
+CONNECTION = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -69,6 +70,8 @@ def start(project: Path) -> Callable[[], None]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
     with (home / "server.log").open("w", encoding="utf-8") as log:
         env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+        if "?" in str(home):  # which Prefect does not escape
+            env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
         process = process_group.start(command, home, env, output=log)
     # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
     atexit.register(process.communicate)
