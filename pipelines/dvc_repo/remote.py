@@ -1,6 +1,7 @@
 """The default DVC remote of a project."""
 
 import sys
+import threading
 from pathlib import Path
 
 from dvc.config import Config
@@ -17,11 +18,12 @@ def name(path: Path) -> str | None:
     return found
 
 
-def push(path: Path) -> str | None:
+def push(path: Path, timeout_s: float | None = None) -> str | None:
     """Pushes the outs and the run cache of the workspace `path` to the default DVC remote.
 
     Returns:
-        A sentence if the push failed; None if it succeeded or no default remote is set.
+        A sentence if the push failed, or was stopped after `timeout_s` seconds; None if it
+        succeeded or no default remote is set.
     """
     default = name(path)
     if default is None:
@@ -29,14 +31,17 @@ def push(path: Path) -> str | None:
     command = [sys.executable, "-m", "dvc", "push", "--run-cache", "--quiet"]
     process = process_group.start(command, path, dvc_stages.environment())
     try:
-        lines = [line.strip() for line in process.stdout or ()]
-        process.wait()
+        with process_group.ended_by(process, timeout_s, threading.Event()) as why:
+            lines = [line.strip() for line in process.stdout or ()]
+            process.wait()
     finally:
         if process.stdin:
             process.stdin.close()
         process.wait()
     if process.returncode == 0:
         return None
+    if why:
+        lines = [f"stopped after {timeout_s:g} s, run.stage_timeout_s of push in params.yaml"]
     words = " ".join(filter(None, lines[-LAST_LINES:])) or f"exit code {process.returncode}"
     return (
         f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"

@@ -5,6 +5,7 @@ of `ref`. No parameter has a default here: prefect.yaml holds every number, and 
 them.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,8 +70,9 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
     try:
         project = connection.check(Path.cwd(), *needs)
         try:
-            with prepare(project, request) as prepared, gpu_slot.gpu(wait_minutes):
-                outcome = train(prepared)
+            with prepare(project, request) as prepared, ExitStack() as slot:
+                slot.enter_context(gpu_slot.gpu(wait_minutes))
+                outcome = train(prepared, stages_done=slot.close)
         except NothingToDo as nothing:
             artifacts.nothing(str(nothing), project, nothing.logged)
             return ended(nothing)

@@ -2,19 +2,20 @@
 
 import atexit
 import base64
+import fcntl
 import os
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from pipelines.errors import PipelineError
 from pipelines.workspaces import process_group
 
 START_S = 120.0
+RESTARTS = 3
 DATABASE = "prefect.db"
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -55,9 +57,6 @@ def start(project: Path) -> Callable[[], None]:
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
-    new = not (home / DATABASE).exists()
-    if new:
-        _copy_empty_database(home)
     os.environ["PREFECT_HOME"] = str(home)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -66,14 +65,61 @@ def start(project: Path) -> Callable[[], None]:
     # As Prefect starts its temporary server: it records runs, but has no scheduler and no UI.
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    with (home / "server.log").open("w", encoding="utf-8") as log:
-        env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
-        process = process_group.start(command, home, env, output=log)
+    env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+    server = _Server(command, home, env, f"{url}/health")
     # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
-    atexit.register(process.communicate)
+    atexit.register(server.end)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # otherwise each run prints a link that leads nowhere
-    return partial(_wait, process, f"{url}/health", home, new)
+    return server.wait
+
+
+class _Server:
+    """A server of this process, which is started again if it ends before this process does."""
+
+    def __init__(self, command: list[str], home: Path, env: dict[str, str], health: str) -> None:
+        self.command, self.home, self.env, self.health = command, home, env, health
+        self.ending = False
+        # Held while the first server of a project makes its tables: two at once would fail.
+        self.lock = (home / "start.lock").open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.new = not (home / DATABASE).exists()
+        if self.new:
+            _copy_empty_database(home)
+        else:
+            self.lock.close()
+        self.process = self.start("w")
+
+    def start(self, mode: str) -> "subprocess.Popen[str]":
+        with (self.home / "server.log").open(mode, encoding="utf-8") as log:
+            return process_group.start(self.command, self.home, self.env, output=log)
+
+    def wait(self) -> None:
+        """Returns when the server answers; raises a PipelineError if it does not start."""
+        deadline, log = time.monotonic() + START_S, self.home / "server.log"
+        while not answers(self.health):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise PipelineError(
+                    f"Prefect's server did not start; its log is {log}: fix that, or set"
+                    " PREFECT_API_URL to a running server"
+                )
+            time.sleep(0.1)
+        if self.new:
+            _keep_empty_database(self.home)
+            self.lock.close()
+        threading.Thread(target=self.keep, daemon=True, name="prefect-server").start()
+
+    def keep(self) -> None:
+        """Starts it again, on the same port and database: Prefect's client waits for a minute."""
+        for _ in range(RESTARTS):
+            self.process.wait()
+            if self.ending:
+                return
+            self.process = self.start("a")
+
+    def end(self) -> None:
+        self.ending = True
+        self.process.communicate()
 
 
 def require() -> None:
@@ -134,19 +180,6 @@ def _setting(name: str) -> str | None:
         return None
     active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
     return profiles.get("profiles", {}).get(active, {}).get(name) or None
-
-
-def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> None:
-    log, deadline = home / "server.log", time.monotonic() + START_S
-    while not answers(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise PipelineError(
-                f"Prefect's server did not start; its log is {log}: fix that, or set"
-                " PREFECT_API_URL to a running server"
-            )
-        time.sleep(0.1)
-    if new:
-        _keep_empty_database(home)
 
 
 def _copy_empty_database(home: Path) -> None:
