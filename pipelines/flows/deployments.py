@@ -15,7 +15,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from pipelines.errors import NothingToDo, PipelineError, Refused
-from pipelines.flows import artifacts, gpu_slot
+from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.prepare import Request, prepare
 from pipelines.flows.train import Outcome, ended, train
 from pipelines.names import MODEL
@@ -66,6 +66,7 @@ def train_on_demand(
 
 
 def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
+    worker_output.detach()
     needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
     try:
         project = connection.check(Path.cwd(), *needs)
