@@ -11,18 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.clone import clone, commit
+from tests.support.nobody import NOBODY, as_nobody
 
-ROOT_USER, NOBODY = 0, 65534
 ONE = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "umask": "022"}
 # No UTF-8 anywhere: Python would else make its own of the locale C.
 OTHER = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LANG": "tr_TR.UTF-8"}
 OTHER |= {"TZ": "Pacific/Kiritimati", "umask": "077", "PYTHONHASHSEED": "7"}
-
-
-# Root's own interpreter may lie where nobody else gets: the right to read goes along.
-RIGHTS = "+dac_override,+dac_read_search"
-AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-AS_NOBODY += [f"--inh-caps={RIGHTS}", f"--ambient-caps={RIGHTS}"]
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def folder():
 @pytest.mark.slow  # the sample job twice
 def test_other_path_user_locale_time_zone_and_umask_give_the_same_dvc_lock(folder: Path) -> None:
     one, other = clone(folder / "one"), clone(folder / "an other" / "two")
-    become = AS_NOBODY if os.getuid() == ROOT_USER else []
+    become = as_nobody("+dac_override,+dac_read_search")
     if become:
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder / "an other"], check=True)
     repro(one, ONE)

@@ -1,6 +1,7 @@
 """The command `run`."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,13 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.workspaces import workspace
+    from pipelines.workspaces import places, workspace
 
     folder = Path.cwd()
     workspace.require_project(folder)
+    places.require_writable(folder)
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        places.require(folder, places.MLFLOW)
     from pipelines.flows.prepare import Request  # MLflow and DVC: 3 CPU seconds
 
     try:

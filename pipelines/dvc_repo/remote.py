@@ -1,5 +1,6 @@
 """The default DVC remote of a project."""
 
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -45,5 +46,6 @@ def push(path: Path, timeout_s: float | None = None) -> str | None:
     words = " ".join(filter(None, lines[-LAST_LINES:])) or f"exit code {process.returncode}"
     return (
         f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"
-        f" in the cache. Fix the remote, then run `cd {path} && dvc push --run-cache`"
+        " in the cache. Fix the remote, then run"
+        f" `cd {shlex.quote(str(path))} && dvc push --run-cache`"
     )

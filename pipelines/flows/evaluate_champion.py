@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.flows import artifacts, gpu_slot, worker_output
+from pipelines.flows import artifacts, gpu_slot
 from pipelines.flows.deployments import Ref, WaitMinutes
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.flows.train import ended, in_workspace

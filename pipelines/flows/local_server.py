@@ -21,11 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
-from pipelines.workspaces import process_group
+from pipelines.workspaces import places, process_group
 
 START_S = 120.0
 RESTARTS = 3
 DATABASE = "prefect.db"
+CONNECTION = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -66,6 +67,8 @@ def start(project: Path) -> Callable[[], None]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
     env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+    if "?" in str(home):  # which Prefect does not escape
+        env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
     server = _Server(command, home, env, f"{url}/health")
     # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
     atexit.register(server.end)

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL, REGISTER_FIRST
@@ -74,7 +75,7 @@ def load(project: Path, model: str | None) -> Model:
         client = connection.connect(project)
         uri = model or registered(client)
         with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it cannot load
-            loaded = mlflow.pyfunc.load_model(uri)
+            loaded = mlflow.pyfunc.load_model(_in_place(uri))
     except PipelineError:
         raise
     except Exception as error:  # a model has its own code
@@ -83,6 +84,17 @@ def load(project: Path, model: str | None) -> Model:
             connection.refusal(error) or f"Cannot load {model or MODEL} ({words})"
         ) from None
     return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
+
+
+def _in_place(uri: str) -> str:
+    """The folder of a registered model if it is on this machine.
+
+    By a version's name MLflow would write a file there, which a read-only project does not allow.
+    """
+    place = uri
+    if uri.startswith("models:"):
+        place = str(ModelsArtifactRepository.get_underlying_uri(uri))  # type: ignore[no-untyped-call]
+    return place if place.startswith("file:") else uri
 
 
 def _write(loaded: Model, given: Input, output: Path, batch_size: int, restart: bool) -> None:

@@ -1,6 +1,9 @@
 """The versions of the registered model `msra-ner`, one for each distinct result."""
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,13 +65,13 @@ def log_model(workspace: Path) -> None:
     Raises:
         PipelineError: if the workspace lacks the artifact or the code.
     """
-    folder = dvc_stages.artifact(workspace, MODEL)
-    with TemporaryDirectory() as copies:
+    artifact = dvc_stages.artifact(workspace, MODEL)
+    with _without_links(artifact) as folder, TemporaryDirectory() as copies:
         code = serving_code.copy_stages(workspace, Path(copies))
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(serving_code.pyfunc(workspace)),
-            artifacts={"model": str(folder)},
+            artifacts={"model": folder.as_uri()},
             # Text, as MLflow makes a parameter of each key.
             model_config={
                 "files_sha256": as_text(checksums(folder)),
@@ -80,6 +83,16 @@ def log_model(workspace: Path) -> None:
             pip_requirements=serving_code.requirements(),
         )
     manifest.log(logged.model_uri)
+
+
+@contextmanager
+def _without_links(folder: Path) -> Iterator[Path]:
+    """`folder`, or a copy if DVC's cache.type is symlink: MLflow refuses links out of a folder."""
+    if not any(path.is_symlink() for path in folder.rglob("*")):
+        yield folder
+        return
+    with TemporaryDirectory(dir=folder.parent) as copy:
+        yield Path(shutil.copytree(folder, Path(copy, folder.name)))
 
 
 def register(client: MlflowClient, run: Run) -> str:

@@ -17,6 +17,7 @@ from pipelines.errors import PipelineError, without_password
 from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry.aliases import is_not_found
 from pipelines.tracking import local_store
+from pipelines.workspaces import places
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
@@ -92,7 +93,8 @@ def uri(project: Path) -> str:
     """
     address = os.environ.get(URI)
     if not address:
-        return f"sqlite:///{project.resolve()}/mlflow.db"
+        places.require(project, places.MLFLOW)
+        return places.sqlite(project.resolve() / "mlflow.db")
     parts = urlsplit(address)
     login, _, host = parts.netloc.rpartition("@")
     if parts.scheme in ("http", "https") and login:

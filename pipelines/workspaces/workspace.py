@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.errors import PipelineError
-from pipelines.workspaces import git, overlays
+from pipelines.workspaces import dvc_config, git, overlays, places
 from pipelines.workspaces.overlays import Sections, Values
 from stages.contract.hashing import sha256
 
@@ -97,7 +97,7 @@ def create(
             if (project / "dvc.lock").is_file() and not (partial / "dvc.lock").exists():
                 shutil.copy2(project / "dvc.lock", partial)
             merged = overlays.merge(layers, partial / "params.yaml", overrides)
-        _share_cache(project, partial, path)
+        dvc_config.share_cache(project, partial, path)
         params_sha256 = sha256(partial / "params.yaml")
         diff = git.diff(project, commit) if dirty else ""
         made = Workspace(path, run_id, commit, diff, params_sha256, purpose=purpose, merged=merged)
@@ -159,10 +159,11 @@ def purpose(path: Path) -> Purpose:
 
 
 def require_project(folder: Path) -> None:
-    """Raises a PipelineError if `folder` is not the folder of a project."""
+    """Raises a PipelineError if `folder` is no project's, or DVC cannot work in such a path."""
     for name in ("dvc.yaml", "params.yaml", ".dvc"):
         if not (folder / name).exists():
             raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+    places.require(folder, places.DVC)
 
 
 def _commit(project: Path, dirty: bool, ref: str | None) -> str | None:
@@ -222,29 +223,3 @@ def _copy(files: list[Path], project: Path, folder: Path) -> None:
         copy = folder / file.relative_to(project)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy, follow_symlinks=False)
-
-
-def _share_cache(project: Path, partial: Path, path: Path) -> None:
-    """Writes .dvc/config.local: the project's settings with paths resolved, and the shared cache.
-
-    It uses `Config`: opening a `Repo` would write into the user's .dvc.
-    """
-    # Not at the top: `doctor` imports this module in the image of the stages, which has no DVC.
-    from dvc.config import Config, ConfigError, merge
-
-    try:
-        original = Config(str(project / ".dvc"))
-        cache = original.read()["cache"]
-        (partial / ".dvc").mkdir(exist_ok=True)
-        with Config(str(partial / ".dvc")).edit("local") as local:
-            for level in original.REPO_LEVELS:
-                merge(local, original.read(level))
-            local["core"]["no_scm"] = True
-            # DVC's notes on this workspace are deleted with it; elsewhere they would pile up.
-            local["core"]["site_cache_dir"] = str(path / ".dvc" / "tmp")
-            if "local" not in cache:
-                local["cache"]["dir"] = os.fspath(cache.get("dir", project / ".dvc" / "cache"))
-            local["cache"].setdefault("type", cache.get("type", "reflink,hardlink,copy"))
-        (partial / ".dvc" / "config.local").chmod(0o600)  # it may hold a remote's key
-    except ConfigError as error:
-        raise PipelineError(f"DVC's configuration: {error}") from None

@@ -55,6 +55,17 @@ def test_without_an_engine_both_ways_out_are_said(checkout):
     assert [path.name for path in checkout.iterdir()] == ["docker"]
 
 
+@pytest.mark.parametrize("folder", ["a,b", 'a"b'])
+def test_a_path_that_the_engines_options_cannot_hold_is_refused(tmp_path, folder):
+    shutil.copytree(ROOT / "docker", tmp_path / folder / "docker")
+    status, printed, said = run(tmp_path / folder, "true")
+    assert (status, printed) == (1, "")
+    assert said == (
+        "docker/run: the engine's --mount takes a comma or a quote in"
+        f" {tmp_path / folder} for its own: rename that folder\n"
+    )
+
+
 def test_a_client_whose_engine_is_away_is_none(checkout):
     """A command that is there and fails, as docker does without its daemon."""
     assert run(checkout, "true", NER_ENGINE="false")[2] == BOTH_WAYS_OUT.format("false")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,24 @@ def overlay(tmp_path: Path) -> Path:
     path = tmp_path / "quick.yaml"
     path.write_text("promote: {latency: {characters: [16], texts: 20}}\n")
     return path
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a subcommand in this process; gives its exit code, stdout and stderr."""
+    from pipelines.cli.app import main
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        before = signal.getsignal(signal.SIGTERM)
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,32 @@ from pathlib import Path
 
 from pipelines.doctor.checks.finding import Finding, Level, Requirements, in_container
 from pipelines.errors import PipelineError
-from pipelines.workspaces import disk
+from pipelines.workspaces import disk, places
 
 SHM = Path("/dev/shm")  # noqa: S108 - only its size is read
 SHM_FLOOR_GB = 0.5  # Docker's default of 64 MB is too little for the processes of several GPUs
 
 
 def check(required: Requirements) -> Iterator[Finding]:
-    """Yields a finding each for disk, shared memory and image."""
+    """Yields a finding each for project folder, disk, shared memory and image."""
+    yield _project(Path.cwd())
     yield _disk(Path.cwd(), required.free_disk_gb)
     if SHM.is_dir():
         yield _shm(shutil.disk_usage(SHM).total / 1e9)
     yield _image(os.environ.get("NER_IMAGE"))
+
+
+def _project(folder: Path) -> Finding:
+    here = places.MLFLOW if not os.environ.get("MLFLOW_TRACKING_URI") else {}
+    level = Level.ERROR
+    try:
+        places.require(folder, places.DVC | here)
+        level = Level.WARNING
+        places.require_writable(folder)
+    except PipelineError as error:
+        message, _, remedy = str(error).partition(": ")
+        return Finding("project", level, message, remedy)
+    return Finding("project", Level.OK, f"{folder} can be written to")
 
 
 def _disk(project: Path, floor_gb: float) -> Finding:

@@ -35,7 +35,8 @@ def test_run_leaves_the_users_tree_and_home_alone(ran) -> None:
     project, _ = ran
     assert git(project, "status", "--porcelain") == ""
     made = {path.name for path in project.iterdir()} - set(git(project, "ls-files").split())
-    assert made == {".git", ".dvc", "stages", ".runs", ".checkpoints", "mlflow.db", "mlartifacts"}
+    code = {"pipelines", "stages"}
+    assert made == code | {".git", ".dvc", ".runs", ".checkpoints", "mlflow.db", "mlartifacts"}
     assert {path.name for path in (project / ".dvc").iterdir()} == {"config", ".gitignore", "cache"}
 
 
@@ -50,8 +51,8 @@ def test_a_run_with_nothing_to_do_starts_no_prefect_and_makes_one_workspace(
         "from pipelines.cli.app import main\n"
         "from pipelines.workspaces import workspace\n"
         "create, made = workspace.create, []\n"
-        "def counted(*args):\n"
-        "    made.append(create(*args))\n"
+        "def counted(*args, **options):\n"
+        "    made.append(create(*args, **options))\n"
         "    return made[-1]\n"
         "workspace.create = counted\n"
         "print(main(['run']), len(made), 'prefect' in sys.modules)\n"

@@ -35,10 +35,22 @@ def test_no_gpu_is_as_bad_as_one_is_asked_for(cuda, level: Level, end: str) -> N
 
 
 def test_a_disk_too_full_for_a_run(project: Path) -> None:
-    [disk, *_] = machine.check(Requirements(free_disk_gb=1e9))
+    [_, disk, *_] = machine.check(Requirements(free_disk_gb=1e9))
     assert disk.level is Level.ERROR
     assert disk.message.endswith("and a run needs 1000000000.0 GB")
     assert disk.remedy.startswith("make room (`python -m pipelines gc`)")
+
+
+def test_a_folder_whose_name_a_library_cannot_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "100%25").mkdir()
+    monkeypatch.chdir(tmp_path / "100%25")
+    [found, *_] = machine.check(Requirements())
+    assert (found.level, found.remedy) == (Level.ERROR, "rename that folder")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    [found, *_] = machine.check(Requirements())
+    assert found.message == f"{tmp_path / '100%25'} can be written to"
 
 
 def test_only_what_is_installed_in_another_version_differs() -> None:

@@ -10,6 +10,7 @@ import pytest
 from dvc.config import Config
 
 from pipelines.errors import Exit
+from pipelines.promotion import isolated_model
 from pipelines.promotion.promote import rollback
 from tests.pipelines import registered
 from tests.pipelines.promotion.promoting import forced, go, refused
@@ -49,25 +50,29 @@ def test_files_that_are_gone_stop_even_force(made: Registered, tmp_path: Path) -
 def test_a_changed_model_does_not_load(made: Registered) -> None:
     onnx = model_folder(made, "worse") / "artifacts/onnx/model.onnx"
     onnx.write_text("another")
-    made.version("worse", onnx_sha256=None, checksums_sha256=None)
+    version = made.version("worse", onnx_sha256=None, checksums_sha256=None)
     try:
         said = str(refused(Exit.FILES, go, made))
-        assert said.startswith("The challenger's model does not run here (The model in ")
+        assert said.startswith(f"The model of version {version} of msra-ner is not the one that ")
+        assert ": artifacts/onnx/model.onnx has SHA-256 " in said
+        said = str(refused(Exit.FILES, isolated_model.entities, onnx.parents[2], ["北京"]))
+        assert said.startswith("The artifacts's model does not run here (The model in ")
         assert "is not the one that was registered: model.onnx has SHA-256 " in said
     finally:
         onnx.write_text("onnx")
 
 
 def test_a_model_that_does_not_run_is_not_promoted(made: Registered) -> None:
-    tagger = model_folder(made, "worse") / "code/stages/serving/tagger.py"
+    tagger = made.project / "stages/serving/tagger.py"
     code = tagger.read_text()
     tagger.write_text(code.replace('== "onnx"', '== "of another opset"'))
-    made.version("worse", checksums_sha256=None)
     try:
-        error = refused(Exit.FILES, go, made)
-        assert str(error) == "The challenger's model does not run here (AssertionError)"
+        made.log("broken", 95)
     finally:
         tagger.write_text(code)
+    made.version("broken")
+    error = refused(Exit.FILES, go, made)
+    assert str(error) == "The challenger's model does not run here (AssertionError)"
 
 
 def test_a_champion_whose_files_are_gone_fails_the_comparison(

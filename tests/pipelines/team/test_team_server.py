@@ -15,7 +15,6 @@ from tests.pipelines import registered, standin
 
 # The tests of SQLite run here once more, against the fixtures of this file.
 from tests.pipelines.cli.test_promote import (  # noqa: F401
-    command,
     test_a_week_of_a_team,
     test_champion_already_and_nothing_to_go_back_to,
 )
@@ -121,7 +120,7 @@ def test_a_run_by_who_may_not_ends_before_the_first_stage(
     assert list(made.project.glob(".runs/2*")) == []
 
 
-def test_a_reader_sees_all_and_moves_nothing(made: Registered, command, as_user) -> None:  # noqa: F811
+def test_a_reader_sees_all_and_moves_nothing(made: Registered, command, as_user) -> None:
     for name in ("good", "better"):
         made.version(name)
         assert command("promote", "--force", "--reason", "first")[0] == 0
@@ -166,7 +165,7 @@ def test_every_command_says_so_in_one_line_without_a_user(
 def test_a_backup_restored_into_an_empty_server_has_it_all(
     made: Registered,
     team: Team,
-    command,  # noqa: F811
+    command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
