@@ -5,6 +5,7 @@ of `ref`. No parameter has a default here: prefect.yaml holds every number, and 
 them.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from pipelines.errors import NothingToDo, PipelineError, Refused
-from pipelines.flows import artifacts, gpu_slot
+from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.prepare import Request, prepare
 from pipelines.flows.train import Outcome, ended, train
 from pipelines.names import MODEL
@@ -65,12 +66,14 @@ def train_on_demand(
 
 
 def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
+    worker_output.detach()
     needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
     try:
         project = connection.check(Path.cwd(), *needs)
         try:
-            with prepare(project, request) as prepared, gpu_slot.gpu(wait_minutes):
-                outcome = train(prepared)
+            with prepare(project, request) as prepared, ExitStack() as slot:
+                slot.enter_context(gpu_slot.gpu(wait_minutes))
+                outcome = train(prepared, stages_done=slot.close)
         except NothingToDo as nothing:
             artifacts.nothing(str(nothing), project, nothing.logged)
             return ended(nothing)

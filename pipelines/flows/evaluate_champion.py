@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.flows import artifacts, gpu_slot
+from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.deployments import Ref, WaitMinutes
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.flows.train import ended, in_workspace
@@ -44,6 +44,7 @@ def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
         ref: Branch, tag or commit of the test data; fetched at the start if there is a remote.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
+    worker_output.detach()
     project = Path.cwd()
     try:
         with gpu_slot.gpu(wait_minutes):

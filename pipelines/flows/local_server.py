@@ -2,18 +2,19 @@
 
 import atexit
 import base64
+import fcntl
 import os
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import partial
 from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipelines.flows.prefect_settings import setting
 from pipelines.workspaces import places, process_group
 
 START_S = 120.0
+RESTARTS = 3
 DATABASE = "prefect.db"
 CONNECTION = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 QUIET = {
@@ -57,9 +59,6 @@ def start(project: Path) -> Callable[[], None]:
         os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
-    new = not (home / DATABASE).exists()
-    if new:
-        _copy_empty_database(home)
     os.environ["PREFECT_HOME"] = str(home)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -68,16 +67,63 @@ def start(project: Path) -> Callable[[], None]:
     # As Prefect starts its temporary server: it records runs, but has no scheduler and no UI.
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    with (home / "server.log").open("w", encoding="utf-8") as log:
-        env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
-        if "?" in str(home):  # which Prefect does not escape
-            env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
-        process = process_group.start(command, home, env, output=log)
+    env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+    if "?" in str(home):  # which Prefect does not escape
+        env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
+    server = _Server(command, home, env, f"{url}/health")
     # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
-    atexit.register(process.communicate)
+    atexit.register(server.end)
     os.environ["PREFECT_API_URL"] = url
     os.environ["PREFECT_UI_URL"] = ""  # otherwise each run prints a link that leads nowhere
-    return partial(_wait, process, f"{url}/health", home, new)
+    return server.wait
+
+
+class _Server:
+    """A server of this process, which is started again if it ends before this process does."""
+
+    def __init__(self, command: list[str], home: Path, env: dict[str, str], health: str) -> None:
+        self.command, self.home, self.env, self.health = command, home, env, health
+        self.ending = False
+        # Held while the first server of a project makes its tables: two at once would fail.
+        self.lock = (home / "start.lock").open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.new = not (home / DATABASE).exists()
+        if self.new:
+            _copy_empty_database(home)
+        else:
+            self.lock.close()
+        self.process = self.start("w")
+
+    def start(self, mode: str) -> "subprocess.Popen[str]":
+        with (self.home / "server.log").open(mode, encoding="utf-8") as log:
+            return process_group.start(self.command, self.home, self.env, output=log)
+
+    def wait(self) -> None:
+        """Returns when the server answers; raises a PipelineError if it does not start."""
+        deadline, log = time.monotonic() + START_S, self.home / "server.log"
+        while not answers(self.health):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise PipelineError(
+                    f"Prefect's server did not start; its log is {log}: fix that, or set"
+                    " PREFECT_API_URL to a running server"
+                )
+            time.sleep(0.1)
+        if self.new:
+            _keep_empty_database(self.home)
+            self.lock.close()
+        threading.Thread(target=self.keep, daemon=True, name="prefect-server").start()
+
+    def keep(self) -> None:
+        """Starts it again, on the same port and database: Prefect's client waits for a minute."""
+        for _ in range(RESTARTS):
+            self.process.wait()
+            if self.ending:
+                return
+            self.process = self.start("a")
+
+    def end(self) -> None:
+        self.ending = True
+        self.process.communicate()
 
 
 def require() -> None:
@@ -125,19 +171,6 @@ def ask(url: str, otherwise: str) -> None:
             ) from None
     except OSError:
         return  # it did answer
-
-
-def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> None:
-    log, deadline = home / "server.log", time.monotonic() + START_S
-    while not answers(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise PipelineError(
-                f"Prefect's server did not start; its log is {log}: fix that, or set"
-                " PREFECT_API_URL to a running server"
-            )
-        time.sleep(0.1)
-    if new:
-        _keep_empty_database(home)
 
 
 def _copy_empty_database(home: Path) -> None:

@@ -1,7 +1,7 @@
 """The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -105,8 +105,10 @@ def ended(error: PipelineError) -> State[PipelineError]:
     return state(message=str(error), data=error)
 
 
-def train(prepared: Prepared) -> Outcome:
-    """What every flow that trains does: the stages in the workspace, then MLflow.
+def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) -> Outcome:
+    """What every flow that trains does: the stages in the workspace, then DVC's remote and MLflow.
+
+    It calls `stages_done` before these, so that they hold no GPU.
 
     Raises:
         PipelineError: whatever went wrong, in a sentence.
@@ -117,7 +119,8 @@ def train(prepared: Prepared) -> Outcome:
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         run_stages(made, dvc_stages.stages(made.path), {"download"} if refetch else set())
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
-        warning = remote.push(made.path)
+        stages_done()
+        warning = remote.push(made.path, made.params.run.timeout_s("push"))
         if warning:
             get_run_logger().warning(warning)
         logged = _log(project, made, pushed=warning is None)
@@ -160,14 +163,17 @@ def in_workspace(folder: Path, params: list[Path], ref: str | None = None) -> It
 def _log(project: Project, made: Workspace, pushed: bool) -> Logged:
     try:
         logged = run_log.log_run(project, made)
-        up_to_date.remember(project, made, logged, pushed)
-        return logged
     except connection.FAILURES as error:
         raise PipelineError(
             "All stages are done, but MLflow did not take the result"
             f" ({connection.said(error)}): it is complete in {made.path}; fix MLflow, then log it"
             f" with `python -m pipelines log {made.run_id}`"
         ) from None
+    try:
+        up_to_date.remember(project, made, logged, pushed)
+    except connection.FAILURES as error:  # all is logged: at worst the same run is made again
+        get_run_logger().warning("MLflow did not note what the run was of (%s)", error)
+    return logged
 
 
 def _page() -> str | None:
@@ -178,10 +184,11 @@ def _page() -> str | None:
 def _link(project: Project, logged: Logged) -> None:
     """Shows in Prefect where MLflow has the result, and its report."""
     lines = [f"MLflow: {run_log.page(project, logged) or f'run {logged.run_id}'}"]
-    if report := run_log.report(project, logged):
-        lines.append(f"Report: {report}")
-    lines.append(f"Version {logged.version} of the model")
     try:
+        if report := run_log.report(project, logged):
+            lines.append(f"Report: {report}")
+        lines.append(f"Version {logged.version} of the model")
         create_markdown_artifact("\n\n".join(lines), key="mlflow-run")
-    except httpx.HTTPError as error:  # all is done: a missing link must not undo that
-        get_run_logger().warning("Prefect's server did not take the link to MLflow (%s)", error)
+    except (httpx.HTTPError, *connection.FAILURES) as error:
+        # All is done: a missing link must not undo that.
+        get_run_logger().warning("Prefect has no link to MLflow, which failed (%s)", error)

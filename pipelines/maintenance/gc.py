@@ -80,7 +80,7 @@ def _old(project: Path, keep: int) -> list[Path]:
     old = []
     for path in workspace.all_of(project):  # newest first
         word = run_state.word(path)
-        if word not in ("running", "unlogged"):
+        if word not in ("running", "unlogged", None):  # None: a run is about to begin
             kind = workspace.purpose(path), word == "complete"
             count[kind] += 1
             if count[kind] > keep:

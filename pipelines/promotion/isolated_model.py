@@ -22,6 +22,7 @@ from pipelines.workspaces import clean_environment
 
 WARM_UP = 3  # texts of each length that are not timed: ONNX Runtime plans memory for each shape
 TEXTS_AT_ONCE = 64
+TIMEOUT_S = 3600.0  # a test split of 5,000 sentences takes minutes on a CPU
 # Frequent characters and digits: latency depends on the length, hardly on the characters.
 ALPHABET = "的一是在不了有和人这中大为上个国我以要他0123456789"
 
@@ -73,15 +74,21 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
     # -P keeps the current folder, and so this project's stages/, off the path.
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *_pythonpath()]))
     job = json.dumps({"model": str(model), "batches": batches})
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pipelines.promotion.isolated_model"],
-        input=job,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=clean_environment.make() | {"PYTHONPATH": path},
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pipelines.promotion.isolated_model"],
+            input=job,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=clean_environment.make() | {"PYTHONPATH": path},
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(
+            Exit.FILES, f"The {model.name}'s model did not answer within {TIMEOUT_S:.0f} s here"
+        ) from None
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise Refused(Exit.FILES, f"The {model.name}'s model does not run here ({words})")

@@ -4,12 +4,13 @@ import hashlib
 import json
 import shutil
 from importlib.metadata import PackageNotFoundError, version
-from modulefinder import ModuleFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
+from stages.contract.errors import StageError
 from stages.contract.hashing import checksums
+from stages.contract.imports import import_closure
 
 PYFUNC = "pipelines/registry/pyfunc_model.py"
 IMPORTED = ("stages.contract.hashing", "stages.serving.tagger")  # by PYFUNC
@@ -38,18 +39,14 @@ def copy_stages(workspace: Path, folder: Path) -> Path:
     Raises:
         PipelineError: if one of them cannot be found or read.
     """
-    finder = ModuleFinder(path=[str(workspace)])
     try:
-        for name in IMPORTED:
-            finder.import_hook(name)
-    except (ImportError, SyntaxError) as error:
-        raise PipelineError(f"The code that serves a model cannot be read: {error}") from None
-    for module in finder.modules.values():
-        file = Path(module.__file__ or "")  # type: ignore[attr-defined]
-        if file.is_relative_to(workspace / "stages"):
-            copy = folder / file.relative_to(workspace)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+        files = import_closure(workspace, *IMPORTED)
+    except StageError as error:
+        raise PipelineError(f"The model cannot be registered: {error}") from None
+    for file in files:
+        copy = folder / file.relative_to(workspace)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
     return folder / "stages"
 
 

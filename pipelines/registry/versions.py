@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -161,6 +161,15 @@ def of_run(client: MlflowClient, run: Run) -> ModelVersion | None:
     """The newest version of the run's model; None if there is none."""
     found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.info.run_id}'")
     return max(found, key=lambda version: int(version.version), default=None)
+
+
+def first_of(client: MlflowClient, identity: Mapping[str, str]) -> ModelVersion:
+    """The oldest version whose tags have this identity."""
+    found = client.search_model_versions(
+        f"name = '{MODEL}' and tag.dvc_lock = '{identity['dvc_lock']}'"
+    )
+    same = [version for version in found if identity.items() <= version.tags.items()]
+    return min(same, key=lambda version: int(version.version))
 
 
 def forget(client: MlflowClient, run: Run) -> None:

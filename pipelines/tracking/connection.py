@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.credentials import read_mlflow_creds
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -76,14 +77,17 @@ def connect(project: Path) -> MlflowClient:
     # It logs, with a traceback, what it raises as well.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    set_by_user = os.environ.get(URI) is not None
-    if not os.environ.get(URI):
-        local_store.require_database(project)
+    if os.environ.get(URI):
+        mlflow.set_tracking_uri(uri(project))
+        return MlflowClient()
+    local_store.require_database(project)
+    with local_store.one_at_a_time(project):
         local_store.follow_project(project)
-    mlflow.set_tracking_uri(uri(project))
-    if not set_by_user:  # MLflow has set it, and it would apply to the next project as well
-        os.environ.pop(URI, None)
-    return MlflowClient()
+        mlflow.set_tracking_uri(uri(project))
+        os.environ.pop(URI, None)  # MLflow has set it, and it would apply to the next project too
+        client = MlflowClient()
+        client.search_experiments(max_results=1)  # makes the tables
+    return client
 
 
 def uri(project: Path) -> str:
@@ -135,7 +139,12 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
     if found is None:
         # A server decides itself where artifacts go.
         location = None if os.environ.get(URI) else local_store.artifacts_uri(project)
-        return str(client.create_experiment(name, location))
+        try:
+            return str(client.create_experiment(name, location))
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+            return experiment(client, project, name)  # somebody was quicker
     if found.lifecycle_stage != "active":
         raise MlflowException(f"experiment {name} is deleted: `mlflow experiments restore`")
     return str(found.experiment_id)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import uuid
 from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
@@ -12,6 +13,23 @@ import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from pipelines.workspaces.workspace import Workspace
+
+CHECKOUT = "checkout"  # a tag of a run
+
+
+def checkout(project: Path) -> str:
+    """Names the project folder on its machine: a container's host name changes, two may share one.
+
+    Made once, in .runs/checkout; a copy of the folder gets a name of its own.
+    """
+    path, place = project / ".runs" / "checkout", str(project.resolve())
+    with suppress(OSError, ValueError):
+        name, _, of = path.read_text(encoding="utf-8").strip().partition(" ")
+        if of == place:
+            return name
+    name = uuid.uuid4().hex
+    path.write_text(f"{name} {place}\n", encoding="utf-8")
+    return name
 
 
 def packages() -> str:

@@ -3,9 +3,11 @@
 MLflow stores absolute addresses, which a moved or copied project takes along.
 """
 
+import fcntl
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import yaml
@@ -57,6 +59,21 @@ def follow_project(project: Path) -> None:
             f"{path} cannot be used ({error}): restore it from a backup, or make it writable"
         ) from None
     print(f"The project was at {there}: MLflow's addresses now name {here}", file=sys.stderr)
+
+
+@contextmanager
+def one_at_a_time(project: Path) -> Iterator[None]:
+    """Lets one process at a time open the database: two that make its tables would both fail."""
+    folder = project / ".runs"
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = (folder / "mlflow.lock").open("w")
+    except OSError:  # in a read-only project the tables are there, or cannot be made
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def require_known(client: MlflowClient, project: Path) -> None:

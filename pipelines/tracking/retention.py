@@ -132,7 +132,7 @@ def prune(project: Path, dry_run: bool) -> list[str]:
             "filter_string": "tags.dvc_lock != 'none'",
             "output_format": "list",  # and all pages, where the client's own search gives one
         }
-        old = [run for run in mlflow.search_runs(**wanted) if _unneeded(client, run)]
+        old = [run for run in mlflow.search_runs(**wanted) if _unneeded(client, project, run)]
         if not dry_run:
             for run in old:
                 versions.forget(client, run)
@@ -144,8 +144,8 @@ def prune(project: Path, dry_run: bool) -> list[str]:
         return [run.info.run_id for run in old]
 
 
-def _unneeded(client: MlflowClient, run: Run) -> bool:
-    return run_log.abandoned(run) and versions.of_run(client, run) is None
+def _unneeded(client: MlflowClient, project: Path, run: Run) -> bool:
+    return run_log.abandoned(run, project) and versions.of_run(client, run) is None
 
 
 def _delete_for_good(client: MlflowClient, runs: list[Run]) -> None:

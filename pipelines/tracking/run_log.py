@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import platform
 import re
 import time
 from collections.abc import Iterator
@@ -76,23 +75,34 @@ def log_run(project: Project, made: Workspace) -> Logged:
         for run in (run for run in runs if COMPLETE in run.data.tags):
             version = versions.register(client, run)
             return Logged(run.info.run_id, version, already_logged=True)
-        for run in filter(abandoned, runs):
+        for run in (run for run in runs if abandoned(run, project.folder)):
             versions.forget(client, run)
             client.delete_run(run.info.run_id)
         tags = identity | environment.tags(made)
+        tags[environment.CHECKOUT] = environment.checkout(project.folder)
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)
             versions.log_model(made.path)
             version = versions.register(client, client.get_run(run_id))
             client.set_tag(run_id, COMPLETE, "true")
+        first = versions.first_of(client, identity)
+        if str(first.version) != version:  # another host logged the same at the same time
+            versions.forget(client, client.get_run(run_id))
+            client.delete_run(run_id)
+            versions.challenge(client, first)
+            return Logged(str(first.run_id), str(first.version), already_logged=True)
     return Logged(run_id, version, already_logged=False)
 
 
-def abandoned(run: Run) -> bool:
-    """Whether no process logs to it any more; a running one may belong to another host."""
+def abandoned(run: Run, project: Path) -> bool:
+    """Whether no process logs to it any more; a running one may belong to another checkout.
+
+    In this one the caller holds the lock of `one_at_a_time`.
+    """
     running = run.info.status == RunStatus.to_string(RunStatus.RUNNING)
-    return not running or run.data.tags.get("host") == platform.node()
+    owner = run.data.tags.get(environment.CHECKOUT)
+    return not running or owner == environment.checkout(project)
 
 
 def _complete(client: MlflowClient, run: Run, registered: ModelVersion) -> None:

@@ -1,10 +1,12 @@
-"""Supervises a command: ends its whole process group when the parent process is gone.
+"""Supervises a command: ends all that it started when the parent process is gone.
 
 `start` puts the supervisor between the parent and the command. A parent that dies, even by SIGKILL,
-closes the pipe that is the supervisor's stdin; nothing else notices that. It imports only the
-standard library.
+closes the pipe that is the supervisor's stdin; nothing else notices that. On Linux a process that
+left the command's process group and lost its parent becomes a child of the supervisor, which ends
+it too. It imports only the standard library.
 """
 
+import ctypes
 import os
 import select
 import signal
@@ -13,12 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 POLL_S = 0.1
 GRACE_S = 10.0  # between TERM and KILL; train has written nothing in place, so little to undo
+ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -76,6 +79,8 @@ def ended_by(
 
 def main(command: list[str]) -> int:
     """Runs `command` until it or the parent ends or a signal arrives; returns its exit code."""
+    with suppress(OSError, AttributeError):  # not on macOS
+        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
     wake, write = os.pipe()
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write)
@@ -87,7 +92,7 @@ def main(command: list[str]) -> int:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
     code = _until_end_or_stop(child, wake)
-    _end_group(child)
+    _end_all(child)
     return code if code >= 0 else 128 - code
 
 
@@ -101,19 +106,50 @@ def _until_end_or_stop(child: "subprocess.Popen[bytes]", wake: int) -> int:
     return code
 
 
-def _end_group(child: "subprocess.Popen[bytes]") -> None:
-    """Sends TERM, then KILL, also to what a command that has ended left running."""
+def _end_all(child: "subprocess.Popen[bytes]") -> None:
+    """Sends TERM, then KILL, to all descendants, also of a command that has ended."""
     for stop in (signal.SIGTERM, signal.SIGKILL):
-        number: int = stop
+        asked: set[int] = set()
         deadline = time.monotonic() + GRACE_S
         while time.monotonic() < deadline:
-            try:
-                os.killpg(child.pid, number)
-            except ProcessLookupError:
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            left = _group(child.pid) | _outside(child.pid)
+            if not left:
                 return
-            number = 0  # from now on only checks whether the group exists
-            child.poll()
+            for pid in left - asked:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, stop)
+            asked |= left
             time.sleep(0.02)
+
+
+def _group(leader: int) -> set[int]:
+    """The leader of the group as a negative number, by which `kill` takes all of it; or nothing."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return set()
+    return {-leader}
+
+
+def _outside(group: int) -> set[int]:
+    """The living processes below this one that are not in the group; none without /proc."""
+    parents, outside = {}, set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            state, parent, of = path.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            pid = int(path.parent.name)
+            parents[pid] = int(parent)
+            if state != "Z" and int(of) != group:
+                outside.add(pid)
+    found: set[int] = set()
+    below = {os.getpid()}
+    while below:
+        below = {pid for pid, parent in parents.items() if parent in below} - found
+        found |= below
+    return found & outside
 
 
 if __name__ == "__main__":

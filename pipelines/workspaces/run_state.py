@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from pipelines.errors import PipelineError, RunCancelledError
 from pipelines.workspaces import workspace
 
 Word = Literal["running", "complete", "unlogged", "failed", "cancelled"]
+NEW_S = 60.0  # longer than a run takes from making a workspace to locking it
 STAGES_DONE = "all stages are done"
 NOT_BEGUN = "no stage has begun"
 CTRL_C, SIGNAL = "ended by Ctrl-C", "ended by a signal"
@@ -122,9 +124,14 @@ def sweep(project: Path) -> None:
     """Marks the workspaces whose run was killed, and deletes incomplete ones."""
     workspace.sweep(project)
     for path in workspace.all_of(project):
-        if word(path) in ("running", None):
+        if word(path) == "running" or (word(path) is None and not _is_new(path)):
             with suppress(BlockingIOError), _lock(path / workspace.RECORD, wait=False):
                 _end(path, "failed", KILLED)
+
+
+def _is_new(path: Path) -> bool:
+    """Whether its run may be about to lock it."""
+    return time.time() - (path / workspace.RECORD).stat().st_mtime < NEW_S
 
 
 @contextmanager

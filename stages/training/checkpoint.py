@@ -7,11 +7,11 @@ import pickle  # noqa: TID251 - only for its error
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 import transformers
@@ -19,10 +19,14 @@ from transformers import PreTrainedModel
 
 from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
+from stages.contract.imports import import_closure
 from stages.contract.section import Section
 from stages.training.ranks import Ranks
 
-CODE = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+
+
+INDECISIVE = {"checkpoint_minutes"}  # the parameters that do not decide the result
 
 
 def root() -> Path:
@@ -36,9 +40,10 @@ def locked_folder(
 ) -> Iterator[Path | None]:
     """Yields the checkpoint folder of this training below `root`, locked for this process.
 
-    Its name is a hash of the parameters, the content of `inputs`, the code of the stages and the
-    versions of torch and transformers. If it has no checkpoint at the end, it is deleted. Yields
-    None if `root` is None or, with a message, if another process has locked the folder.
+    Its name is a hash of the parameters that decide the result, the content of `inputs`, the code
+    that `train` imports and the versions of torch and transformers. If it has no checkpoint at the
+    end, it is deleted. Yields None if `root` is None or, with a message, if another process has
+    locked the folder.
 
     Raises:
         StageError: the folder is not writable.
@@ -47,26 +52,39 @@ def locked_folder(
         yield None
         return
     folder = root / _key(params, inputs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise StageError(
-            f"cannot write checkpoints to {folder}: {error.strerror};"
-            " set NER_CHECKPOINTS to a writable folder"
-        ) from None
+    lock = _locked(folder)
+    if lock is None:
+        print(f"another run uses {folder}: this run keeps no checkpoints", file=sys.stderr)
+        yield None
+        return
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another run uses {folder}: this run keeps no checkpoints", file=sys.stderr)
-            yield None
-            return
         try:
             yield folder
         finally:
             if not list(folder.rglob("*.pt")):
                 shutil.rmtree(folder)
+
+
+def _locked(folder: Path) -> IO[str] | None:
+    """The lock of the folder, which is made if needed; None if another process has it."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        except FileNotFoundError:  # deleted meanwhile by a run that ended
+            continue
+        except OSError as error:
+            raise StageError(
+                f"cannot write checkpoints to {folder}: {error.strerror};"
+                " set NER_CHECKPOINTS to a writable folder"
+            ) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), (folder / "lock").stat()):
+                return lock
+        lock.close()  # of a folder that was deleted before this locked it
 
 
 @dataclass
@@ -167,8 +185,10 @@ def remove(folder: Path) -> None:
 
 
 def _key(params: Section, inputs: Iterable[Path]) -> str:
-    lines = [params.model_dump_json(), torch.__version__, transformers.__version__]
-    lines += [f"{path.relative_to(CODE)} {sha256(path)}" for path in sorted(CODE.rglob("*.py"))]
+    decisive = params.model_dump_json(exclude=INDECISIVE)
+    lines = [decisive, torch.__version__, transformers.__version__]
+    code = import_closure(ROOT, "stages.train")
+    lines += [f"{path.relative_to(ROOT)} {sha256(path)}" for path in code]
     lines += [f"{path.name} {sha256(path)}" for path in inputs]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 

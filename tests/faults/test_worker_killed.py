@@ -1,7 +1,7 @@
 """The worker of a deployment killed, with or without the runs below it: the next run completes."""
 
 import os
-import signal
+import subprocess
 import time
 from contextlib import suppress
 from random import Random, SystemRandom
@@ -35,10 +35,17 @@ def test_kills_of_the_worker(empty_mlflow, tmp_path, monkeypatch, capsys) -> Non
                 whole_host, moment = random.random() < 0.5, random.random() * RUN_S
                 print(f"NER_FAULTS_SEED={seed}: worker, {whole_host=}, after {moment:.1f} s")
                 given = {"overrides": {"train": {"seed": number}}, "wait_minutes": 5}
-                client.create_flow_run_from_deployment(deployment.id, parameters=given)
+                first = client.create_flow_run_from_deployment(deployment.id, parameters=given)
                 time.sleep(moment)
-                kill(deployed.worker.pid, whole_host)
-                deployed.worker.communicate()
+                state = client.read_flow_run(first.id).state
+                kill(deployed.worker, whole_host)
+                if state.is_running() and not whole_host:
+                    state = until(
+                        lambda run=first: client.read_flow_run(run.id).state,
+                        lambda state: state.is_final(),
+                        600,
+                    )
+                    assert state.is_completed(), state.message
                 deployed.start_worker()
                 last = client.create_flow_run_from_deployment(deployment.id, parameters=given)
                 state = until(
@@ -53,11 +60,11 @@ def test_kills_of_the_worker(empty_mlflow, tmp_path, monkeypatch, capsys) -> Non
     left.registered(deployed.project, number + 1)
 
 
-def kill(supervisor: int, whole_host: bool) -> None:
-    """The worker's own processes; with `whole_host` the flow runs that it started too."""
-    [worker] = psutil.Process(supervisor).children()
-    below = worker.children(recursive=True)
-    os.killpg(worker.pid, signal.SIGKILL)
+def kill(worker: "subprocess.Popen[bytes]", whole_host: bool) -> None:
+    """Kills the worker; with `whole_host` all that it started too."""
+    below = psutil.Process(worker.pid).children(recursive=True)
+    worker.kill()
+    worker.wait()
     for process in below if whole_host else ():
         with suppress(psutil.NoSuchProcess):
             process.kill()

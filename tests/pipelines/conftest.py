@@ -69,6 +69,12 @@ def one_version(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) ->
     return once(tmp_path_factory, "one_version", make) / "project"
 
 
+@pytest.fixture
+def copied(one_version: Path, tmp_path: Path) -> Path:
+    """A copy of it, as `cp -a` makes one."""
+    return Path(shutil.copytree(one_version, tmp_path / "copy", symlinks=True))
+
+
 @pytest.fixture(scope="session")
 def logged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> "Registered":
     """A project with runs to register; who registers versions forgets them."""

@@ -37,7 +37,7 @@ class Deployed:
     env: dict[str, str]
     go: Path
     server: "subprocess.Popen[str]"
-    worker: "subprocess.Popen[str] | None" = None
+    worker: "subprocess.Popen[bytes] | None" = None
 
     @property
     def url(self) -> str:
@@ -55,11 +55,17 @@ class Deployed:
     def start_worker(self) -> None:
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "msra-ner"]
         with (self.project.parent / "worker.log").open("a") as log:
-            self.worker = process_group.start(command, self.project, self.env, output=log)
+            # No supervisor: it would end the runs that outlive the worker.
+            self.worker = subprocess.Popen(
+                command, cwd=self.project, env=self.env, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
     def stop(self) -> None:
-        for process in filter(None, (self.worker, self.server)):
-            process.communicate()
+        if self.worker:
+            self.worker.terminate()  # which ends its runs
+            self.worker.wait()
+        self.server.communicate()
 
 
 def deploy(folder: Path, mlflow_db: Path) -> Deployed:

@@ -1,6 +1,5 @@
 """prefect.yaml on a real server with a real worker: schedule, overlap, GPU slot, dead worker."""
 
-import os
 import re
 import signal
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.flows import gpu_slot
+from pipelines.flows import gpu_slot, worker_output
 from pipelines.tracking import connection
 from tests.pipelines.flows.deployed import Deployed, deploy, until
 from tests.pipelines.logged import runs
@@ -185,20 +184,47 @@ def test_a_run_on_demand_with_gates_that_it_passes_becomes_the_champion(
     assert champion.tags["gate.f1"] == "passed 0.5000 >= 0.5"
 
 
+def training(working: Deployed) -> list[psutil.Process]:
+    """All processes below the worker, as soon as one of them trains."""
+    worker = psutil.Process(working.worker.pid)
+    wait_for(lambda: any(map(trains, worker.children(recursive=True))), "train runs", 120)
+    return worker.children(recursive=True)
+
+
+@pytest.mark.slow  # two runs by two workers
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_outlives_its_worker_or_its_end_is_known_at_once(
+    working: Deployed, client, retrain, way: signal.Signals
+) -> None:
+    train_anew(working)
+    until(lambda: held(client), lambda slots: slots == 0, 150)
+    run = client.create_flow_run_from_deployment(retrain.id)
+    training(working)
+    working.worker.send_signal(way)  # an orderly end of the worker kills its runs
+    working.worker.wait()
+    if way == signal.SIGKILL:
+        assert client.read_flow_run(run.id).state.is_running()
+        working.go.touch()
+    state = ended(client, run.id, 60)
+    if way == signal.SIGKILL:
+        assert state.is_completed(), state.message
+    else:
+        assert (state.name, state.message) == ("Crashed", worker_output.KILLED)
+    working.start_worker()
+
+
 @pytest.mark.slow  # Prefect sends no heartbeat more often than each 30 s, and three are awaited
 def test_a_killed_worker_does_not_block_the_next_run(working: Deployed, client, retrain) -> None:
     train_anew(working)
     until(lambda: held(client), lambda slots: slots == 0, 150)
     run = client.create_flow_run_from_deployment(retrain.id)
-    worker = psutil.Process(working.worker.pid)
-    wait_for(lambda: any(map(trains, worker.children(recursive=True))), "train runs", 120)
-    below = worker.children(recursive=True)
-    os.killpg(below[0].pid, signal.SIGKILL)
-    # A flow run has a group of its own and would go on to its end; this is the death of the host.
+    below = training(working)
+    working.worker.kill()
+    # The run would go on to its end; this is the death of the host.
     for process in below:
         if not gone(process.pid):
             process.kill()
-    working.worker.communicate()
+    working.worker.wait()
     assert client.read_flow_run(run.id).state.is_running()
     working.start_worker()
     state = ended(client, run.id)

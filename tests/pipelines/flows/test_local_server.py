@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.flows import local_server
-from tests.pipelines.standin import closed_port, pipelines
+from tests.pipelines.standin import clean_environment, closed_port, pipelines
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +82,33 @@ def test_the_tables_of_its_database_are_made_once_an_environment(prefect_url) ->
     with closing(sqlite3.connect(kept)) as database:
         assert database.execute("select count(*) from flow_run").fetchone() == (0,)
         assert database.execute("select count(*) from block_type").fetchone() > (10,)
+
+
+KILLED = """\
+import os, sys, time
+from pathlib import Path
+import psutil
+from pipelines.flows import local_server
+local_server.start(Path("."))()
+health = f"{os.environ['PREFECT_API_URL']}/health"
+for process in psutil.Process().children(recursive=True):
+    if "uvicorn" in process.cmdline():
+        process.kill()
+        process.wait()
+assert not local_server.answers(health)
+while not local_server.answers(health):
+    time.sleep(0.1)
+print(len(psutil.Process().children()))
+"""
+
+
+@pytest.mark.slow  # two servers of its own
+def test_one_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=tmp_path, env=clean_environment(),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
 
 
 def test_setup_wants_a_server_that_stays(monkeypatch, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_its_hash_is_of_that_code_and_the_packages(code: Path, monkeypatch) -> N
 def test_a_commit_without_it_is_refused_before_its_stages_run(code: Path) -> None:
     (code / "stages" / "serving" / "tagger.py").unlink()
     with pytest.raises(
-        PipelineError, match=r"^The code that serves a model cannot be read: .*tagg"
+        PipelineError, match=r"^The model cannot be registered: the code of .*tagger"
     ):
         serving_code.sha256(code)
     (code / serving_code.PYFUNC).unlink()

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,18 +18,11 @@ from pipelines.doctor.checks.mlflow import check
 from pipelines.errors import PipelineError
 from pipelines.maintenance import gc
 from pipelines.names import EXPERIMENT, MODEL
-from pipelines.registry import aliases, versions
 from pipelines.tracking import connection, run_log
 from pipelines.workspaces import workspace
+from tests.pipelines import standin
 from tests.pipelines.logged import runs
-from tests.pipelines.logged import versions as numbers
 from tests.pipelines.standin import pipelines
-
-
-@pytest.fixture
-def project(one_version: Path, tmp_path: Path) -> Path:
-    """A copy, as `cp -a` makes one."""
-    return Path(shutil.copytree(one_version, tmp_path / "copy", symlinks=True))
 
 
 def weights(project: Path) -> bool:
@@ -42,16 +37,16 @@ def model_is_whole(project: Path, folder: Path) -> bool:
 
 
 def test_a_version_deleted_in_a_copy_leaves_the_original_its_model(
-    one_version: Path, project: Path, tmp_path: Path, capsys
+    one_version: Path, copied: Path, tmp_path: Path, capsys
 ) -> None:
-    client = connection.connect(project)
+    client = connection.connect(copied)
     said = f"The project was at {one_version.as_uri()}/mlartifacts: MLflow's addresses now name"
-    assert capsys.readouterr().err == f"{said} {project.as_uri()}/mlartifacts\n"
+    assert capsys.readouterr().err == f"{said} {copied.as_uri()}/mlartifacts\n"
     client.delete_model_version(MODEL, "1")
-    shutil.rmtree(workspace.all_of(project)[0])
-    assert len(gc.prune(project, dry_run=False).mlflow_runs) == 1
-    assert not list((project / "mlartifacts").rglob("model.onnx"))
-    assert not weights(project)
+    shutil.rmtree(workspace.all_of(copied)[0])
+    assert len(gc.prune(copied, dry_run=False).mlflow_runs) == 1
+    assert not list((copied / "mlartifacts").rglob("model.onnx"))
+    assert not weights(copied)
     assert gc.prune(one_version, dry_run=True).mlflow_runs == []
     assert weights(one_version)
     assert model_is_whole(one_version, tmp_path)
@@ -59,16 +54,16 @@ def test_a_version_deleted_in_a_copy_leaves_the_original_its_model(
 
 
 def test_without_its_artifacts_a_copy_deletes_none_of_the_original(
-    one_version: Path, project: Path, tmp_path: Path
+    one_version: Path, copied: Path, tmp_path: Path
 ) -> None:
-    shutil.rmtree(project / "mlartifacts")
-    connection.connect(project).delete_model_version(MODEL, "1")
-    gc.prune(project, dry_run=False)
+    shutil.rmtree(copied / "mlartifacts")
+    connection.connect(copied).delete_model_version(MODEL, "1")
+    gc.prune(copied, dry_run=False)
     assert model_is_whole(one_version, tmp_path)
 
 
-def test_a_moved_project_predicts_and_logs_where_it_is(project: Path, tmp_path: Path) -> None:
-    was, moved = project, project.rename(tmp_path / "moved")
+def test_a_moved_project_predicts_and_logs_where_it_is(copied: Path, tmp_path: Path) -> None:
+    was, moved = copied, copied.rename(tmp_path / "moved")
     predicted = pipelines(moved, "predict", "北京")
     assert '"type": "LOC"' in predicted.stdout, predicted.stderr
     client = connection.connect(moved)
@@ -81,40 +76,40 @@ def test_a_moved_project_predicts_and_logs_where_it_is(project: Path, tmp_path: 
 
 
 def test_a_database_that_is_missing_empty_or_another_stops_it(
-    project: Path, empty_mlflow: Path, tmp_path: Path
+    copied: Path, empty_mlflow: Path, tmp_path: Path
 ) -> None:
-    database = project / "mlflow.db"
+    database = copied / "mlflow.db"
     was = database.rename(tmp_path / "mlflow.db")
     with pytest.raises(PipelineError, match=r"mlflow\.db is missing, and .*mlartifacts has models"):
-        gc.prune(project, dry_run=False)
+        gc.prune(copied, dry_run=False)
     database.touch()
     with pytest.raises(PipelineError, match=r"mlflow\.db is empty, and .*mlartifacts has models"):
-        gc.prune(project, dry_run=False)
+        gc.prune(copied, dry_run=False)
     shutil.copy(empty_mlflow, database)
     with pytest.raises(PipelineError, match=r"mlflow\.db knows nothing of 1 models in .*"):
-        gc.prune(project, dry_run=False)
+        gc.prune(copied, dry_run=False)
     shutil.copy(was, database)
-    assert gc.prune(project, dry_run=False).cache_objects == 0
-    assert weights(project)
+    assert gc.prune(copied, dry_run=False).cache_objects == 0
+    assert weights(copied)
 
 
 @pytest.mark.parametrize("command", ["gc", "status", "predict 北京", "bring 1", "run"])
 def test_a_damaged_database_is_one_sentence(
-    project: Path, command: str, capsys, monkeypatch
+    copied: Path, command: str, capsys, monkeypatch
 ) -> None:
-    (project / "mlflow.db").write_bytes(b"not a database, but text" * 99)
-    monkeypatch.chdir(project)
+    (copied / "mlflow.db").write_bytes(b"not a database, but text" * 99)
+    monkeypatch.chdir(copied)
     assert main(command.split()) != 0
     out, err = capsys.readouterr()
-    said = f"{project}/mlflow.db cannot be used (file is not a database): restore it from a backup"
+    said = f"{copied}/mlflow.db cannot be used (file is not a database): restore it from a backup"
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(said)
     [finding] = check(Requirements())
     assert (finding.level, f"{finding.message}: {finding.remedy}\n") == (Level.ERROR, err)
 
 
-def test_what_a_version_stands_on_is_restored_from_the_bin(project: Path, tmp_path: Path) -> None:
-    client = connection.connect(project)
+def test_what_a_version_stands_on_is_restored_from_the_bin(copied: Path, tmp_path: Path) -> None:
+    client = connection.connect(copied)
     [run] = runs(client)
     theirs = client.create_experiment("of a person")
     their_run = client.create_run(theirs)
@@ -123,67 +118,31 @@ def test_what_a_version_stands_on_is_restored_from_the_bin(project: Path, tmp_pa
     unneeded = client.create_run(run.info.experiment_id, tags={"dvc_lock": "0"})
     client.set_terminated(unneeded.info.run_id)
 
-    found = gc.prune(project, dry_run=True)
+    found = gc.prune(copied, dry_run=True)
     assert (found.restored, found.mlflow_runs) == ([run.info.run_id], [unneeded.info.run_id])
     assert runs(client) != [run]
-    assert gc.prune(project, dry_run=False) == found
+    assert gc.prune(copied, dry_run=False) == found
     assert [run.info.run_id] == [each.info.run_id for each in runs(client)]
-    assert model_is_whole(project, tmp_path)
+    assert model_is_whole(copied, tmp_path)
     # What others have in the bin is theirs; `mlflow gc` would have deleted it too.
     assert client.get_experiment(theirs).lifecycle_stage == "deleted"
     assert client.get_run(their_run.info.run_id)
-    assert gc.prune(project, dry_run=False).restored == []
+    assert gc.prune(copied, dry_run=False).restored == []
 
 
-def test_an_experiment_in_the_bin_stops_it(project: Path) -> None:
-    client = connection.connect(project)
+def test_an_experiment_in_the_bin_stops_it(copied: Path) -> None:
+    client = connection.connect(copied)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
     with pytest.raises(PipelineError, match="experiment msra-ner is deleted: `mlflow experiments"):
-        gc.prune(project, dry_run=False)
-    assert weights(project)
+        gc.prune(copied, dry_run=False)
+    assert weights(copied)
 
 
-class TestLoggedAgain:
-    """A run whose last tag was not written, or that lies in the bin, is completed."""
-
-    def test_a_version_that_was_promoted_meanwhile_stays(self, project: Path) -> None:
-        connected, made, client, run_id = self._opened(project)
-        client.delete_tag(run_id, run_log.COMPLETE)
-        client.set_registered_model_alias(MODEL, aliases.CHAMPION, "1")
-        client.delete_registered_model_alias(MODEL, aliases.CHALLENGER)
-        logged = run_log.log_run(connected, made)
-        assert (logged.run_id, logged.version, logged.already_logged) == (run_id, "1", True)
-        assert numbers(client) == ["1"]
-        assert client.get_model_version(MODEL, "1").aliases == [aliases.CHAMPION]
-        assert client.get_run(run_id).data.tags[run_log.COMPLETE] == "true"
-
-    def test_a_version_without_its_alias_becomes_the_challenger(self, project: Path) -> None:
-        connected, made, client, run_id = self._opened(project)
-        client.delete_tag(run_id, run_log.COMPLETE)
-        client.delete_registered_model_alias(MODEL, aliases.CHALLENGER)
-        run_log.log_run(connected, made)
-        assert aliases.by_alias(client, aliases.CHALLENGER) == "1"
-
-    def test_a_run_in_the_bin_is_restored(self, project: Path) -> None:
-        connected, made, client, run_id = self._opened(project)
-        client.delete_run(run_id)
-        assert run_log.log_run(connected, made).run_id == run_id
-        assert [run.info.run_id for run in runs(client)] == [run_id]
-        assert numbers(client) == ["1"]
-        assert not versions.is_binned(client, client.get_model_version(MODEL, "1"))
-
-    def _opened(self, project: Path):
-        connected = connection.check(project)
-        [run] = runs(connected.client)
-        made = workspace.find(project, workspace.all_of(project)[0].name)
-        return connected, made, connected.client, run.info.run_id
-
-
-def test_what_an_outer_job_set_for_its_run_does_not_reach_ours(project: Path, monkeypatch) -> None:
-    client = connection.connect(project)
-    other = client.create_experiment("of an outer job", (project / "elsewhere").as_uri())
+def test_what_an_outer_job_set_for_its_run_does_not_reach_ours(copied: Path, monkeypatch) -> None:
+    client = connection.connect(copied)
+    other = client.create_experiment("of an outer job", (copied / "elsewhere").as_uri())
     outer = client.create_run(other, run_name="outer")
-    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database:
         before = outer_rows(database, outer.info.run_id)
     outer_model = client.create_logged_model(other)
     for key, value in {
@@ -196,19 +155,19 @@ def test_what_an_outer_job_set_for_its_run_does_not_reach_ours(project: Path, mo
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
     }.items():
         monkeypatch.setenv(key, value)
-    made = workspace.find(project, workspace.all_of(project)[0].name)
+    made = workspace.find(copied, workspace.all_of(copied)[0].name)
     lock = (made.path / "dvc.lock").read_text()
     (made.path / "dvc.lock").write_text(lock.replace("python stage.py export", "python other"))
-    logged = run_log.log_run(connection.check(project), made)
+    logged = run_log.log_run(connection.check(copied), made)
     run = MlflowClient().get_run(logged.run_id)
     assert run.info.experiment_id == client.get_experiment_by_name(EXPERIMENT).experiment_id
     assert run.info.status == "FINISHED"
     assert run.data.params["train.learning_rate"] == "0.5"
     assert "outer" not in run.data.tags
     assert logged.version == "2"
-    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database:
         assert outer_rows(database, outer.info.run_id) == before
-    assert not (project / "elsewhere").exists()
+    assert not (copied / "elsewhere").exists()
     assert "MLFLOW_RUN_ID" not in os.environ
 
 
@@ -216,3 +175,30 @@ def outer_rows(database: sqlite3.Connection, run_id: str) -> list:
     """All that the database has of the run."""
     tables = (f"SELECT * FROM {name} WHERE run_uuid = ?" for name in ("runs", "tags", "metrics"))  # noqa: S608
     return [sorted(database.execute(select, (run_id,)).fetchall()) for select in tables]
+
+
+FIRST_USE = """\
+import sys
+from pathlib import Path
+from pipelines.tracking import connection
+sys.stdin.readline()
+print(connection.check(Path("."), connection.Need.LOG).experiment_id)
+"""
+
+
+def test_the_first_two_uses_at_once_make_one_database(tmp_path: Path) -> None:
+    project = standin.project(tmp_path / "project")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST_USE], cwd=project, env=standin.clean_environment(),
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in processes:  # both have imported MLflow, or will as soon as they can
+        process.stdin.write("\n")
+        process.stdin.flush()
+    results = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    assert len({out for out, _ in results}) == 1
+    assert "Traceback" not in "".join(err for _, err in results)

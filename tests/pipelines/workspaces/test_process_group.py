@@ -110,6 +110,25 @@ def test_what_a_finished_command_left_running_is_ended(tmp_path: Path) -> None:
     assert gone(int((tmp_path / "grandchild").read_text()))
 
 
+# As a server or a daemon does: it leaves the group and the session, and its parent ends.
+DAEMON = "setsid sh -c 'sleep 600 & echo $! > grandchild; wait' >/dev/null 2>&1 &"
+
+
+@pytest.mark.parametrize("ending", ["by itself", "timeout", "close"])
+def test_a_process_in_a_session_of_its_own_is_ended_too(tmp_path: Path, ending: str) -> None:
+    rest = "" if ending == "by itself" else "sleep 600"
+    script = f"{DAEMON} until [ -s grandchild ]; do :; done; {rest}"
+    process = process_group.start(["sh", "-c", script], tmp_path, dict(os.environ))
+    pid = grandchild(tmp_path)
+    limit = 0.2 if ending == "timeout" else None
+    with process_group.ended_by(process, limit, threading.Event()) as why:
+        if ending == "close":
+            process.stdin.close()
+        assert process.wait(DEADLINE_S) == (0 if ending == "by itself" else 128 + signal.SIGHUP)
+    assert why == (["timeout"] if limit else [])
+    assert gone(pid)
+
+
 def test_a_parent_that_is_killed_takes_the_grandchild_with_it(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [

@@ -1,3 +1,6 @@
+import shutil
+import threading
+
 import pytest
 import torch
 
@@ -74,10 +77,50 @@ def test_the_folder_is_of_these_parameters_and_data(tmp_path, params, data):
 
     first = name(params, data)
     assert name(params, data) == first
+    assert name(params.model_copy(update={"checkpoint_minutes": 0.5}), data) == first
     assert name(params.model_copy(update={"seed": 1}), data) != first
     data.write_bytes(b"more rows")
     assert name(params, data) != first
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_it_is_of_the_code_that_train_imports(tmp_path, params, data, monkeypatch):
+    shutil.copytree(checkpoint.ROOT / "stages", tmp_path / "code/stages")
+    monkeypatch.setattr(checkpoint, "ROOT", tmp_path / "code")
+
+    def name_after(edited):
+        with (tmp_path / "code/stages" / edited).open("a") as file:
+            file.write("# edited\n")
+        with checkpoint.locked_folder(tmp_path / "other", params, [data]) as folder:
+            return folder.name
+
+    first = name_after("report/page.py")
+    assert {name_after("report/plots.py"), name_after("export.py")} == {first}
+    assert len({first, name_after("training/loop.py"), name_after("text/labels.py")}) == 3
+
+
+def test_a_folder_that_another_run_deletes_is_made_again(tmp_path, params, data):
+    """Each of the two finds it deleted at any moment, and never works in one that is gone."""
+    over = threading.Event()
+
+    def again_and_again():
+        while not over.is_set():
+            with checkpoint.locked_folder(tmp_path / "shared", params, [data]):
+                pass
+
+    thread = threading.Thread(target=again_and_again)
+    thread.start()
+    try:
+        held = 0
+        while held < 20:
+            with checkpoint.locked_folder(tmp_path / "shared", params, [data]) as folder:
+                if folder is not None:
+                    checkpoint.save(folder, 1, {"step": held})
+                    checkpoint.remove(folder)
+                    held += 1
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_two_runs_of_the_same_do_not_share_it(folder, tmp_path, params, data, capsys):
