@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError
-from pipelines.flows import up_to_date
+from pipelines.flows import local_sources, up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import run_state, workspace
@@ -72,6 +72,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
     with run_state.reserved(made.path):
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
+            local_sources.require_unchanged(made.path, made.params.stages.download)
         if not request.force:
             with disk_errors():
                 up_to_date.require_change(project, made, request.refetch, request.promote)
