@@ -8,7 +8,8 @@ from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.schemes import break_message, tag_problem, to_iob2
 from stages.params.align import Align
-from stages.text.cells import Cells, cells_of
+from stages.text.cells import cells_of
+from stages.text.labels import Cells
 from stages.text.sentence import Sentence
 
 # Of scripts that put no space between words: Chinese, Japanese, Thai, Lao, Myanmar, Khmer.
