@@ -55,12 +55,14 @@ def test_lines_of_standard_input_and_a_closed_pipe(
 def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_path):
     write(tmp_path / "in.parquet", ["a"])
     (tmp_path / "broken.parquet").write_text("broken")
+    (tmp_path / "array.json").write_text('\n [{"text": "a"}]')
     given, text = {"source": tmp_path / "in.parquet"}, ["a"]
     for words, texts, changes in [
         ("Give texts, or -", [], {}),
         ("Give texts, or -", text, given),
         ("has no column body: give one of id, text with --column", [], given | {"column": "body"}),
         ("is not Parquet", [], {"source": tmp_path / "broken.parquet"}),
+        ("array.json begins with \\[, .* jq -c '.\\[\\]'", [], {"source": tmp_path / "array.json"}),
         ("the output must end in .jsonl or .parquet", text, {"output": tmp_path / "out.csv"}),
         ("is also the input", [], given | {"output": tmp_path / "in.parquet"}),
         ("There is no folder", text, {"output": tmp_path / "none" / "out.jsonl"}),
