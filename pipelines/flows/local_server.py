@@ -141,8 +141,8 @@ def _wait(process: "subprocess.Popen[str]", url: str, home: Path, new: bool) -> 
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise PipelineError(
-                f"Prefect's server did not start; its log is {log}: fix that, or set"
-                " PREFECT_API_URL to a running server"
+                f"Prefect's server did not start; its log is {log}: remove the cause that it"
+                " names, or set PREFECT_API_URL to a running server"
             )
         time.sleep(0.1)
     if new:
