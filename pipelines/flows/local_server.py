@@ -21,9 +21,11 @@ from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
 from pipelines.workspaces import process_group
+from stages.fetching.client import network_problem
 
 START_S = 120.0
 DATABASE = "prefect.db"
+NO_PROXY = ("no_proxy", "NO_PROXY")  # some libraries read one alone, others the first
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -48,11 +50,11 @@ def start(project: Path) -> Callable[[], None]:
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    _check_network()
     if named := configured():
         ask(named, ", or unset PREFECT_API_URL to run without one")
         return lambda: None
-    for key in ("NO_PROXY", "no_proxy"):  # a proxy must not be asked for loopback
-        os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
+    reach_loopback_directly()
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
     new = not (home / DATABASE).exists()
@@ -78,6 +80,7 @@ def start(project: Path) -> Callable[[], None]:
 
 def require() -> None:
     """Raises a PipelineError unless the environment or the Prefect profile names a live server."""
+    _check_network()
     named = configured()
     if not named:
         raise PipelineError(
@@ -85,6 +88,14 @@ def require() -> None:
             " and set PREFECT_API_URL (docs/operations.md)"
         )
     ask(named, "")
+
+
+def reach_loopback_directly() -> None:
+    """Adds loopback to the addresses without a proxy, of either spelling, and keeps the user's."""
+    hosts = [host for key in NO_PROXY for host in os.environ.get(key, "").split(",") if host]
+    # Between others, urllib and requests would not know "*", which is all.
+    direct = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, "127.0.0.1"]))
+    os.environ.update(dict.fromkeys(NO_PROXY, direct))
 
 
 def configured() -> str | None:
@@ -121,6 +132,12 @@ def ask(url: str, otherwise: str) -> None:
             ) from None
     except OSError:
         return  # it did answer
+
+
+def _check_network() -> None:
+    """Prefect's client reads these variables whatever the server's address."""
+    if problem := network_problem():
+        raise PipelineError(f"Prefect's server cannot be asked: {problem}")
 
 
 def _setting(name: str) -> str | None:
