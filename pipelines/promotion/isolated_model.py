@@ -78,6 +78,7 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
         capture_output=True,
         text=True,
         encoding="utf-8",
+        errors="replace",
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from stages.contract.errors import StageError
 from stages.contract.outs import whole
 from stages.contract.section import Section, read
+from stages.contract.terminal import accept_any_text
 
 S = TypeVar("S", bound=Section)
 
@@ -25,6 +26,7 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about
     and into no out; None is not written. A `StageError` ends the process with status 1 and its
     message.
     """
+    accept_any_text()
     name = section.__name__.lower()
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)
     parser.parse_args()

@@ -76,6 +76,15 @@ def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_
     assert "absent.txt" in done.stderr
 
 
+def test_a_terminal_of_ascii(registered, expected):
+    """As in cron; what was typed is UTF-8 all the same, and what is printed is JSON."""
+    texts = [*list(expected)[:3], "😀"]
+    done = pipelines(registered, "predict", *texts, LC_ALL="C", PYTHONUTF8="0")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stdout.isascii()
+    check(rows, {text: expected.get(text, []) for text in texts})
+
+
 @pytest.mark.skipif(has_cuda(), reason="there is a GPU")
 def test_required_cuda_is_not_replaced_by_the_cpu(registered):
     done = pipelines(registered, "predict", "a", NER_REQUIRE_CUDA="1")
