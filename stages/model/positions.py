@@ -22,7 +22,8 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     token = (config.pad_token_id or 0) + 1  # no padding, which RoBERTa does not count
     config.vocab_size = token + 1
     try:
-        model = AutoModel.from_config(config).eval()
+        with torch.random.fork_rng(devices=[]):  # else the weights of `train` would be others
+            model = AutoModel.from_config(config).eval()
     except (ValueError, RuntimeError):  # such as Longformer, which counts its layers
         return wanted
 

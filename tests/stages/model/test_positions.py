@@ -23,7 +23,9 @@ CONFIGS = {
 @pytest.mark.parametrize(("config", "most"), CONFIGS.values(), ids=CONFIGS)
 def test_what_a_forward_pass_takes(tmp_path, config, most):
     config.save_pretrained(tmp_path)
+    before = torch.random.get_rng_state()
     assert usable_tokens(tmp_path, 64) == most
+    assert torch.equal(torch.random.get_rng_state(), before)
     assert usable_tokens(tmp_path, 20) == 20
     model = AutoModel.from_config(config).eval()
     ids = torch.full((1, most), 9)
