@@ -15,6 +15,7 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.corpus.corpus import Corpus
 from stages.corpus.formats.read import read_corpus
+from stages.model.positions import usable_tokens
 from stages.params.align import TYPES_MAX, Align
 from stages.text.labels import Labels, iob2_tags
 from stages.text.sentence import Sentence
@@ -137,14 +138,12 @@ def _hold_out(
 
 
 def _tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellEncoder, Labels]:
-    config = encoder / "config.json"
-    if not config.is_file():  # transformers would look for it on the hub
+    if not (encoder / "config.json").is_file():  # transformers would look for it on the hub
         raise StageError(f"there is no encoder in {encoder}: run `dvc repro download` first")
     from transformers import AutoTokenizer  # 2 s: only once the corpus is known to be good
 
     tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
-    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
-    most = min(positions or params.window_tokens, tokenizer.model_max_length)
+    most = min(usable_tokens(encoder, params.window_tokens), tokenizer.model_max_length)
     if params.window_tokens > most:
         raise StageError(
             f"align.window_tokens is {params.window_tokens}, but the encoder in {encoder} takes"

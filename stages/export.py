@@ -136,11 +136,20 @@ def _open(params: Export, model: Path, profile: Path | None = None) -> ort.Infer
             model, params.require_cuda, params.cpu_threads, entries=RECORD, profile=profile
         )
     except Exception as error:  # ONNX Runtime's own errors have no other class in common
-        where = "the CUDA provider" if params.require_cuda else "the CPU"
-        raise StageError(
-            f"ONNX Runtime {ort.__version__} cannot open the {params.precision} model on {where}"
-            f" ({' '.join(str(error).split())}); set export.precision: fp32"
-        ) from None
+        raise StageError(not_opened(params, " ".join(str(error).split()))) from None
+
+
+def not_opened(params: Export, cause: str) -> str:
+    """Says why ONNX Runtime did not open the model, and what to set."""
+    where = "the CUDA provider" if params.require_cuda else "the CPU"
+    remedy = "set export.precision: fp32"
+    if params.precision == "fp32":
+        remedy = f"try another export.opset (now {params.opset})"
+        remedy += ", or set export.require_cuda: false" if params.require_cuda else ""
+    return (
+        f"ONNX Runtime {ort.__version__} cannot open the {params.precision} model on {where}"
+        f" ({cause}); {remedy}"
+    )
 
 
 def _placement(params: Export, session: ort.InferenceSession) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Fixtures that several tests share."""
 
 import os
+import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,18 @@ os.environ["NER_RUNTIME"] = "local"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, the order among them and among the others as it was drawn."""
     items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of two megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("not allowed to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

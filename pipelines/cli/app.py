@@ -10,10 +10,12 @@ import sys
 
 from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
 from pipelines.errors import PipelineError
+from pipelines.prediction import stages_contract
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand in the current folder; returns its exit code."""
+    stages_contract.load("terminal").accept_any_text()
     arguments = _parser().parse_args(argv)
     # Turns off the telemetry of MLflow and Prefect.
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -86,7 +86,7 @@ def _flow(folder: Path, request: "Request", prepared: "Prepared | None") -> "Out
     except httpx.HTTPError as error:
         raise PipelineError(
             f"Prefect's server at {local_server.configured()} stopped answering during the run"
-            f" ({error}): fix that and run again; finished stages are cached"
+            f" ({error}): look whether it still runs, and run again; finished stages are cached"
         ) from None
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, NothingToDo):

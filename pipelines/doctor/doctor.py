@@ -26,6 +26,7 @@ HANGS = "the driver or a GPU hangs: see `nvidia-smi` and `dmesg`, then reboot"
 CHECKS = (
     (Check("gpu", 30, HANGS), Check("torch", 120, HANGS), Check("onnxruntime", 120, HANGS)),
     (Check("machine", 30, "a disk does not respond: see `df`"), Check("packages", 30, "try again")),
+    (Check("network", 60, "check the proxies that HTTP_PROXY and the like name"),),
     # Enough time for an import from a cold disk, and for MLflow's two attempts.
     (Check("dvc", 30, "check that the remote of `dvc remote list` is reachable from here"),),
     (Check("mlflow", 30, "check that MLFLOW_TRACKING_URI is reachable from here"),),

@@ -150,7 +150,7 @@ def _objects(lock: Path, cache: Path) -> Iterator[str]:
             yield md5
             listing = _path(cache, md5)
             if md5.endswith(".dir") and listing.is_file():
-                yield from (file["md5"] for file in json.loads(listing.read_text()))
+                yield from (file["md5"] for file in json.loads(listing.read_bytes()))
 
 
 def _folder(project: Path) -> Path:

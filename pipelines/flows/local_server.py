@@ -23,11 +23,13 @@ from tempfile import TemporaryDirectory
 from pipelines.errors import PipelineError
 from pipelines.flows.prefect_settings import setting
 from pipelines.workspaces import places, process_group
+from stages.fetching.client import network_problem
 
 START_S = 120.0
 RESTARTS = 3
 DATABASE = "prefect.db"
 CONNECTION = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+NO_PROXY = ("no_proxy", "NO_PROXY")  # some libraries read one alone, others the first
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -52,11 +54,11 @@ def start(project: Path) -> Callable[[], None]:
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    _check_network()
     if named := configured():
         ask(named, ", or unset PREFECT_API_URL to run without one")
         return lambda: None
-    for key in ("NO_PROXY", "no_proxy"):  # a proxy must not be asked for loopback
-        os.environ[key] = ",".join(filter(None, [os.environ.get(key), "127.0.0.1"]))
+    reach_loopback_directly()
     home = (project / ".runs" / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(home)
@@ -104,8 +106,8 @@ class _Server:
         while not answers(self.health):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise PipelineError(
-                    f"Prefect's server did not start; its log is {log}: fix that, or set"
-                    " PREFECT_API_URL to a running server"
+                    f"Prefect's server did not start; its log is {log}: remove the cause that it"
+                    " names, or set PREFECT_API_URL to a running server"
                 )
             time.sleep(0.1)
         if self.new:
@@ -128,6 +130,7 @@ class _Server:
 
 def require() -> None:
     """Raises a PipelineError unless Prefect's settings name a live server."""
+    _check_network()
     named = configured()
     if not named:
         raise PipelineError(
@@ -135,6 +138,14 @@ def require() -> None:
             " and set PREFECT_API_URL (docs/operations.md)"
         )
     ask(named, "")
+
+
+def reach_loopback_directly() -> None:
+    """Adds loopback to the addresses without a proxy, of either spelling, and keeps the user's."""
+    hosts = [host for key in NO_PROXY for host in os.environ.get(key, "").split(",") if host]
+    # Between others, urllib and requests would not know "*", which is all.
+    direct = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, "127.0.0.1"]))
+    os.environ.update(dict.fromkeys(NO_PROXY, direct))
 
 
 def configured() -> str | None:
@@ -171,6 +182,12 @@ def ask(url: str, otherwise: str) -> None:
             ) from None
     except OSError:
         return  # it did answer
+
+
+def _check_network() -> None:
+    """Prefect's client reads these variables whatever the server's address."""
+    if problem := network_problem():
+        raise PipelineError(f"Prefect's server cannot be asked: {problem}")
 
 
 def _copy_empty_database(home: Path) -> None:

@@ -11,9 +11,10 @@ from pipelines.errors import PipelineError
 from pipelines.flows import local_sources, up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
-from pipelines.workspaces import run_state, workspace
+from pipelines.workspaces import disk, run_state, workspace
 from pipelines.workspaces.overlays import Values
 from pipelines.workspaces.workspace import Purpose, Workspace
+from stages.contract.disk import full_disk
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
         NothingToDo: if a finished run had the same inputs and `force` is false.
         PipelineError: if no workspace can be made, MLflow does not answer or the disk fails.
     """
-    with disk_errors():
+    with disk_errors(project.folder):
         run_state.sweep(project.folder)
         cache.sweep(project.folder)
         made = workspace.create(
@@ -74,18 +75,20 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             serving_code.pyfunc(made.path)  # else the result could not be registered
             local_sources.require_unchanged(made.path, made.params.stages.download)
         if not request.force:
-            with disk_errors():
+            with disk_errors(project.folder):
                 up_to_date.require_change(project, made, request.refetch, request.promote)
         yield Prepared(project, request, made)
 
 
 @contextmanager
-def disk_errors() -> Iterator[None]:
+def disk_errors(project: Path) -> Iterator[None]:
     """Turns an error of the disk into a PipelineError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:  # DVC keeps its notes in SQLite
+        if full_disk(error, project):
+            raise disk.full(project) from None
         raise PipelineError(
-            f"The disk does not let the run continue ({error}): fix that, or make room"
-            " (`python -m pipelines gc`), and run again; finished stages are cached"
+            f"The disk does not let the run continue ({error}): correct the permissions of that"
+            " file, or repair the disk, and run again; finished stages are cached"
         ) from None

@@ -137,7 +137,7 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
         PipelineError: before anything runs, if the disk is too full; later, if the disk fails.
     """
     folder, made = prepared.project.folder, prepared.workspace
-    with disk_errors(), run_state.begun(made.path):
+    with disk_errors(folder), run_state.begun(made.path):
         made = workspace.belonging_to(made, flow_run.get_id(), _page())
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
         disk.require(folder, made.params.run.free_disk_gb)

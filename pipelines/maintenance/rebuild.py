@@ -119,9 +119,10 @@ def _stages_to_run(path: Path, recorded: Path, on_line: OnLine) -> Iterator[str]
 def _check_out(path: Path, stage: str) -> None:
     command = [sys.executable, "-m", "dvc", "checkout", "--quiet", stage]
     env = dvc_stages.environment()
-    done = subprocess.run(command, cwd=path, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=path, env=env, capture_output=True, check=False)
     if done.returncode:
-        raise PipelineError(f"DVC has no data for stage {stage} ({' '.join(done.stderr.split())})")
+        words = " ".join(done.stderr.decode(errors="replace").split())
+        raise PipelineError(f"DVC has no data for stage {stage} ({words})")
 
 
 def _select_image(run: Run) -> None:

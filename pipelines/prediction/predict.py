@@ -1,6 +1,5 @@
 """Finds the entities of texts with the registered model."""
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL, REGISTER_FIRST
+from pipelines.prediction import stages_contract
 from pipelines.prediction.readers import Input, Row, open_input
 from pipelines.prediction.resumable_output import check_output, open_partial
 from pipelines.registry import aliases
@@ -104,7 +104,7 @@ def _write(loaded: Model, given: Input, output: Path, batch_size: int, restart: 
         if done:
             print(f"Resuming after row {done}", file=sys.stderr)
         total = done
-        with _progress()(given.total, "predict", "row") as bar:
+        with stages_contract.load("progress").progress(given.total, "predict", "row") as bar:
             bar.update(done)
             for lines, errors in _predicted(loaded, given.rows, batch_size):
                 partial.add(lines)
@@ -113,15 +113,6 @@ def _write(loaded: Model, given: Input, output: Path, batch_size: int, restart: 
                 bar.update(len(lines))
         partial.finish()
     print(f"Wrote {output}: {total} rows, {failed} of the new ones with an error", file=sys.stderr)
-
-
-def _progress() -> Any:
-    """The `progress` of this project: `import stages` would import that of the loaded model."""
-    path = Path(__file__).parents[2] / "stages" / "contract" / "progress.py"
-    spec: Any = importlib.util.spec_from_file_location("pipelines_progress", path)
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.progress
 
 
 def _predicted(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def open_input(texts: list[str], path: Path | None, column: str) -> Input:
     `column` is the column of Parquet or the key of JSONL. A line of JSONL may also be a string.
 
     Raises:
-        PipelineError: if there is no input, or no such column.
+        PipelineError: if there is no input, no such column, or one JSON array.
         OSError: if the file cannot be read.
     """
     if (path is None) == (not texts):
@@ -53,9 +54,23 @@ def open_input(texts: list[str], path: Path | None, column: str) -> Input:
         return Input(map(Row, texts), len(texts))
     if path.suffix == ".parquet":
         return _parquet(path, column)
+    if path.suffix in (".json", ".jsonl", ".ndjson") and path.is_file():
+        _refuse_array(path)
     file = path.open("rb")
     rows = _jsonl(file, column) if path.suffix in (".jsonl", ".ndjson") else _text(file)
     return Input(rows, _line_count(path))
+
+
+def _refuse_array(path: Path) -> None:
+    """Before the first row: else an array is read as one wrong line, or as many wrong texts."""
+    with path.open("rb") as file:
+        if not file.read(CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return
+    lines = shlex.quote(str(path.with_suffix(".lines.jsonl")))
+    raise PipelineError(
+        f"{path} begins with [, as one JSON array, but rows are read line by line:"
+        f" jq -c '.[]' {shlex.quote(str(path))} > {lines}"
+    )
 
 
 def _text(file: IO[bytes]) -> Iterator[Row]:

@@ -81,6 +81,7 @@ def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:
             capture_output=True,
             text=True,
             encoding="utf-8",
+            errors="replace",
             env=clean_environment.make() | {"PYTHONPATH": path},
             check=False,
             timeout=TIMEOUT_S,

@@ -71,6 +71,7 @@ class Served(PythonModel):
             # Only in the server's process. The string type of pandas refuses half a surrogate pair,
             # and MLflow would then refuse the whole request.
             pd.set_option("future.infer_string", False)
+            _read_row_by_row()
             _refuse_unreadable_requests()
 
     def predict(
@@ -113,6 +114,25 @@ def _own_stages() -> str:
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return name
+
+
+def _read_row_by_row() -> None:
+    """Makes MLflow's server read a list of texts or of objects with a `text` as a column.
+
+    Else the first row decides: after an object, a text is a bad request; after a text, a number is
+    one; after `{"id": 1}`, no other row has a text.
+    """
+    original = scoring_server.infer_and_parse_data
+
+    def parse(data: dict[str, Any], schema: Any = None) -> Any:
+        [key] = data if len(data) == 1 else [""]
+        rows = data.get(key)
+        if key in ("inputs", "instances", "dataframe_records") and rows and isinstance(rows, list):
+            texts = [row.get("text", row) if isinstance(row, dict) else row for row in rows]
+            data = {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}
+        return original(data, schema)
+
+    scoring_server.infer_and_parse_data = parse
 
 
 def _refuse_unreadable_requests() -> None:

@@ -22,9 +22,22 @@ def require(project: Path, floor_gb: float) -> None:
     free = shutil.disk_usage(project).free
     if free < needed:
         raise PipelineError(
-            f"{free / 1e9:.1f} GB are free in {project} and a run needs {needed / 1e9:.1f} GB: make"
-            " room (`python -m pipelines gc`), or lower run.free_disk_gb in params.yaml"
+            f"{_size(free)} are free in {project} and a run needs {_size(needed)}: make room"
+            " (`python -m pipelines gc`), or lower run.free_disk_gb in params.yaml"
         )
+
+
+def full(project: Path) -> PipelineError:
+    """What to tell when a file of the project could not be written for want of room."""
+    free = _size(shutil.disk_usage(project).free)
+    return PipelineError(
+        f"The disk of {project.resolve()} is full ({free} free): make room (`python -m pipelines"
+        " gc`) and run again; finished stages are cached"
+    )
+
+
+def _size(amount: float) -> str:
+    return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.1f} MB"
 
 
 def size_bytes(folder: Path | None) -> int:

@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from pipelines.errors import PipelineError
 
 RUN_S = 600.0  # a remote that stops answering would block a scheduled run, and so the next one
+# What it says of each file, in LC_ALL=C; with the first alone it gives no reason.
+FULL = ("unable to write", "No space left", "quota exceeded")
 HASH = re.compile("[0-9a-f]{4,64}")
 FULL_HASH_DIGITS = (40, 64)  # SHA-1, SHA-256
 # In Git's list of what names a repository, but settings as any others: `safe.directory`, a proxy.
@@ -229,8 +231,13 @@ def _call(folder: Path, arguments: Sequence[str], stdin: str, env: Mapping[str, 
     except FileNotFoundError:
         raise PipelineError("git is not installed, or not on PATH") from None
     except subprocess.CalledProcessError as error:
-        message = " ".join(error.stderr.decode(errors="replace").split())
-        raise PipelineError(f"git {arguments[0]}: {message}") from None
+        lines = error.stderr.decode(errors="replace").split("\n")
+        if any(words in line for line in lines for words in FULL):
+            lines = [
+                f"{lines[0].removeprefix('error: ')}: the disk is full: make room (`python -m"
+                " pipelines gc`), and run again"
+            ]
+        raise PipelineError(f"git {arguments[0]}: {' '.join(' '.join(lines).split())}") from None
     return os.fsdecode(done.stdout)
 
 

@@ -37,7 +37,7 @@ def start(
         # -I: so that no module beside this file or the caller shadows the standard library.
         [sys.executable, "-I", __file__, "--", *command],
         cwd=cwd,
-        env=env,
+        env=env | {"PYTHONIOENCODING": "utf-8"},  # as it is read here, whatever the terminal
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stages.contract.disk import full_disk
 from stages.contract.errors import StageError
 from stages.contract.outs import whole
 from stages.contract.section import Section, read
+from stages.contract.terminal import accept_any_text
 
 S = TypeVar("S", bound=Section)
 
@@ -25,6 +27,7 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about
     and into no out; None is not written. A `StageError` ends the process with status 1 and its
     message.
     """
+    accept_any_text()
     name = section.__name__.lower()
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)
     parser.parse_args()
@@ -35,6 +38,10 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about
         measured = stage(read(section))
     except StageError as error:
         sys.exit(f"{name}: {error}")
+    except OSError as error:  # outside the outs, such as in a temporary folder
+        if full := full_disk(error, Path(error.filename or ".")):
+            sys.exit(f"{name}: {full}, and run again")
+        raise
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     if measured is None:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.contract.disk import full_disk
+from stages.contract.errors import StageError
+
 
 @contextmanager
 def whole(*outs: Path) -> Iterator[list[Path]]:
@@ -17,6 +20,7 @@ def whole(*outs: Path) -> Iterator[list[Path]]:
 
     Raises:
         FileNotFoundError: the body did not write one of them.
+        StageError: the disk is full.
     """
     partial = [out.with_name(f".{out.name}.partial") for out in outs]
     former = [out.with_name(f".{out.name}.former") for out in outs]
@@ -28,6 +32,10 @@ def whole(*outs: Path) -> Iterator[list[Path]]:
         for path in partial:
             path.lstat()
         _replace(outs, partial, former)
+    except Exception as error:
+        if full := full_disk(error, partial[0].parent):  # before what fills it is removed
+            raise StageError(f"{full}, and run again") from None
+        raise
     finally:
         for path in [*partial, *former]:
             _remove(path)

@@ -1,11 +1,10 @@
 """Tagging schemes, and their conversion to IOB2."""
 
-import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
-from stages.params.align import TYPE
+from stages.params.align import type_problem
 
 SCHEMES = {
     "BIO": "BI",
@@ -65,9 +64,11 @@ def tag_problem(tag: str, scheme: str, types: Sequence[str] | None) -> str:
     """What is wrong with `tag`, or "" if nothing is; None for `types` allows any type."""
     letters = SCHEMES[scheme]
     letter, hyphen, type_ = tag.partition("-")
-    known = letter in [*letters] and hyphen and re.fullmatch(TYPE, type_)
-    if tag == "O" or (known and (types is None or type_ in types)):
+    known = letter in [*letters] and hyphen
+    if tag == "O" or (known and types is not None and type_ in types):
         return ""
+    if known and types is None:
+        return type_problem(type_)
     by = "in params.yaml allows" if types is None else "and align.types in params.yaml allow"
     allowed = [f"{one}-{type_}" for type_ in sorted(types or ["TYPE"]) for one in letters]
     return f"unknown tag {tag[:40]!r}; align.scheme {scheme} {by} {', '.join(['O', *allowed])}"

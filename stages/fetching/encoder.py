@@ -9,22 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
 
 from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.section import expanded
 from stages.fetching.file import fetch
 from stages.fetching.hub import REMEDY, on_the_hub
+from stages.fetching.vocabulary import (
+    ADDED_TOKENS,
+    SPECIAL_TOKENS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    VOCABULARY,
+    rows_needed,
+)
 from stages.params.download import Download, Encoder
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-TOKENIZER, VOCABULARY, ADDED_TOKENS = "tokenizer.json", "vocab.txt", "added_tokens.json"
 SENTENCEPIECE = "*.model"
 TAKEN = (
     *(CONFIG, WEIGHTS, TOKENIZER, VOCABULARY, ADDED_TOKENS, SENTENCEPIECE),
-    *("tokenizer_config.json", "special_tokens_map.json"),
+    *(TOKENIZER_CONFIG, SPECIAL_TOKENS),
 )
 Measured = dict[str, dict[str, Any]]
 
@@ -132,8 +137,8 @@ def check_parts(folder: Path, where: str) -> None:
     Needs neither torch nor transformers. The size of a SentencePiece model is not checked.
 
     Raises:
-        StageError: a file is empty or broken, the tokenizer has more tokens than the config, or
-            its two files differ.
+        StageError: a file is empty or broken; the embedding has no row for a token, or other rows
+            than the config says; the tokenizer lacks a special token, or its two files differ.
     """
     for path in sorted(folder.iterdir()):
         if not path.stat().st_size:
@@ -145,8 +150,8 @@ def check_parts(folder: Path, where: str) -> None:
             f"{where}: {CONFIG} is not JSON with a number vocab_size: copy it again"
         ) from None
     if (folder / WEIGHTS).exists():
-        _check_weights(folder / WEIGHTS, where)
-    tokens = _tokens(folder, where)
+        _check_weights(folder / WEIGHTS, vocab_size, where)
+    tokens = rows_needed(folder, where)
     if tokens > vocab_size:
         raise StageError(
             f"{where}: its tokenizer has {tokens} tokens, more than vocab_size {vocab_size} in "
@@ -154,53 +159,23 @@ def check_parts(folder: Path, where: str) -> None:
         )
 
 
-def _check_weights(path: Path, where: str) -> None:
+def _check_weights(path: Path, vocab_size: int, where: str) -> None:
     try:
         # Reads the header, which gives the length of the file.
-        with safe_open(path, framework="numpy"):
-            pass
+        with safe_open(path, framework="numpy") as weights:
+            rows = {
+                name: weights.get_slice(name).get_shape()[0]
+                for name in weights.keys()  # noqa: SIM118
+                if name.endswith("word_embeddings.weight")
+            }
     except SafetensorError as error:
         raise StageError(
             f"{where}: {path.name} is not a complete safetensors file ({error}): copy it again; "
             "in a git clone, with git-lfs"
         ) from None
-
-
-def _tokens(folder: Path, where: str) -> int:
-    """Rows that the embedding needs; 0 if unknown."""
-    try:
-        vocabulary = folder / VOCABULARY
-        lines = vocabulary.read_bytes().splitlines() if vocabulary.exists() else []
-        if (folder / TOKENIZER).exists():
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-            if lines and isinstance(tokenizer.model, WordPiece):
-                _check_same(tokenizer.get_vocab(with_added_tokens=False), lines, where)
-            ids = list(tokenizer.get_vocab().values())
-        elif lines:
-            ids = list(range(len(lines)))
-            if (folder / ADDED_TOKENS).exists():
-                ids += json.loads((folder / ADDED_TOKENS).read_bytes()).values()
-        else:
-            return 0
-        return max(ids) + 1
-    except StageError:
-        raise
-    except Exception as error:  # tokenizers raises no narrower class
-        raise StageError(
-            f"{where}: its tokenizer cannot be read ({error}): copy it again"
-        ) from None
-
-
-def _check_same(ids: dict[str, int], lines: list[bytes], where: str) -> None:
-    """Checks that both files have the same tokens.
-
-    transformers reads tokenizer.json, so an edit of vocab.txt alone would have no effect.
-    """
-    listed = {line.decode(): number for number, line in enumerate(lines)}
-    if different := listed.items() ^ ids.items():
-        token, _ = min(different, key=lambda item: (item[1], item[0]))
-        raise StageError(
-            f"{where}: {TOKENIZER} and {VOCABULARY} differ: {token!r} is {ids.get(token, 'not')} in"
-            f" the first and {listed.get(token, 'not')} in the second; take both from one model, or"
-            " set download.encoder.folder to a copy that has only the right one"
-        )
+    for name, count in rows.items():
+        if count != vocab_size:
+            raise StageError(
+                f"{where}: {name} in {path.name} has {count} rows, but vocab_size in {CONFIG} is"
+                f" {vocab_size}: take both from one model"
+            )

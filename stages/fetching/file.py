@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from stages.contract.errors import StageError
 from stages.contract.hashing import digests
 from stages.contract.progress import progress
 from stages.contract.section import expanded
+from stages.fetching.client import http_client
 from stages.fetching.redirects import check_redirect
 from stages.fetching.transfer import Partial, Tries, not_the_file, transfer
 from stages.params.download import UNPINNED, Source
@@ -53,17 +55,14 @@ def fetch(
     """
     started = time.monotonic()
     causes = []
-    with (
-        progress(source.bytes or 0, path.name, "B") as bar,
-        httpx.Client(timeout=timeout_s, follow_redirects=True, headers=headers) as client,
-    ):
-        # A part of compressed content could not be continued.
-        client.headers["Accept-Encoding"] = "identity"
+    with progress(source.bytes or 0, path.name, "B") as bar, ExitStack() as stack:
+        client = None
         partial = Partial(path, source.bytes, bar)
         for written in source.sources:
             try:
                 address = expanded(written)
                 if address.lower().startswith(("http://", "https://")):
+                    client = client or stack.enter_context(_client(timeout_s, headers))
                     _from_http(client, address, source, partial, timeout_s, attempts)
                 else:
                     _from_disk(address, source, partial)
@@ -76,6 +75,13 @@ def fetch(
                     "seconds": round(time.monotonic() - started, 3),
                 }
     raise StageError(f"{path.name} could not be fetched: {'; '.join(causes)}; {remedy}")
+
+
+def _client(timeout_s: float, headers: Mapping[str, str] | None) -> httpx.Client:
+    client = http_client(timeout=timeout_s, follow_redirects=True, headers=headers)
+    # A part of compressed content could not be continued.
+    client.headers["Accept-Encoding"] = "identity"
+    return client
 
 
 def _from_http(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from stages.contract.errors import StageError
+from stages.fetching.client import network_problem
 from stages.fetching.transfer import RETRIED, Tries, pause_s, transport_cause
 from stages.params.download import Encoder, Source
 
@@ -50,6 +51,8 @@ def on_the_hub(hub_id: str, encoder: Encoder, timeout_s: float, attempts: int) -
             "HF_ENDPOINT has a password, which reports would show: use HF_TOKEN instead"
         )
     where = f"{hub_id} at revision {encoder.revision} on {hub.endpoint}"
+    if problem := network_problem():
+        raise StageError(f"{where} cannot be asked: {problem}")
     files = {}
     for file in _files(hub, hub_id, encoder.revision, where, timeout_s, attempts):
         name = file.rfilename

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..text.labels import follows
 from .batches import batches_by_length
 
-CELLS_AT_ONCE = 2**16  # limits the memory of decoding
+SCORES_AT_ONCE = 2**19  # cells times labels: limits the memory of decoding
 
 
 @dataclass(frozen=True, order=True)
@@ -30,14 +30,16 @@ def best_tags(
         emissions: of each sentence, log-probabilities [cells, labels].
         tags: the tag of each label.
     """
-    allowed = np.array([[follows(tag, before) for tag in tags] for before in tags])
-    transition = np.where(allowed, 0.0, -np.inf).astype(np.float32)
+    inner = [label for label, tag in enumerate(tags) if tag.startswith("I-")]
+    # Of each I-: its B- and itself. Every other tag may follow any.
+    pairs = [[b for b, tag in enumerate(tags) if follows(tags[label], tag)] for label in inner]
+    before = np.array(pairs, dtype=np.intp).reshape(-1, 2)
+    cells_at_once = SCORES_AT_ONCE // len(tags)
     result: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)] * len(emissions)
     # Sentences of similar length are decoded together.
-    for group in batches_by_length([len(emission) for emission in emissions], CELLS_AT_ONCE):
-        for index, path in zip(
-            group, _viterbi([emissions[i] for i in group], transition), strict=True
-        ):
+    for group in batches_by_length([len(emission) for emission in emissions], cells_at_once):
+        paths = _viterbi([emissions[i] for i in group], inner, before)
+        for index, path in zip(group, paths, strict=True):
             result[index] = path
     return result
 
@@ -62,22 +64,30 @@ def confidence(span: Span, labels: NDArray[np.intp], emission: NDArray[np.float3
 
 
 def _viterbi(
-    emissions: list[NDArray[np.float32]], transition: NDArray[np.float32]
+    emissions: list[NDArray[np.float32]], inner: list[int], before: NDArray[np.intp]
 ) -> list[NDArray[np.intp]]:
+    """The paths; `before` has the two labels that each label in `inner` may follow."""
     lengths = np.array([len(emission) for emission in emissions])  # descending
-    steps = int(lengths[0])
-    padded = np.zeros((steps, len(emissions), len(transition)), dtype=np.float32)
+    steps, labels = int(lengths[0]), emissions[0].shape[1]
+    padded = np.zeros((steps, len(emissions), labels), dtype=np.float32)
     for index, emission in enumerate(emissions):
         padded[: len(emission), index] = emission
     active = [int((lengths > step).sum()) for step in range(steps)]
-    back = np.zeros(padded.shape, dtype=np.intp)
-    # Label 0 is O: a sentence starts as if it followed an O.
-    score = (padded[0] + transition[0]) if steps else np.zeros((len(emissions), len(transition)))
+    back = np.zeros(padded.shape, dtype=np.int32)
+    score = np.zeros((len(emissions), labels), dtype=np.float32)
+    score[:, inner] = -np.inf  # label 0 is O: a sentence starts as if it followed an O
+    score += padded[0] if steps else 0
+    first, second = before.T
     for step in range(1, steps):
         n = active[step]
-        candidates = score[:n, :, None] + transition
-        back[step, :n] = candidates.argmax(axis=1)
-        score[:n] = candidates.max(axis=1) + padded[step, :n]
+        now = score[:n]
+        best = now.argmax(axis=1)
+        goes_on = now[:, second] > now[:, first]
+        back[step, :n] = best[:, None]
+        back[step, :n, inner] = np.where(goes_on, second, first).T
+        reached = np.repeat(now[np.arange(n), best][:, None], labels, axis=1)
+        reached[:, inner] = np.where(goes_on, now[:, second], now[:, first])
+        score[:n] = reached + padded[step, :n]
     path = np.zeros((steps, len(emissions)), dtype=np.intp)
     label = score.argmax(axis=1)
     for step in range(steps - 1, -1, -1):

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from stages.contract.errors import StageError
 from stages.model.emissions import Forward
+from stages.model.positions import usable_tokens
 from stages.text.labels import Labels
 
 # A new head is missing from the weights, as it should be; the bars last under a second.
@@ -28,7 +29,7 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
     An encoder without weights (`from_scratch`) gets random ones. A pickle is never read.
 
     Raises:
-        StageError: there is no encoder; it has fewer positions than a window has tokens; its
+        StageError: there is no encoder; it takes fewer tokens than a window has; its
             weights are of another model, or only a pickle.
     """
     if not (encoder / "config.json").is_file():
@@ -40,10 +41,11 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
         label2id={tag: label for label, tag in enumerate(labels.tags)},
         dtype="float32",
     )
-    if labels.window_tokens > config.max_position_embeddings:
+    most = usable_tokens(encoder, labels.window_tokens)
+    if labels.window_tokens > most:
         raise StageError(
-            f"align.window_tokens is {labels.window_tokens}, but the encoder {encoder} has"
-            f" {config.max_position_embeddings} positions: lower it"
+            f"align.window_tokens is {labels.window_tokens}, but the encoder {encoder} takes at"
+            f" most {most} tokens: lower it"
         )
     if not (encoder / "model.safetensors").is_file():
         if any(encoder.glob("*.bin")):

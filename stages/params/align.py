@@ -1,15 +1,44 @@
 """The section `align` of params.yaml, without defaults: params.yaml has every number."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.contract.section import Positive, Section, Seed
 
 TYPES_MAX = 63  # they make 127 labels, which are written as int8
-# Not B-PER, which is a tag. MLflow allows only these characters in a metric's name.
-TYPE = r"^\w(\w[\w./:-]*)?$"
-Type = Annotated[str, Field(pattern=TYPE)]
+# Not B-PER, which is a tag. MLflow allows only these characters and a blank in a metric's name; the
+# comparison page separates types by blanks.
+TYPE = r"\w(\w[\w./:-]*)?"
+# Keys beside the types in metrics.json and export.json, and rows beside them in tables.
+NOT_A_TYPE = {
+    *("all", "none", "precision", "recall", "f1", "f1_low", "f1_high", "support", "ece"),
+    *("cpu_nodes_not_allowed", "cuda_validated", "f1_delta", "fused_operators"),
+    *("logit_difference_max", "nodes_per_provider", "onnx_precision", "onnx_sha256", "opset"),
+    *("providers_asked", "providers_got", "tag_agreement", "test_sentences", "test_sha256"),
+}
+
+
+def type_problem(type_: str) -> str:
+    """Why an entity type cannot have this name, and what to do; "" if it can."""
+    if type_ in NOT_A_TYPE:
+        return f"the reports have a figure or a row called {type_!r}; rename this entity type"
+    if re.fullmatch(TYPE, type_):
+        return ""
+    return (
+        f"the entity type {type_[:40]!r} is not letters, digits, _ . / : and - alone, the first two"
+        " of them letters, digits or _; rename it"
+    )
+
+
+def _checked_type(type_: str) -> str:
+    if problem := type_problem(type_):
+        raise ValueError(problem)
+    return type_
+
+
+Type = Annotated[str, AfterValidator(_checked_type)]
 
 
 class Conll(Section):

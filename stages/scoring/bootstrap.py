@@ -44,12 +44,15 @@ def resampled(counts: Counts, samples: int, seed: int) -> Counts:
     n = len(counts)
     random = np.random.default_rng(seed)
     at_once = max(1, CELLS_AT_ONCE // n)
-    return np.concatenate(
-        [
-            counts[random.integers(0, n, (min(at_once, samples - done), n))].sum(axis=1)
-            for done in range(0, samples, at_once)
-        ]
-    )
+    result = np.empty((samples, counts.shape[1]), dtype=np.int64)
+    for done in range(0, samples, at_once):
+        rows = result[done : done + at_once]
+        drawn = random.integers(0, n, (len(rows), n))
+        drawn += n * np.arange(len(rows))[:, None]
+        times = np.bincount(drawn.ravel(), minlength=len(rows) * n).reshape(len(rows), n)
+        # Sums of integers below 2**53, so exact; a product of integers would not use BLAS.
+        rows[:] = times.astype(np.float64) @ counts
+    return result
 
 
 def interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:

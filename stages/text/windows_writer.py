@@ -1,5 +1,6 @@
 """Writes the Parquet table of an aligned split."""
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -49,17 +50,18 @@ def write_aligned(
         features["meta"] = Value("string")
     parts = []
     counts: Counter[str] = Counter()
+    unknown = 0
     for start in range(0, len(sentences), SENTENCES_AT_ONCE):
         batch = sentences[start : start + SENTENCES_AT_ONCE]
         rows = window_rows(batch, start, labels, encode)
         counts += _counts(batch, rows, labels)
+        unknown += _unknown(batch, labels, encode)
         parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
         del rows  # else two batches are in memory at once
         done(len(batch))
     table = pa.concat_tables(parts).combine_chunks()
     # With a name, or `datasets` would pickle the whole table to name it by a hash.
     Dataset(table, fingerprint=path.stem).to_parquet(path)
-    unknown = counts.pop("unknown", 0)
     given, kept = (_entities(tags) for tags in (_tags(sentences), counts.elements()))
     return {
         "sentences": len(sentences),
@@ -94,23 +96,30 @@ def window_rows(
 def _counts(
     sentences: Sequence[Sentence], rows: dict[str, list[Any]], labels: Labels
 ) -> Counter[str]:
-    """Counts each tag in the rows, and as `unknown` the cells that begin with [UNK].
+    """Counts each tag in the rows.
 
     Raises:
         StageError: the rows do not have the tags of the sentences.
     """
-    tokens, of_token = (chain.from_iterable(rows[name]) for name in ("input_ids", "labels"))
-    pairs = zip(tokens, of_token, strict=True)
-    scored = [(token, labels.tags[label]) for token, label in pairs if label != IGNORED]
-    kept = [tag for _, tag in scored]
+    of_token = chain.from_iterable(rows["labels"])
+    kept = [labels.tags[label] for label in of_token if label != IGNORED]
     given = list(_tags(sentences))
     if kept != given:
         raise StageError(
             f"alignment changed the tags: {_entities(given).total()} entities in,"
             f" {_entities(kept).total()} kept; please report this bug with the corpus"
         )
-    unknown = sum(token == labels.unknown_id for token, _ in scored)
-    return Counter({**Counter(kept), "unknown": unknown})
+    return Counter(kept)
+
+
+def _unknown(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> int:
+    """How many cells have [UNK] among their tokens; SentencePiece puts a known "▁" before it."""
+    cells = 0
+    for sentence in sentences:
+        ids, first = encode(sentence.cells)
+        at = (index for index, token in enumerate(ids) if token == labels.unknown_id)
+        cells += len({bisect_right(first, index) for index in at})
+    return cells
 
 
 def _tags(sentences: Sequence[Sentence]) -> Iterator[str]:

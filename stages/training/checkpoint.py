@@ -17,6 +17,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+from stages.contract.disk import full_disk
 from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.imports import import_closure
@@ -148,12 +149,25 @@ class Training:
 
 
 def save(folder: Path, step: int, content: dict[str, Any]) -> None:
-    """Replaces the checkpoint in `folder`; after a crash the old or the new one is there, whole."""
+    """Replaces the checkpoint in `folder`; after a crash the old or the new one is there, whole.
+
+    Raises:
+        StageError: the disk is full.
+    """
     partial = folder / "partial"
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:
+        full = full_disk(error, folder)
+        partial.unlink(missing_ok=True)
+        if not full:
+            raise
+        raise StageError(
+            f"cannot write a checkpoint: {full}, or set NER_CHECKPOINTS to a folder on another disk"
+        ) from None
     path = folder / f"{step:08}-{sha256(partial)}.pt"
     partial.rename(path)
     _fsync(folder)

@@ -145,11 +145,12 @@ def explain_exhaustion(params: Train, labels: Labels) -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError:
+        # `auto` is bf16 already, on a GPU that has it.
+        bf16 = ", or set train.precision: auto (now fp32)" if params.precision == "fp32" else ""
         raise StageError(
             "the GPU is out of memory; lower"
             f" train.tokens_per_batch (now {params.tokens_per_batch})"
-            f" or align.window_tokens (now {labels.window_tokens}),"
-            f" or set train.precision to bf16 (now {params.precision})"
+            f" or align.window_tokens (now {labels.window_tokens}){bf16}"
         ) from None
 
 

@@ -86,6 +86,36 @@ def test_wrong_use_is_said(checkout, command, env, said):
     assert error.startswith(f"docker/run: {said}")
 
 
+ENGINE = """\
+#!/bin/sh
+case $1 in
+run) printf '%s\\n' "$@" ;;
+*) echo docker ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("stage", ["download", "align"])
+def test_the_network_variables_of_both_spellings_reach_download(checkout, stage):
+    (checkout / "engine").write_text(ENGINE)
+    (checkout / "engine").chmod(0o755)
+    pem = checkout / "corp.pem"
+    env = {"NER_ENGINE": str(checkout / "engine"), "SSL_CERT_FILE": str(pem)}
+    command = ["python", "-m", f"stages.{stage}"]
+    if stage == "download":
+        said = f"docker/run: SSL_CERT_FILE is {pem}, which does not exist: correct it or unset it\n"
+        assert run(checkout, *command, **env)[2] == said
+    pem.touch()
+    status, printed, _ = run(checkout, *command, **env)
+    assert status == 0
+    names = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"]
+    names += [*(name.lower() for name in names), "SSL_CERT_FILE"]
+    passed = {name for name in names if f"--env\n{name}\n" in printed}
+    assert passed == (set(names) if stage == "download" else set())
+    assert (f"src={pem},dst={pem},readonly" in printed) == (stage == "download")
+    assert ("--network\nnone\n" in printed) == (stage == "align")
+
+
 @pytest.mark.parametrize(
     ("file", "changed"),
     [

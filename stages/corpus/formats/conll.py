@@ -12,14 +12,17 @@ from stages.text.sentence import Sentence
 
 BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and the like are tokens
 DOCUMENT = "-DOCSTART-"
+TAG = re.compile("O|[A-Z]-.+")  # whether scheme and types allow it is checked later
 
 
 def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
     """Reads the columns that `align.conll` names.
 
-    A line that begins with `align.conll.comment` is skipped, one with -DOCSTART- ends a sentence.
-    A line of spaces or tabs is read as a blank one and counted (`blank`), besides the repairs of
-    `lines` and `TaggedReader`.
+    A line that begins with `align.conll.comment` is skipped; if it has all columns, with a tag in
+    that of tags, it is a token and counted (`comment_token`): with `# ` and columns between spaces
+    the token "#" looks like a comment. One with -DOCSTART- ends a sentence. A line of spaces or
+    tabs is read as a blank one and counted (`blank`), besides the repairs of `lines` and
+    `TaggedReader`.
 
     Raises:
         StageError: with file and line: not UTF-8, another number of columns, a token or a tag
@@ -51,12 +54,14 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
                 sentence_of.repairs.add("blank", f"{path}:{number}")
             end()
             continue
-        if comment is not None and line.startswith(comment):
-            continue
         if line.startswith(DOCUMENT):
             end()
             continue
         columns = BLANKS.split(line.strip(" \t")) if separator is None else line.split(separator)
+        if comment is not None and line.startswith(comment):
+            if len(columns) != len(names) or not TAG.fullmatch(columns[tag_column]):
+                continue
+            sentence_of.repairs.add("comment_token", f"{path}:{number}")
         if len(columns) != len(names):
             between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
             raise StageError(
@@ -69,4 +74,4 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
         tags.append(columns[tag_column])
         numbers.append(number)
     end()
-    return Corpus(sentences, sentence_of.repairs)
+    return sentence_of.corpus(path, sentences)

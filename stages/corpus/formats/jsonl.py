@@ -1,9 +1,8 @@
-"""Reads JSON lines: a text and the spans of its entities, as doccano exports them."""
+"""Reads JSON lines, or a JSON array: texts and the spans of their entities, as doccano exports."""
 
 import json
-import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.formats.lines import lines
 from stages.corpus.formats.meta import meta_of
-from stages.params.align import TYPE, Align
+from stages.params.align import Align, type_problem
 from stages.text.cells import SURROGATE, cells_of, offsets
 from stages.text.sentence import Sentence
 
@@ -22,33 +21,56 @@ Spans = list[tuple[int, int, str]]  # start and end in characters, type
 def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     """Reads the text and the spans that `align.jsonl` names; the other keys are `Sentence.meta`.
 
+    A file is one object per line, or one array of objects over any number of lines.
     A text without a cell is skipped and counted (`empty`), besides the repairs of `lines`. With
     `repair`, and where cells are words, so is an entity that begins or ends with white space
     (`space`), which is left out, or inside a word, which is cut there (`cut_word`).
 
     Raises:
-        StageError: with file and line: not UTF-8, not JSON, no such key; a span that is not
-            [start, end, type], is outside its text, has a type that is not in `align.types`,
-            overlaps another, or would need `repair`.
+        StageError: with file and line, or record of the array: not UTF-8, not JSON, no such key;
+            a span that is not [start, end, type], is outside its text, has a type that is not in
+            `align.types`, overlaps another, or would need `repair`.
     """
     repairs = Repairs()
     sentences: list[Sentence] = []
-    for number, line in lines(path, repairs):
-        if not line.strip():
-            if line:
-                repairs.add("blank", f"{path}:{number}")
-            continue
+    for where, line in _records(path, repairs):
         try:
             sentence, kinds = _sentence(line, params, repair)
         except ValueError as error:
-            raise StageError(f"{path}:{number}: {error}") from None
+            raise StageError(f"{where}: {error}") from None
         if sentence.cells:
             sentences.append(sentence)
         else:
             kinds = ["empty"]
         for kind in kinds:
-            repairs.add(kind, f"{path}:{number}")
+            repairs.add(kind, where)
     return Corpus(sentences, repairs)
+
+
+def _records(path: Path, repairs: Repairs) -> Iterator[tuple[str, str]]:
+    """The place and the JSON of each record: a line, or an element of the file's one array."""
+    rows = lines(path, repairs)
+    begun = False
+    for number, line in rows:
+        if not line.strip():
+            if line:
+                repairs.add("blank", f"{path}:{number}")
+        elif begun or not line.lstrip().startswith("["):
+            begun = True
+            yield f"{path}:{number}", line
+        else:
+            yield from _elements(path, "\n".join([line, *(line for _, line in rows)]))
+
+
+def _elements(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        array = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StageError(
+            f"{path} begins with [, but is not one JSON array ({error}); write one object per line"
+        ) from None
+    for index, record in enumerate(array):
+        yield f"{path}: record {index}", json.dumps(record)
 
 
 def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
@@ -105,11 +127,8 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
                 f"unknown type {type_!r}; align.types in params.yaml allows"
                 f" {', '.join(params.types)}"
             )
-        if not re.fullmatch(TYPE, type_):
-            raise ValueError(
-                f"the type {type_!r} has characters besides letters, digits, _ . / : and -;"
-                " rename it"
-            )
+        if problem := type_problem(type_):
+            raise ValueError(problem)
     spans.sort()
     for one, two in pairwise(spans):
         if two[0] < one[1]:

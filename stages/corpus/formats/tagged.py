@@ -1,13 +1,22 @@
 """Makes sentences of tokens with one tag each, as CoNLL files and `datasets` have them."""
 
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Repairs
+from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.schemes import break_message, tag_problem, to_iob2
 from stages.params.align import Align
 from stages.text.cells import cells_of
+from stages.text.labels import Cells
 from stages.text.sentence import Sentence
+
+# Of scripts that put no space between words: Chinese, Japanese, Thai, Lao, Myanmar, Khmer.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 
 
 class TaggedReader:
@@ -19,6 +28,7 @@ class TaggedReader:
         self._params = params
         self._repair_tags = repair_tags
         self._known = {"O"}
+        self._tokens = self._words = 0
 
     def __call__(
         self,
@@ -30,7 +40,8 @@ class TaggedReader:
         """One sentence with its tags in IOB2; None if it has no token.
 
         By `align.cells` a token is a character; or a word, with a space before each but the first.
-        A token that `cells_of` splits into several words ("U.S.") stays in one entity.
+        A token of several cells ("2008" where they are characters, "U.S." where they are words)
+        is split, and stays in one entity; of several characters it is counted (`split_token`).
 
         Where tags are repaired, a token without a tag becomes O and is counted (`empty_tag`).
         An empty token with the tag O is dropped and counted (`empty_token`). With characters only
@@ -44,25 +55,37 @@ class TaggedReader:
             meta: of the sentence: see `Sentence`.
 
         Raises:
-            StageError: a token of several characters where cells are characters; an empty token
-                with another tag than O; an empty token or tag inside an entity; a tag that scheme
-                or types do not allow; a tag that is missing or breaks the scheme, unless repaired.
+            StageError: an empty token with another tag than O; an empty token or tag inside an
+                entity; a tag that scheme or types do not allow; a tag that is missing or breaks
+                the scheme, unless repaired.
         """
         tags = self._checked(tags, where)
         kept = self._not_empty(tokens)
         iob2 = self._iob2(tags, kept, where)
         if not kept:
             return None
-        if self._params.cells == "words":
-            return _of_words([tokens[index] for index in kept], iob2, meta)
-        for index in kept:
-            if len(tokens[index]) != 1:
-                raise StageError(
-                    f"{where(index)}: {len(tokens[index])} characters in the token"
-                    f" {tokens[index][:40]!r};"
-                    " write one character per token, or set align.cells: words"
-                )
-        return Sentence("".join(tokens), tuple(iob2), meta)
+        if self._params.cells == "characters":
+            for index in kept:
+                if len(tokens[index]) > 1:
+                    self.repairs.add("split_token", where(index))
+                    self._words += not UNSPACED.search(tokens[index])
+            self._tokens += len(kept)
+        return _sentence([tokens[index] for index in kept], iob2, self._params.cells, meta)
+
+    def corpus(self, path: Path, sentences: list[Sentence]) -> Corpus:
+        """The corpus of the file `path`: its sentences, and the repairs.
+
+        Raises:
+            StageError: cells are characters, but most tokens are words of a language that writes
+                spaces between them. In characters without these the model would learn another text
+                than it is sent.
+        """
+        if self._words > self._tokens / 2:
+            raise StageError(
+                f"{path}: {self._words} of {self._tokens} tokens are words of several characters"
+                f" (the first at {self.repairs.first['split_token'][0]}); set align.cells: words"
+            )
+        return Corpus(sentences, self.repairs)
 
     def _checked(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
         """The tags, all allowed by scheme and types, with O where one is missing."""
@@ -155,11 +178,13 @@ def _gaps(kept: Sequence[int], iob2: Sequence[str], count: int) -> list[tuple[in
     return gaps[::-1]
 
 
-def _of_words(tokens: Sequence[str], tags: Sequence[str], meta: str | None) -> Sentence:
+def _sentence(
+    tokens: Sequence[str], tags: Sequence[str], kind: Cells, meta: str | None
+) -> Sentence:
     cells: list[str] = []
     of_cell: list[str] = []
     for index, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
-        words = cells_of(f" {token}" if index else token, "words")
-        cells += words
-        of_cell += [tag, *["I" + tag[1:] if tag != "O" else "O"] * (len(words) - 1)]
-    return Sentence(tuple(cells), tuple(of_cell), meta)
+        inside = cells_of(f" {token}" if index and kind == "words" else token, kind)
+        cells += inside
+        of_cell += [tag, *["I" + tag[1:] if tag != "O" else "O"] * (len(inside) - 1)]
+    return Sentence("".join(cells) if kind == "characters" else tuple(cells), tuple(of_cell), meta)

@@ -1,12 +1,13 @@
 """The checks of `doctor`, each against the real thing."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from pipelines.cli import doctor
-from pipelines.doctor.checks import dvc, machine, mlflow, packages, prefect
+from pipelines.doctor.checks import dvc, machine, mlflow, network, packages, prefect
 from pipelines.doctor.checks.finding import Level, Requirements
 from tests.pipelines import mlflow_server
 from tests.pipelines.dvc_repo.test_remote import s3, set_remote
@@ -145,3 +146,33 @@ def test_the_table_of_a_terminal_says_every_word(columns, monkeypatch, capsys) -
     shown = capsys.readouterr().out
     assert " ".join(shown.split()) == f"error disk {'one two three ' * 9}: make room"
     assert all(len(line) <= columns for line in shown.split(os.linesep))
+
+
+def test_variables_of_the_network(monkeypatch, tmp_path: Path) -> None:
+    for name in (*network.PROXIES, "NO_PROXY", *network.CERTIFICATES):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    [found] = network.check(Requirements())
+    assert (found.level, found.message) == (Level.OK, "no proxy is set")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        address = f"http://me:secret@127.0.0.1:{proxy.getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", address)
+        [found] = network.check(Requirements())
+        assert (found.level, found.message) == (Level.OK, "https_proxy: proxies answer")
+        monkeypatch.setenv("HTTPS_PROXY", f"{address}/")
+        [found] = network.check(Requirements())
+        assert (found.level, found.remedy) == (Level.WARNING, "set both to the same")
+    monkeypatch.delenv("HTTPS_PROXY")
+    [found] = network.check(Requirements())
+    assert found.message.startswith("the proxy http://***@127.0.0.1:")
+    monkeypatch.setenv("https_proxy", f"socks5://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{tmp_path}/none.pem")
+    monkeypatch.setenv("no_proxy", "::1/128")
+    found = [*network.check(Requirements())]
+    assert [line.level for line in found] == [Level.ERROR] * 2
+    assert found[0].message == f"REQUESTS_CA_BUNDLE is {tmp_path}/none.pem, which does not exist"
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    [wrong, silent] = network.check(Requirements())
+    assert wrong.message.startswith("https_proxy is socks5://127.0.0.1:")
+    assert wrong.remedy == "name an http:// proxy, or unset it"
+    assert "does not answer" in silent.message

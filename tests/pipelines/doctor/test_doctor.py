@@ -14,7 +14,8 @@ from tests.pipelines.standin import ROOT, closed_port, pipelines
 
 CHECKED = {
     *("params.yaml", "driver", "torch", "onnxruntime", "ONNX session"),
-    *("project", "disk", "/dev/shm", "image", "packages", "dvc", "mlflow", "prefect"),  # noqa: S108
+    *("project", "disk", "/dev/shm", "image", "packages"),  # noqa: S108
+    *("network", "dvc", "mlflow", "prefect"),
 }
 without_gpu = pytest.mark.skipif(driver_cuda() is not None, reason="there is an NVIDIA driver")
 # A check's own process sees it first: it takes away what the image of the stages has not.

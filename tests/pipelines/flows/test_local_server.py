@@ -1,10 +1,13 @@
 """Which Prefect server a run uses."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,34 @@ def test_a_named_server_that_does_not_answer_is_an_error(monkeypatch, tmp_path: 
     with pytest.raises(PipelineError, match=f"^Prefect's server at {url} does not answer"):
         local_server.start(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_proxy_that_no_client_can_use_is_named(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:7891")
+    for start in (partial(local_server.start, tmp_path), local_server.require):
+        with pytest.raises(
+            PipelineError, match=r"cannot be asked: ALL_PROXY is socks5://\S+, which"
+        ):
+            start()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [
+        ("", "", "127.0.0.1"),
+        ("", "corp.example", "corp.example,127.0.0.1"),
+        ("a.example,b", "", "a.example,b,127.0.0.1"),
+        ("a", "b,a,127.0.0.1", "a,b,127.0.0.1"),
+        ("", "*", "*"),
+    ],
+)
+def test_what_the_user_excepts_from_the_proxy_stays(monkeypatch, small, large, expected) -> None:
+    monkeypatch.setenv("no_proxy", small)
+    monkeypatch.setenv("NO_PROXY", large)
+    local_server.reach_loopback_directly()
+    assert (os.environ["no_proxy"], os.environ["NO_PROXY"]) == (expected, expected)
+    assert urllib.request.proxy_bypass("127.0.0.1")
 
 
 def test_the_server_of_the_active_profile_stands(monkeypatch, tmp_path: Path, prefect_url) -> None:

@@ -55,12 +55,14 @@ def test_lines_of_standard_input_and_a_closed_pipe(
 def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_path):
     write(tmp_path / "in.parquet", ["a"])
     (tmp_path / "broken.parquet").write_text("broken")
+    (tmp_path / "array.json").write_text('\n [{"text": "a"}]')
     given, text = {"source": tmp_path / "in.parquet"}, ["a"]
     for words, texts, changes in [
         ("Give texts, or -", [], {}),
         ("Give texts, or -", text, given),
         ("has no column body: give one of id, text with --column", [], given | {"column": "body"}),
         ("is not Parquet", [], {"source": tmp_path / "broken.parquet"}),
+        ("array.json begins with \\[, .* jq -c '.\\[\\]'", [], {"source": tmp_path / "array.json"}),
         ("the output must end in .jsonl or .parquet", text, {"output": tmp_path / "out.csv"}),
         ("is also the input", [], given | {"output": tmp_path / "in.parquet"}),
         ("There is no folder", text, {"output": tmp_path / "none" / "out.jsonl"}),
@@ -72,6 +74,15 @@ def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_
     done = pipelines(project, "predict", "--input", "absent.txt")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "absent.txt" in done.stderr
+
+
+def test_a_terminal_of_ascii(registered, expected):
+    """As in cron; what was typed is UTF-8 all the same, and what is printed is JSON."""
+    texts = [*list(expected)[:3], "😀"]
+    done = pipelines(registered, "predict", *texts, LC_ALL="C", PYTHONUTF8="0")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stdout.isascii()
+    check(rows, {text: expected.get(text, []) for text in texts})
 
 
 @pytest.mark.skipif(has_cuda(), reason="there is a GPU")

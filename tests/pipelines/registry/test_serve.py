@@ -85,6 +85,19 @@ def test_a_row_that_is_no_text_has_an_error_and_the_others_their_answer(server, 
     assert all(row["entities"] == [] for row in rows[::2] if row["error"])
 
 
+@pytest.mark.parametrize("key", ["inputs", "instances", "dataframe_records"])
+def test_no_row_decides_how_the_others_are_read(server, sentences, key):
+    (text, expected), *_ = sentences
+    rows = [{"text": text}, text, 3, [text], {"id": 1, "text": text}, {"id": 1}, None, True]
+    for given in (rows, rows[::-1], rows[2:] + rows[:2]):
+        found = server.rows({key: given})
+        for row, answer in zip(given, found, strict=True):
+            if row == text or (isinstance(row, dict) and "text" in row):
+                assert entities(answer) == expected
+            else:
+                assert answer["error"].startswith("text ")
+
+
 @pytest.mark.parametrize("odd", [value for value, _ in ODD[:8]])
 def test_also_where_all_rows_are_like_that(server, odd):
     assert server.rows({"inputs": [odd, odd]}) == server.rows(

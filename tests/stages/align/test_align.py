@@ -189,6 +189,15 @@ def test_a_window_that_is_more_than_the_encoder_takes(tmp_path, name, config):
     assert align_text(tmp_path, encoder, window_tokens=31).report["test"]["windows"] == 5
 
 
+def test_a_window_of_all_positions_of_roberta(tmp_path):
+    """Its positions begin after padding's id, so two are lost."""
+    sizes = {"model_type": "roberta", "pad_token_id": 1, "hidden_size": 48, "vocab_size": 99}
+    encoder = write_encoder(tmp_path / "roberta", max_position_embeddings=34, **sizes)
+    assert align_text(tmp_path, encoder).report["test"]["windows"] == 5
+    with pytest.raises(StageError, match=r"window_tokens is 34, but .* takes at most 32 tokens"):
+        align_text(tmp_path, encoder, window_tokens=34)
+
+
 def test_a_tokenizer_without_special_tokens(tmp_path):
     encoder = write_encoder(tmp_path / "bert")
     for name in ("vocab.txt", "tokenizer_config.json"):

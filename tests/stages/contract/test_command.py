@@ -56,6 +56,14 @@ def run(start):
     return run
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "gbk"])
+def test_any_terminal(run, monkeypatch, encoding):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    body = "print('\\U0001f600')\nraise StageError('\\U0001f600')"
+    escaped = "\\ud83d\\ude00\n"
+    assert run(body) == (1, escaped, f"evaluate: {escaped}")
+
+
 @pytest.fixture
 def files(tmp_path):
     """What stands there, but for params.yaml."""

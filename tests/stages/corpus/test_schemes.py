@@ -61,11 +61,19 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
     [
         ("S-A", "BIO", None, "unknown tag 'S-A'; align.scheme BIO in params.yaml allows O, B-"),
         ("I-A", "BMES", None, " allows O, B-TYPE, M-TYPE, E-TYPE, S-TYPE"),
-        ("B-", "BIO", None, "unknown tag 'B-'"),
+        ("B-", "BIO", None, "the entity type '' is not letters"),
+        ("B-", "BIO", ["A"], "unknown tag 'B-'"),
         ("BPER", "BIO", None, "unknown tag 'BPER'"),
-        ("B-a b", "BIO", None, "unknown tag 'B-a b'"),
-        ("B-R&D", "BIO", None, "unknown tag 'B-R&D'"),
-        ("B-B-PER", "BIO", None, "unknown tag 'B-B-PER'"),
+        (
+            "B-a b",
+            "BIO",
+            None,
+            "the entity type 'a b' is not letters, digits, _ . / : and - alone, the first two of"
+            " them letters, digits or _; rename it",
+        ),
+        ("B-R&D", "BIO", None, "the entity type 'R&D' is not letters"),
+        ("B-B-PER", "BIO", None, "the entity type 'B-PER' is not letters"),
+        ("I-support", "BIO", None, "the reports have a figure or a row called 'support'; rename"),
         ("", "BIO", None, "unknown tag ''"),
         (
             "B-C",

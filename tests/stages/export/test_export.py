@@ -17,6 +17,7 @@ from stages.model.decode import Span
 from stages.model.tagger import forward_of, load_tagger
 from stages.onnx_export.session import forward_of as session_forward_of
 from stages.onnx_export.session import open_session
+from stages.params.align import NOT_A_TYPE
 from stages.scoring.predictions import entities, read_predictions, sha256
 from tests.conftest import ROOT
 from tests.invented import VOCABULARY, entities_of, text_of
@@ -41,6 +42,7 @@ def test_the_report(tiny):
         for type_ in ("PER", "ORG", "LOC"):
             assert report[type_].pop(name) == pytest.approx(scores[type_][name], abs=1e-6)
     assert [report.pop(type_) for type_ in ("PER", "ORG", "LOC")] == [{}, {}, {}]
+    assert report.keys() | scores.keys() - {"PER", "ORG", "LOC"} < NOT_A_TYPE
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
     raw = (tiny.path / "data/msra/test.txt").read_bytes()

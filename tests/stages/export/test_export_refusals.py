@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stages.export import not_opened
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -39,6 +41,22 @@ def test_cuda_that_is_not_there(refusal, cpu_only):
 def test_int8_that_gives_other_tags(refusal):
     said = refusal(precision="int8", tag_agreement_min=1.0, f1_delta_max=0.0)
     assert said.endswith("; set export.precision: fp32")
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"precision": "fp16"}, "set export.precision: fp32"),
+        ({"precision": "fp32"}, "try another export.opset (now 20)"),
+        (
+            {"precision": "fp32", "require_cuda": True},
+            "try another export.opset (now 20), or set export.require_cuda: false",
+        ),
+    ],
+)
+def test_no_remedy_that_is_set_already(tiny, changes, remedy):
+    params = tiny.params.export.model_copy(update=changes)
+    assert not_opened(params, "no kernel").endswith(f" (no kernel); {remedy}")
 
 
 def test_bf16_without_a_gpu(refusal, cpu_only):

@@ -2,7 +2,9 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel, WordPiece
 
@@ -110,8 +112,8 @@ def test_config(refused, encoder, config):
 
 
 def test_vocabulary_fits(bring, refused, encoder):
-    too_many = "its tokenizer has 5 tokens, more than vocab_size 4 in config.json"
-    (encoder / "added_tokens.json").write_text('{"<new>": 4}')
+    too_many = "its tokenizer has 8 tokens, more than vocab_size 7 in config.json"
+    (encoder / "added_tokens.json").write_text('{"<new>": 7}')
     refused(too_many)
     (encoder / "added_tokens.json").unlink()
     assert bring()
@@ -121,24 +123,51 @@ def test_vocabulary_fits(bring, refused, encoder):
 
     # Where there is a tokenizer.json, it is the tokenizer.
     tokenizer = encoder / "tokenizer.json"
-    Tokenizer(WordLevel({"[UNK]": 0, "京": 3}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
+    Tokenizer(WordLevel({"[UNK]": 0, "京": 6}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
     assert bring()
-    Tokenizer(WordLevel({"[UNK]": 0, "京": 4}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
+    Tokenizer(WordLevel({"[UNK]": 0, "京": 7}, unk_token="[UNK]")).save(str(tokenizer))  # noqa: S106
     refused(too_many)
     tokenizer.write_text(json.dumps({"version": "1.0"}))
     refused("its tokenizer cannot be read")
 
 
 def test_two_tokenizers_that_differ(bring, refused, encoder):
-    vocabulary = {"[PAD]": 0, "[UNK]": 1, "京": 2, "\u2028": 3}
+    others = {"[CLS]": 4, "[SEP]": 5, "[MASK]": 6}
+    rest = "".join(f"{token}\n" for token in others)
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "京": 2, "\u2028": 3} | others
     Tokenizer(WordPiece(vocabulary)).save(str(encoder / "tokenizer.json"))
     assert bring()
-    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n沪\n\u2028\n")
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n沪\n\u2028\n" + rest)
     refused(
         "tokenizer.json and vocab.txt differ: '京' is 2 in the first and not in the second; take",
         "download.encoder.folder",
     )
-    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n\u2028\n京\n")
+    (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n\u2028\n京\n" + rest)
     refused("differ: '\\u2028' is 3 in the first and 2 in the second")
     (encoder / "vocab.txt").unlink()
     assert bring()
+
+
+def test_a_vocabulary_with_ids(refused, encoder):
+    """As some exports have it; transformers would take "京 and a tab and 2" for a token."""
+    tokens = (encoder / "vocab.txt").read_text().split("\n")[:-1]
+    (encoder / "vocab.txt").write_text("".join(f"{t}\t{n}\n" for n, t in enumerate(tokens)))
+    refused(f"{encoder}: vocab.txt line 1 is '[PAD]\\t0', but a line is one token", "`cut -f1`")
+
+
+def test_every_special_token_has_a_row(bring, refused, encoder):
+    tokens = (encoder / "vocab.txt").read_text()
+    (encoder / "vocab.txt").write_text(tokens.replace("[CLS]", "<s>").replace("[SEP]", "</s>"))
+    refused("vocab.txt has no [CLS], [SEP], which every text needs", "tokenizer_config.json")
+    map_ = '{"cls_token": {"content": "<s>"}, "sep_token": "</s>", "pad_token": null}'
+    (encoder / "special_tokens_map.json").write_text(map_)
+    assert bring()
+    # One that is not listed gets the next number.
+    (encoder / "tokenizer_config.json").write_text('{"mask_token": "<mask>"}')
+    refused("its tokenizer has 8 tokens, more than vocab_size 7")
+
+
+def test_the_embedding_has_as_many_rows_as_the_config_says(refused, encoder):
+    name = "bert.embeddings.word_embeddings.weight"
+    save_file({name: np.zeros((4, 8), np.float32)}, encoder / "model.safetensors")
+    refused(f"{name} in model.safetensors has 4 rows, but vocab_size in config.json is 7: take")

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -118,6 +119,34 @@ def _best_score(emission):
             for label, value in enumerate(row)
         }
     return max(score.values())
+
+
+def test_memory_is_bounded_however_many_types():
+    tags = iob2_tags([f"T{number}" for number in range(128)])
+    rng = np.random.default_rng(0)
+    lengths = [*range(1, 40), *[2] * 2000]  # 4,780 cells: 5 MB of scores
+    emissions = [rng.standard_normal((n, len(tags)), dtype=np.float32) for n in lengths]
+    tracemalloc.start()
+    paths = best_tags(emissions, tags)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16e6
+    table = np.array([[0.0 if follows(tag, b) else -np.inf for tag in tags] for b in tags])
+    for path, emission in zip(paths[:60], emissions, strict=False):
+        assert path.tolist() == _best_path(emission, table.astype(np.float32))
+
+
+def _best_path(emission, table):
+    """Viterbi with the whole table of transitions; of equal ones the first."""
+    score, back = emission[0] + table[0], []
+    for row in emission[1:]:
+        candidates = score[:, None] + table
+        back.append(candidates.argmax(axis=0))
+        score = candidates.max(axis=0) + row
+    path = [int(score.argmax())]
+    for step in reversed(back):
+        path.append(int(step[path[-1]]))
+    return path[::-1]
 
 
 def test_no_sentence_and_an_empty_one():

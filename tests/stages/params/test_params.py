@@ -3,7 +3,7 @@ import yaml
 from pydantic import ValidationError
 
 from stages.contract.section import read
-from stages.params.align import TYPE, Align
+from stages.params.align import Align
 from stages.params.download import Download
 from stages.params.evaluate import Evaluate
 from stages.params.export import Export
@@ -75,9 +75,10 @@ def test_all_sections_at_once(refused):
     ("types", "message"),
     [
         ("[PER, ORG, PER]", "align: types is ['PER', 'ORG', 'PER']; write each once"),
-        ("[B-PER]", rf"align.types.0: String should match pattern '{TYPE}' (it is 'B-PER')"),
-        ("[a-b, R&D]", rf"align.types.0: String should match pattern '{TYPE}' (it is 'a-b'); "),
-        ("[PER, '']", rf"align.types.1: String should match pattern '{TYPE}' (it is '')"),
+        ("[B-PER]", "align.types.0: the entity type 'B-PER' is not letters, digits, _ "),
+        ("[a-b, R&D]", "align.types.0: the entity type 'a-b' is not letters, digits, _ . "),
+        ("[f1]", "align.types.0: the reports have a figure or a row called 'f1'; rename this"),
+        ("[PER, '']", "align.types.1: the entity type '' is not letters, digits, _ . / : "),
         ("[]", "align.types: List should have at least 1 item after validation, not 0 (it is [])"),
         (str([f"T{i}" for i in range(64)]), "align.types: List should have at most 63 items "),
     ],

@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from stages.params.evaluate import Bootstrap
-from stages.scoring.bootstrap import with_intervals
+from stages.scoring.bootstrap import resampled, with_intervals
 from tests.stages.scoring.test_mistakes import judged
 
 BOOTSTRAP = Bootstrap(samples=4000, confidence=0.9, seed=1)
@@ -20,3 +22,17 @@ def test_an_interval_is_that_of_the_sentences_drawn_anew():
     expected = np.quantile(2 * recalls / (1 + recalls), [0.05, 0.95])
     assert [found["f1_low"], found["f1_high"]] == pytest.approx(expected, abs=0.006)
     assert with_intervals(scores, [missed], ["PER"], BOOTSTRAP)["f1_high"] == 0
+
+
+def test_the_sums_are_exact_and_memory_is_bounded_at_128_types():
+    n, samples = 3000, 400
+    counts = np.random.default_rng(0).integers(0, 2**40, (n, 3 * 129))
+    tracemalloc.start()
+    drawn = resampled(counts, samples, seed=17)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64e6  # the drawn counts themselves are 3 GB
+    assert drawn.dtype == np.int64
+    rows = np.random.default_rng(17).integers(0, n, (samples, n))
+    for sums, row in zip(drawn, rows, strict=True):
+        assert np.array_equal(sums, counts[row].sum(axis=0))

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.models import Unigram, WordLevel
+from tokenizers.pre_tokenizers import Metaspace
 
 from stages.text import windows_writer
 from stages.text.labels import Labels
@@ -27,7 +28,7 @@ def write(tmp_path):
         tags=tags, window_tokens=16, window_overlap_tokens=4, cls_id=1, sep_id=2, unknown_id=0
     )
 
-    def write(sentences, done=lambda _: None):
+    def write(sentences, done=lambda _: None, tokenizer=tokenizer):
         path = tmp_path / "train.parquet"
         figures = write_aligned(sentences, labels, CellEncoder(tokenizer, 0), path, done)
         return path, figures
@@ -55,6 +56,16 @@ def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monke
         "unknown_rate": 2 / 92,
         "windows": 12,
     }
+
+
+def test_any_token_of_a_cell_makes_it_unknown(write):
+    """XLM-R encodes an unknown character as a known "▁" and <unk>."""
+    names = ["<unk>", "<s>", "</s>", "▁", *sorted(set(TEXT) - {"王"})]
+    tokenizer = Tokenizer(Unigram([(name, -1.0) for name in names], 0, False))
+    tokenizer.pre_tokenizer = Metaspace()
+    assert tokenizer.encode("王").ids == [3, 0]
+    _, figures = write(SENTENCES, tokenizer=tokenizer)
+    assert figures["unknown_rate"] == 6 / 46
 
 
 def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(write):

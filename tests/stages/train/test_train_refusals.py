@@ -70,7 +70,7 @@ def test_no_encoder(refusal, tmp_path):
 def test_windows_longer_than_the_encoder(refusal, tmp_path):
     encoder = write_encoder(tmp_path / "short", max_position_embeddings=63)
     assert refusal(encoder=encoder) == (
-        f"align.window_tokens is 64, but the encoder {encoder} has 63 positions: lower it"
+        f"align.window_tokens is 64, but the encoder {encoder} takes at most 63 tokens: lower it"
     )
 
 
@@ -80,13 +80,18 @@ def test_a_loss_that_is_no_number(refusal):
     assert said.endswith("; lower train.learning_rate (now 1e+30)")
 
 
-def test_out_of_memory_names_what_to_turn(tiny):
+@pytest.mark.parametrize(
+    ("precision", "more"),
+    [("auto", ""), ("bf16", ""), ("fp32", ", or set train.precision: auto (now fp32)")],
+)
+def test_out_of_memory_names_what_to_turn(tiny, precision, more):
     labels = Labels.read(tiny.aligned)
-    with pytest.raises(StageError) as error, explain_exhaustion(tiny.params.train, labels):
+    params = tiny.params.train.model_copy(update={"precision": precision})
+    with pytest.raises(StageError) as error, explain_exhaustion(params, labels):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
     assert str(error.value) == (
         "the GPU is out of memory; lower train.tokens_per_batch (now 256) or"
-        " align.window_tokens (now 64), or set train.precision to bf16 (now auto)"
+        f" align.window_tokens (now 64){more}"
     )
 
 

@@ -62,7 +62,6 @@ def test_repaired_and_counted(read, data, repaired):
 
 
 # The file's content, and its error.
-NOT_ONE = "; write one character per token, or set align.cells: words"
 NOT_TWO = ", but align.conll.columns has 2 (token, tag) with a tab between; correct one of the two"
 KNOWN = "; align.scheme BIO and align.types in params.yaml allow O, B-LOC, I-LOC, B-PER, I-PER"
 REFUSED = {
@@ -77,14 +76,12 @@ REFUSED = {
     "U+3000 without a tag": ("\u3000", f":1: 1 columns in '\\u3000'{NOT_TWO}"),
     "U+2028 without a tag": ("\u2028", f":1: 1 columns in '\\u2028'{NOT_TWO}"),
     "CR alone": ("京\tO\r沪\tO\r", f":1: 3 columns in '京\\tO\\r沪\\tO'{NOT_TWO}"),
-    "two characters": ("北京\tO", f":1: 2 characters in the token '北京'{NOT_ONE}"),
     "an empty token of an entity": (
         "\tB-LOC",
         ":1: an empty token with the tag B-LOC; delete the token, or correct its tag",
     ),
     "an empty token with an unknown tag": ("\tB-ORG", f":1: unknown tag 'B-ORG'{KNOWN}"),
-    "a combining character": ("e\u0301\tO", f":1: 2 characters in the token 'e\u0301'{NOT_ONE}"),
-    "a long line": ("京" * 99 + "\tO", f":1: 99 characters in the token '{'京' * 40}'{NOT_ONE}"),
+    "a long line": ("京" * 99, f":1: 1 columns in '{'京' * 40}'{NOT_TWO}"),
     "not UTF-8": (b"\xbe\xa9\tO", ":1: not UTF-8 (byte 0xbe); convert the file to UTF-8"),
     "half a character": ("京".encode()[:2], ":1: not UTF-8 (byte 0xe4); convert the file to UTF-8"),
     "a surrogate": (b"\xed\xa0\x80\tO", ":1: not UTF-8 (byte 0xed); convert the file to UTF-8"),
@@ -101,6 +98,29 @@ def test_refused_with_file_and_line(read, tmp_path, data, message, before, repai
     with pytest.raises(StageError) as error:
         read(before.encode() + data, repair_tags)
     assert str(error.value) == f"{tmp_path}/corpus.txt{message.replace(':1:', f':{line}:')}"
+
+
+@pytest.mark.parametrize("repair_tags", [True, False])
+def test_a_token_of_several_characters_is_split(read, tmp_path, repair_tags):
+    """As Chinese corpora have numbers and Latin words, and some have Chinese words."""
+    corpus = read("在\tO\nNBA\tB-LOC\n赛\tI-LOC\n2008\tO\n\n北京\tB-LOC\n是\tO\n", repair_tags)
+    assert corpus.sentences == [
+        Sentence("在NBA赛2008", ("O", "B-LOC", *["I-LOC"] * 3, *["O"] * 4)),
+        Sentence("北京是", ("B-LOC", "I-LOC", "O")),
+    ]
+    assert corpus.repairs.first == {
+        "split_token": [f"{tmp_path}/corpus.txt:{line}" for line in (2, 4, 6)]
+    }
+
+
+@pytest.mark.parametrize("text", ["Ann\tB-PER\nmet\tO\n.\tO\n", "서울\tB-LOC\n에서\tO\n는\tO\n"])
+def test_words_between_spaces_are_not_split(read, tmp_path, text):
+    with pytest.raises(StageError) as error:
+        read(text)
+    assert str(error.value) == (
+        f"{tmp_path}/corpus.txt: 2 of 3 tokens are words of several characters (the first at"
+        f" {tmp_path}/corpus.txt:1); set align.cells: words"
+    )
 
 
 EMPTY = {

@@ -50,6 +50,20 @@ def test_any_blanks_between_columns(tmp_path):
     assert corpus.repairs.counts == {"blank": 2}
 
 
+@pytest.mark.parametrize("separator", [" ", None])
+def test_a_token_that_looks_like_a_comment(refused, tmp_path, separator):
+    """A comment has no tag column; `# id O` could be either, so it is counted."""
+    conll = {"columns": ["token", "pos", "tag"], "separator": separator, "comment": "# "}
+    text = "# id 0\n# a much longer comment O\nthe DT O\n# NN B-PRIZE\n1 CD I-PRIZE\n# NN O\n"
+    corpus = read(tmp_path / "a", text, conll=conll, cells="words", repair=False)
+    assert corpus.sentences == [
+        Sentence(("the", " #", " 1", " #"), ("O", "B-PRIZE", "I-PRIZE", "O"))
+    ]
+    assert corpus.repairs.first == {"comment_token": [f"{tmp_path}/a:{line}" for line in (4, 6)]}
+    message = "test.txt:1: unknown tag 'S-PRIZE'; align.scheme BIO in"
+    assert refused("# NN S-PRIZE\n", conll=conll, cells="words").startswith(message)
+
+
 WORD = st.text(st.sampled_from("aZé.-'1हि\u200b"), min_size=1, max_size=4)
 CHARACTER = st.characters(exclude_characters="\t\n\r", codec="utf-8")
 

@@ -86,7 +86,8 @@ REFUSED = {
     "nothing in it": ('[3, 3, "A"]', f'span [3, 3, "A"] {A_SPAN}'),
     "text offsets": ('["0", 3, "A"]', f'span ["0", 3, "A"] {A_SPAN}'),
     "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
-    "a type with a space": ('[0, 3, "work of art"]', "the type 'work of art' has characters b"),
+    "a type with a space": ('[0, 3, "work of art"]', "the entity type 'work of art' is not l"),
+    "a figure's name": ('[0, 3, "f1"]', "the reports have a figure or a row called 'f1'; rename"),
     "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is white space alone; remove it"),
     "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with white space; correct"),
     "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside a word; correct"),
@@ -104,7 +105,7 @@ def test_refused_with_file_and_line(refused, spans, message):
     [
         ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object per line"),
         ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is not a character"),
-        ("[]", "no text under the key 'text'; correct it or align."),
+        ('"[]"', "no text under the key 'text'; correct it or align."),
         ('{"data": "a"}', "no text under the key 'text'; correct it or align."),
         ('{"text": "a", "entities": []}', "no list under the key 'label'; correct it or align."),
         ('{"text": "a", "label": [[0, 1, "X"]]}', "unknown type 'X'; align.types in params.yaml"),
@@ -112,6 +113,31 @@ def test_refused_with_file_and_line(refused, spans, message):
 )
 def test_another_record(refused, line, message):
     assert refused(line, format="jsonl", types=["A"]).startswith(f"test.txt:1: {message}")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_array(tmp_path, indent):
+    """As `json.dump` and many tools write it, on one line or on many."""
+    records = [json.loads(line) for line in DOCCANO.splitlines()]
+    array = json.dumps(records, ensure_ascii=False, indent=indent)
+    corpus = read(tmp_path / "a", f"\ufeff\n{array}\n", repair=False, format="jsonl")
+    assert corpus.sentences == read(tmp_path / "b", DOCCANO, format="jsonl").sentences
+    assert corpus.repairs.counts == {"bom": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"text": "a", "label": []}, {}]', ": record 1: no text under the key 'text'; correct"),
+        ('["a\\ud83d"]', ": record 0: half of a surrogate pair, which is not a character"),
+        ('[{"text": "a"}\n', " begins with [, but is not one JSON array (Expecting ',' delimiter"),
+        ("[1]\n[2]", " begins with [, but is not one JSON array (Extra data: line 2 column 1"),
+        ("[" * 10**5, " begins with [, but is not one JSON array ("),
+        ("[]", " has no sentence; check that it is the right file"),
+    ],
+)
+def test_a_wrong_array(refused, text, message):
+    assert refused(text, format="jsonl").startswith(f"test.txt{message}")
 
 
 def test_other_keys(tmp_path):

@@ -1,5 +1,7 @@
 """Parquet as Hugging Face `datasets` writes it, to a folder or at the hub."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +76,29 @@ def test_texts_under_other_names(path):
     assert {s.meta for s in corpus.sentences} == {None}
 
 
+LIST = pa.list_(pa.string())
+OTHERS = {
+    "map": pa.array([[("paper", "a")], []], pa.map_(pa.string(), pa.string())),
+    "views": pa.array([["a"], []], pa.list_view(pa.string())),
+    "nested": pa.array([[{"a": [b"1"]}], None]),
+}
+
+
+@pytest.mark.parametrize("lists", [LIST, pa.large_list(pa.string_view())], ids=str)
+def test_a_column_that_nobody_needs_is_not_read(path, lists):
+    table = bare(**OTHERS, url=["x", "y"])
+    for name in ("tokens", "ner_tags"):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, table[name].cast(lists))
+    # As a later version of `datasets` may describe it.
+    features = {"map": {"_type": "Hologram"}, "url": {"_type": "Link", "dtype": "string"}}
+    described = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = table.append_column("map", OTHERS["map"]).replace_schema_metadata(described)
+    pq.write_table(table, path)
+    assert [s.cells for s in read(path).sentences] == [("a",), ("b", " c")]
+    assert {s.meta for s in read(path).sentences} == {'{"url": "x"}', '{"url": "y"}'}
+
+
 @given(data=st.data(), scheme=st.sampled_from(SCHEMES))
 @settings(deadline=None, max_examples=40)
 def test_there_and_back(tmp_path_factory, data, scheme):
@@ -107,6 +132,10 @@ REFUSED = {
         " has no list column 'tokens', its columns are tokens, ",
     ),
     "fewer": (bare(ner_tags=[["O"], ["O"]]), ": row 1 does not have one tag per token; correct it"),
+    "views": (
+        bare(tokens=OTHERS["views"]),
+        ": 'tokens' and 'ner_tags' are not lists that `datasets` reads (Arrow type list_view<",
+    ),
     "null": (bare(ner_tags=[["O"], ["O", None]]), ": row 1 does not have one tag per token; corr"),
     "a row of null": (bare(tokens=[None, ["b", "c"]]), ": row 0 does not have one tag per token; "),
     "unknown": (bare(ner_tags=[["O"], ["O", "S-X"]]), ": row 1, token 1: unknown tag 'S-X'; align"),
