@@ -77,13 +77,14 @@ def connect(project: Path) -> MlflowClient:
     # It logs, with a traceback, what it raises as well.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    address = uri(project)
     if os.environ.get(URI):
-        mlflow.set_tracking_uri(uri(project))
+        mlflow.set_tracking_uri(address)
         return MlflowClient()
     local_store.require_database(project)
     with local_store.one_at_a_time(project):
         local_store.follow_project(project)
-        mlflow.set_tracking_uri(uri(project))
+        mlflow.set_tracking_uri(address)
         os.environ.pop(URI, None)  # MLflow has set it, and it would apply to the next project too
         client = MlflowClient()
         client.search_experiments(max_results=1)  # makes the tables

@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,4 +107,8 @@ def test_what_a_killed_creation_left_is_deleted_unless_one_is_under_way(path: Pa
     os.close(under_way)
     run_state.sweep(folder.parent)
     assert {left.name for left in folder.iterdir()} == {path.name}
+    assert run_state.word(path) is None  # its run may be about to lock it
+    old = time.time() - run_state.NEW_S - 1
+    os.utime(path / workspace.RECORD, (old, old))
+    run_state.sweep(folder.parent)
     assert (run_state.word(path), run_state.read(path).reason) == ("failed", run_state.KILLED)
