@@ -1,6 +1,8 @@
 # One line a target. VENV names the environment, which several clones may share.
 VENV ?= .venv
 export VENV
+# Else each of the hundreds of processes of a test run would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # Where the stages run: local, in that environment; image, in the image of `make image`.
 NER_RUNTIME ?= local
 export NER_RUNTIME

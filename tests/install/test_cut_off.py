@@ -98,6 +98,7 @@ def test_interrupted_install_does_not_count(
     assert again.stderr.startswith("install: Python 3.11 or 3.12 is needed, but there is no")
 
 
+@pytest.mark.slow  # an interrupted one, above, starts over too
 def test_killed_install_starts_over_when_its_pip_has_ended(
     held: tuple[subprocess.Popen[str], TextIO],
     made: Path,

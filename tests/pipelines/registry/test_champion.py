@@ -36,7 +36,10 @@ class Mortal:
         return call
 
 
-@pytest.mark.parametrize("action", ["promote", "rollback"])
+@pytest.mark.parametrize(
+    "action",
+    ["promote", pytest.param("rollback", marks=pytest.mark.slow)],  # the same steps
+)
 def test_killed_at_any_step_a_move_is_finished_or_undone_by_the_next(
     made: Registered, monkeypatch, capsys, action: str
 ) -> None:

@@ -96,7 +96,11 @@ def test_out_of_memory_names_what_to_turn(tiny, precision, more):
 
 
 @pytest.mark.parametrize(
-    ("how", "old"), [(signal.SIGINT, OLD), (signal.SIGTERM, {})], ids=["SIGINT", "SIGTERM"]
+    ("how", "old"),
+    [
+        pytest.param(signal.SIGINT, OLD, id="SIGINT", marks=pytest.mark.slow),  # as SIGTERM
+        pytest.param(signal.SIGTERM, {}, id="SIGTERM"),
+    ],
 )
 def test_interrupted_it_leaves_what_was_there(tiny, forks, tmp_path, how, old):
     work = tmp_path / "work"
