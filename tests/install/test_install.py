@@ -111,6 +111,7 @@ def test_new_torch_is_the_index_build_where_a_driver_answers(
     assert version_of("torch", made) == "2.13.1"
 
 
+@pytest.mark.slow  # it waits; an index that is not there is asked by default
 def test_index_that_never_answers_does_not_hang(made: Path, project: Project, install: Install):
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()

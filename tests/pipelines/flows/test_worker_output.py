@@ -26,6 +26,18 @@ print("done", file=open("done", "w"))
 """
 
 
+def start(folder: Path, prefect_url: str, run_id: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", FLOW, run_id],
+        cwd=folder,
+        env=clean_environment() | {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": prefect_url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @flow
 def some_flow() -> None:
     pass
@@ -39,15 +51,7 @@ def test_output_is_copied_and_a_run_that_was_killed_is_reported(
 
     with SyncPrefectClient(prefect_url) as client:
         run = client.create_flow_run(some_flow, state=Running())
-        process = subprocess.Popen(
-            [sys.executable, "-c", FLOW, str(run.id)],
-            cwd=tmp_path,
-            env=clean_environment() | {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": prefect_url},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = start(tmp_path, prefect_url, str(run.id))
         assert [process.stdout.readline() for _ in range(3)] == ["before\n", "out\n", "err\n"]
         if end == "killed":
             process.kill()
@@ -65,15 +69,7 @@ def test_output_is_copied_and_a_run_that_was_killed_is_reported(
 
 
 def test_output_goes_on_without_a_reader(prefect_url: str, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", FLOW, "none"],
-        cwd=tmp_path,
-        env=clean_environment() | {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": prefect_url},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = start(tmp_path, prefect_url, "none")
     assert process.stdout.readline() == "before\n"
     process.stdout.close()  # the worker dies
     process.stdin.write("line\n" * 99)

@@ -186,6 +186,7 @@ print(connection.check(Path("."), connection.Need.LOG).experiment_id)
 """
 
 
+@pytest.mark.slow  # two processes that import all of MLflow
 def test_the_first_two_uses_at_once_make_one_database(tmp_path: Path) -> None:
     project = standin.project(tmp_path / "project")
     processes = [

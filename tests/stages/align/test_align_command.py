@@ -41,6 +41,7 @@ def test_the_same_bytes_again_and_in_another_process(work):
     assert {path: after[path] for path in before} == before
 
 
+@pytest.mark.slow  # contract/test_command.py ends a stage so, and download is ended in its tests
 def test_sigterm_leaves_what_was_there(work):
     (work / "data/msra/train.txt").write_text(bio(*TRAIN * 60, *FILLER), encoding="utf-8")
     before = files(work)

@@ -5,6 +5,7 @@ import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 from tests.conftest import ROOT
@@ -12,6 +13,7 @@ from tests.stages.sources.conftest import ENTITIES, HUB, PLAIN, SENTENCES, align
 from tests.stages.tiny import TAGS
 
 
+@pytest.mark.slow  # 45,000 sentences; the raw files are brought and aligned by default
 def test_parquet_of_the_hub(brought, msra, mirror, mirror_2, tmp_path):
     noted = {"train": (45001, 33323074), "test": (3443, 2642934)}  # in dataset_infos.json
     page = (ROOT / "docs/your-own-corpus.md").read_text(encoding="utf-8")
