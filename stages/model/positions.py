@@ -1,5 +1,6 @@
 """Asks an encoder how many tokens it takes."""
 
+import json
 from bisect import bisect_left
 from pathlib import Path
 
@@ -12,8 +13,11 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     Its config does not say so: of RoBERTa's 514 positions 512 are usable, those of DeBERTa are no
     limit. So it is tried, with one thin layer and two tokens of vocabulary: their sizes cost time
     and limit nothing. Where no forward pass works, `wanted` is returned: the length is not the
-    reason.
+    reason. Of BERT itself all positions are usable, so nothing is loaded for it.
     """
+    own = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    if own.get("model_type") == "bert" and "max_position_embeddings" in own:
+        return min(wanted, int(own["max_position_embeddings"]))
     import torch  # 2 s, and transformers another: `align` starts with reading the corpus
     from transformers import AutoConfig, AutoModel
 

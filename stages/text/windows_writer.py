@@ -55,7 +55,7 @@ def write_aligned(
         batch = sentences[start : start + SENTENCES_AT_ONCE]
         rows = window_rows(batch, start, labels, encode)
         counts += _counts(batch, rows, labels)
-        unknown += _unknown(batch, labels, encode)
+        unknown += _unknown(batch, start, rows, labels, encode)
         parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
         del rows  # else two batches are in memory at once
         done(len(batch))
@@ -112,11 +112,21 @@ def _counts(
     return Counter(kept)
 
 
-def _unknown(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> int:
-    """How many cells have [UNK] among their tokens; SentencePiece puts a known "▁" before it."""
+def _unknown(
+    sentences: Sequence[Sentence],
+    start: int,
+    rows: dict[str, list[Any]],
+    labels: Labels,
+    encode: CellEncoder,
+) -> int:
+    """How many cells have [UNK] among their tokens; SentencePiece puts a known "▁" before it.
+
+    Only the few sentences with an [UNK] in their rows are encoded again, whole.
+    """
+    pairs = zip(rows["sentence"], rows["input_ids"], strict=True)
     cells = 0
-    for sentence in sentences:
-        ids, first = encode(sentence.cells)
+    for number in {number for number, ids in pairs if labels.unknown_id in ids}:
+        ids, first = encode(sentences[number - start].cells)
         at = (index for index, token in enumerate(ids) if token == labels.unknown_id)
         cells += len({bisect_right(first, index) for index in at})
     return cells
