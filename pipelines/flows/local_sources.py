@@ -5,13 +5,12 @@ For DVC the stage `download` has not changed when such a file has, so the old da
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipelines.errors import PipelineError
 from stages.contract.errors import StageError
 from stages.contract.hashing import digests
 from stages.contract.section import expanded
+from stages.fetching.file import on_disk
 from stages.params.download import UNPINNED, Download
 
 
@@ -53,9 +52,7 @@ def _changed(folder: Path, params: Download) -> Iterator[str]:
 def _local(folder: Path, address: str) -> Path | None:
     """The path that an address names; None if it is of another machine or has an unset variable."""
     try:
-        parts = urlsplit(expanded(address))
+        path = on_disk(expanded(address))
     except StageError:  # `download` reports it
         return None
-    if parts.scheme == "file":
-        return Path(url2pathname(parts.path))
-    return None if parts.scheme else folder / expanded(address)
+    return None if path is None else folder / path

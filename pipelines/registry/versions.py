@@ -143,12 +143,10 @@ def get(client: MlflowClient, number: str) -> ModelVersion:
     raise Refused(Exit.ERROR, f"There is no version {number} of {MODEL}. {hint}")
 
 
-def restore_run(client: MlflowClient, version: ModelVersion) -> bool:
-    """Takes the run of a version out of MLflow's bin; returns whether it was there."""
-    binned = is_binned(client, version)
-    if binned:
+def restore_run(client: MlflowClient, version: ModelVersion) -> None:
+    """Takes the run of a version out of MLflow's bin, if it is there."""
+    if is_binned(client, version):
         client.restore_run(str(version.run_id))
-    return binned
 
 
 def is_binned(client: MlflowClient, version: ModelVersion) -> bool:

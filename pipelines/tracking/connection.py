@@ -99,7 +99,7 @@ def uri(project: Path) -> str:
     address = os.environ.get(URI)
     if not address:
         places.require(project, places.MLFLOW)
-        return places.sqlite(project.resolve() / "mlflow.db")
+        return places.sqlite(project.resolve() / local_store.DATABASE)
     parts = urlsplit(address)
     login, _, host = parts.netloc.rpartition("@")
     if parts.scheme in ("http", "https") and login:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.dvc_repo import lockfile
@@ -67,11 +67,12 @@ def log_run(project: Project, made: Workspace) -> Logged:
     }
     with one_at_a_time(project.folder):
         wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in identity.items())
-        for run in client.search_runs([experiment_id], wanted, ViewType.ALL):
+        found = client.search_runs([experiment_id], wanted, ViewType.ALL)
+        for run in found:
             if registered := versions.of_run(client, run):
                 _complete(client, run, registered)
                 return Logged(run.info.run_id, str(registered.version), already_logged=True)
-        runs = client.search_runs([experiment_id], wanted)
+        runs = [run for run in found if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
         for run in (run for run in runs if COMPLETE in run.data.tags):
             version = versions.register(client, run)
             return Logged(run.info.run_id, version, already_logged=True)

@@ -84,6 +84,14 @@ def _client(timeout_s: float, headers: Mapping[str, str] | None) -> httpx.Client
     return client
 
 
+def on_disk(address: str) -> Path | None:
+    """The path that an address names; None if it is neither file:/// nor a path."""
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    return None if "://" in address else Path(address)
+
+
 def _from_http(
     client: httpx.Client,
     address: str,
@@ -119,13 +127,9 @@ def _from_http(
 
 
 def _from_disk(address: str, source: Source, partial: Partial) -> None:
-    parts = urlsplit(address)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        origin = Path(url2pathname(parts.path))
-    elif "://" in address:
+    origin = on_disk(address)
+    if origin is None:
         raise StageError("is neither http(s)://, file:/// nor a path")
-    else:
-        origin = Path(address)
     try:
         if not origin.is_file():
             raise StageError(f"is not there: {origin.absolute()} is not a file")
