@@ -171,7 +171,7 @@ def test_packages_of_the_base_stay_and_those_of_the_lock_are_there(image, engine
     status, printed, said = call(engine, "run", "--rm", image, "python", "-c", show)
     assert status == 0, said
     there = {name.lower().replace("_", "-").split("+")[0] for name in printed.split()}
-    for name in ("torch", "transformers", "onnxruntime-gpu", "seqeval"):
+    for name in ("torch", "transformers", "onnxruntime-gpu", "safetensors"):
         [line] = [line for line in lock.splitlines() if line.startswith(f"{name}==")]
         assert line.split(" ")[0] in there
 
