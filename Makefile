@@ -3,9 +3,6 @@ VENV ?= .venv
 export VENV
 # Else each of the hundreds of processes of a test run would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
-# Where the stages run: local, in that environment; image, in the image of `make image`.
-NER_RUNTIME ?= local
-export NER_RUNTIME
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true

@@ -39,13 +39,8 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.workspaces import places, workspace
-
     folder = Path.cwd()
-    workspace.require_project(folder)
-    places.require_writable(folder)
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        places.require(folder, places.MLFLOW)
+    _require_able(folder, arguments)
     from pipelines.flows.prepare import Request  # MLflow and DVC: 3 CPU seconds
 
     try:
@@ -58,6 +53,24 @@ def _run(arguments: argparse.Namespace) -> int:
 
     run_summary.show(outcome, folder, arguments.params)
     return 0
+
+
+def _require_able(folder: Path, arguments: argparse.Namespace) -> None:
+    """Checks all that can be known before MLflow is imported and a server starts, in a second."""
+    from pipelines.workspaces import disk, dvc_config, places, runtime, workspace
+
+    places.require_writable(folder)
+    params = workspace.require_runnable(folder, arguments.params, arguments.dirty)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    places.require(folder, places.MLFLOW)
+    if (folder / "mlflow.db").exists() or dvc_config.has_run_cache(folder):
+        return  # there may be nothing to do, or nothing to fetch: asked when that is known
+    from pipelines.flows import sources
+
+    runtime.require_device(params, runtime.choose(folder))
+    disk.require(folder, params.run.free_disk_gb)
+    sources.require_reachable(folder, params.stages.download)
 
 
 def _train(folder: Path, request: "Request") -> "Outcome":

@@ -14,6 +14,7 @@ from pipelines.flows import artifacts
 from pipelines.names import MODEL, python_command
 from pipelines.registry import aliases
 from pipelines.tracking import connection, run_log
+from pipelines.workspaces import runtime
 
 if TYPE_CHECKING:
     from pipelines.flows.train import Outcome
@@ -68,4 +69,5 @@ def _next_commands(
         options = [f"--params {shlex.quote(str(path))}" for path in params]
         command = " ".join([program, "promote", *([] if default else [version]), *options])
         yield f"Promote it to {aliases.CHAMPION} if it passes the gates", command
-    yield "Run the full job: MSRA, on a GPU", f"{program} run"
+    if runtime.has_gpu():
+        yield "Run the full job: MSRA, on the GPU", f"{program} run"

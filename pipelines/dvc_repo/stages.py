@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,13 @@ def repro(
     force: bool = False,
     timeout_s: float | None = None,
     cancelled: threading.Event | None = None,
+    on_bar: Callable[[str], None] | None = None,
 ) -> bool:
     """Reproduces one stage; calls `on_line` at once with each line that it prints, without secrets.
 
-    With `force` the stage runs even if DVC has its outs. No process is left behind, however this
-    ends. Another thread may set `cancelled`.
+    `on_bar` gets each state of a progress bar, which replaces the one before. With `force` the
+    stage runs even if DVC has its outs. No process is left behind, however this ends. Another
+    thread may set `cancelled`.
 
     Returns:
         True if the stage ran; False if DVC already had its outs.
@@ -128,9 +131,16 @@ def repro(
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran, without_secrets = False, redaction.redactor()
     process = process_group.start(command, cwd=workspace, env=env)
+    if isinstance(process.stdout, TextIOWrapper):
+        process.stdout.reconfigure(newline="")  # or a bar would be many lines
     try:
         with process_group.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
-            for line in map(str.rstrip, process.stdout or ()):
+            for text in process.stdout or ():
+                line = text.rstrip()
+                if text.endswith("\r"):
+                    if on_bar:
+                        on_bar(line)
+                    continue
                 ran = ran or line.startswith(f"Running stage '{stage}'")
                 if not NOISE.match(line):
                     line = without_secrets(line)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from pipelines.errors import NothingToDo, PipelineError, Refused
@@ -86,13 +86,16 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
     return state or outcome
 
 
-def _promote(outcome: Outcome, project: Project) -> State[Outcome]:
-    """Promotes by the gates of the commit that was run; a refusal does not fail the run."""
+def _promote(outcome: Outcome, project: Project) -> State[Any]:
+    """Promotes by the gates of the commit that was run.
+
+    A refusal fails the flow run, whose version stays a challenger: green would say that it serves.
+    """
     gates = overlays.sections(outcome.workspace).promote
     try:
         done = promotion.promote(project.client, project.folder, gates, outcome.logged.version)
     except Refused as refused:
-        return Completed(name="NotPromoted", message=str(refused), data=outcome)
+        return Failed(name="NotPromoted", message=str(refused), data=refused)
     message = f"{MODEL} version {outcome.logged.version} is the champion"
     message += f"\nComparison: {done.comparison}"
     return Completed(name="Promoted", message=message, data=outcome)

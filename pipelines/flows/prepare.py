@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.dvc_repo import cache
+from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.flows import local_sources, up_to_date
+from pipelines.flows import sources, up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
-from pipelines.workspaces import disk, run_state, workspace
+from pipelines.workspaces import disk, run_state, runtime, workspace
 from pipelines.workspaces.overlays import Values
 from pipelines.workspaces.workspace import Purpose, Workspace
 from stages.contract.disk import full_disk
@@ -73,10 +74,13 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
     with run_state.reserved(made.path):
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
-            local_sources.require_unchanged(made.path, made.params.stages.download)
+            sources.require_unchanged(made.path, made.params.stages.download)
         if not request.force:
             with disk_errors(project.folder):
                 up_to_date.require_change(project, made, request.refetch, request.promote)
+        where = runtime.fix(made.path)
+        if request.purpose == "training":
+            runtime.require_device(made.params, where, lambda: dvc_stages.not_cached(made.path))
         yield Prepared(project, request, made)
 
 

@@ -1,7 +1,9 @@
 """DVC's stages as Prefect tasks, one at a time."""
 
 import logging
+import sys
 import threading
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from pipelines.workspaces.workspace import Workspace
 
 RETRIES = {"download": 2}  # the only stage that uses the network, so a second try may help
 RETRY_AFTER_S = 10.0
+CLEAR = "\x1b[K"  # to the end of the line
 logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(record))
 
 
@@ -34,7 +37,7 @@ def run_stages(
     path, timeout_s = made.path, made.params.run.timeout_s
     states: dict[str, State] = {}
     with cancellation.watched() as cancelled, system_metrics.into(path):
-        for stage in stages:
+        for number, stage in enumerate(stages, 1):
             if cancelled.is_set():
                 raise RunCancelledError(f"Cancelled before stage {stage.name}")
             run = task(
@@ -48,26 +51,62 @@ def run_stages(
             )(_repro)
             upstream = [states[name] for name in stage.upstream]
             options = (stage.name in again, timeout_s(stage.name), cancelled)
+            place = f"Stage {number}/{len(stages)}"
             states[stage.name] = run(
-                path, stage.name, *options, return_state=True, wait_for=upstream
+                path, stage.name, place, *options, return_state=True, wait_for=upstream
             )
             states[stage.name].result()
 
 
 def _repro(
-    path: Path, stage: str, force: bool, timeout_s: float | None, cancelled: threading.Event
+    path: Path,
+    stage: str,
+    place: str,
+    force: bool,
+    timeout_s: float | None,
+    cancelled: threading.Event,
 ) -> State[PipelineError | None]:
-    log = get_run_logger()
+    log, started, bar = get_run_logger(), time.monotonic(), _Bar()
+    log.info("%s: %s", place, stage)
+
+    def on_line(line: str) -> None:
+        bar.clear()
+        if not line.startswith("Running stage '"):  # DVC's, without the number
+            log.info(line)
+
     try:
-        ran = dvc_stages.repro(path, stage, log.info, force, timeout_s, cancelled)
+        ran = dvc_stages.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
     except StageTimeoutError as error:
         return Failed(name="TimedOut", message=str(error), data=error)
     except RunCancelledError as error:
         return Cancelled(message=str(error), data=error)
+    finally:
+        bar.clear()
     # A state, not a value: Prefect takes equal values of two tasks for one and draws wrong edges.
-    return Completed() if ran else Completed(name="Cached", message="DVC had its outs already")
+    if not ran:
+        return Completed(name="Cached", message=f"{place}: DVC had its outs already")
+    return Completed(message=f"{place} took {time.monotonic() - started:.1f} s")
+
+
+class _Bar:
+    """The progress of a stage in the last line of the terminal; nothing without one."""
+
+    def __init__(self) -> None:
+        self.shown = False
+
+    def show(self, text: str) -> None:
+        if sys.stderr.isatty():
+            self.shown = True
+            sys.stderr.write(f"\r{CLEAR}{text}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self.shown:
+            self.shown = False
+            sys.stderr.write(f"\r{CLEAR}")
+            sys.stderr.flush()
 
 
 def _without_none(record: logging.LogRecord) -> bool:

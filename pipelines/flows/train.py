@@ -1,11 +1,17 @@
 """The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
 
+import logging
+import os
+import re
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 # Imported here, before any flow runs: DVC imports it to read artifacts, and it reconfigures
 # logging. During a flow run, Prefect's log handler would then block for 5 s.
@@ -13,6 +19,7 @@ import gto  # noqa: F401
 import httpx
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
@@ -30,6 +37,7 @@ from pipelines.tracking.connection import Need, Project
 from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces import disk, run_state, workspace
 from pipelines.workspaces.workspace import Workspace
+from stages.contract.progress import BAR
 
 # A flow's parameters are recorded as JSON, so what is prepared already does not go through them.
 PREPARED: ContextVar[Prepared | None] = ContextVar("prepared", default=None)
@@ -86,12 +94,25 @@ def msra_ner(
 def run_flow(folder: Path, request: Request, prepared: Prepared | None) -> State:
     """Runs the flow `msra-ner`, on what is prepared if that is given; returns its final state."""
     token = PREPARED.set(prepared)
+    name = prepared.workspace.run_id if prepared else None
+    briefly = logging.getLogger("prefect.flow_runs")
+    briefly.addFilter(_without_message)
+    if sys.stderr.isatty():
+        os.environ.setdefault(BAR, str(shutil.get_terminal_size().columns - 1))
     try:
         parameters = (list(request.params), request.dirty, folder, request.force)
-        state: State = msra_ner(*parameters, return_state=True)
+        named = msra_ner.with_options(flow_run_name=name)
+        state: State = named(*parameters, return_state=True)
         return state
     finally:
+        briefly.removeFilter(_without_message)
         PREPARED.reset(token)
+
+
+def _without_message(record: logging.LogRecord) -> bool:
+    """Shortens the line with which a failed flow run ends: the command line prints the message."""
+    record.msg = re.sub(r"(?s)^(Finished in state Failed)\(.*", r"\1", str(record.msg))
+    return True
 
 
 def ended(error: PipelineError) -> State[PipelineError]:
@@ -139,6 +160,7 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
     folder, made = prepared.project.folder, prepared.workspace
     with disk_errors(folder), run_state.begun(made.path):
         made = workspace.belonging_to(made, flow_run.get_id(), _page())
+        _name_flow_run(made.run_id)
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
         disk.require(folder, made.params.run.free_disk_gb)
         cache.require_within(folder)
@@ -174,6 +196,13 @@ def _log(project: Project, made: Workspace, pushed: bool) -> Logged:
     except connection.FAILURES as error:  # all is logged: at worst the same run is made again
         get_run_logger().warning("MLflow did not note what the run was of (%s)", error)
     return logged
+
+
+def _name_flow_run(name: str) -> None:
+    """Gives the flow run the name of its workspace, by which MLflow knows it too."""
+    if (run_id := flow_run.get_id()) and flow_run.get_name() != name:
+        with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(run_id), name=name)
 
 
 def _page() -> str | None:

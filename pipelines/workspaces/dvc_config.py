@@ -7,6 +7,17 @@ from typing import Any
 from pipelines.errors import PipelineError
 
 
+def has_run_cache(project: Path) -> bool:
+    """Whether the project's DVC cache has the outs of any stage that ever ran."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        folder = Config(str(project / ".dvc"))["cache"].get("dir", project / ".dvc" / "cache")
+    except ConfigError:  # `share_cache` reports it
+        return True
+    return Path(folder, "runs").is_dir()
+
+
 def share_cache(project: Path, partial: Path, path: Path) -> None:
     """Writes .dvc/config.local: the project's settings with paths resolved, and the shared cache.
 

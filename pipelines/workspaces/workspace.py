@@ -105,6 +105,21 @@ def create(
     return made
 
 
+def require_runnable(project: Path, layers: list[Path], dirty: bool) -> Sections:
+    """Checks all that `create` would find wrong with the project, and copies nothing.
+
+    Returns:
+        Its params.yaml with the overlays.
+
+    Raises:
+        PipelineError: as `create`.
+    """
+    require_project(project)
+    merged = overlays.sections(project, layers)
+    _commit(project.resolve(), dirty, None)
+    return merged
+
+
 def belonging_to(made: Workspace, prefect_run_id: str | None, url: str | None) -> Workspace:
     """`made` with its flow run, which is recorded in the folder too."""
     made = replace(made, prefect_run_id=prefect_run_id, prefect_url=url)

@@ -1,5 +1,6 @@
 """Shows the progress of long work: a bar on a terminal, else a line now and then."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 LINE_EVERY_S = 10.0
+BAR = "NER_BAR"  # columns of the terminal to which the reader of our output passes bars on
 
 
 @contextmanager
@@ -18,7 +20,8 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
     units too), and one at the end; nothing if the end comes sooner. If not `shown`, it does
     nothing.
     """
-    terminal = sys.stderr.isatty()
+    columns = int(os.environ.get(BAR, 0))
+    terminal = sys.stderr.isatty() or columns > 0
     bar = tqdm(
         disable=not shown,
         total=total,
@@ -29,8 +32,8 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
         mininterval=0.1 if terminal else LINE_EVERY_S,
         # Set, or tqdm's monitor would print extra lines.
         miniters=None if terminal else 0,
-        dynamic_ncols=terminal,
-        ncols=None if terminal else 0,
+        dynamic_ncols=terminal and not columns,
+        ncols=columns or (None if terminal else 0),
         delay=0 if terminal else LINE_EVERY_S,
     )
     try:

@@ -52,15 +52,33 @@ def test_local_takes_the_environment_that_make_made(checkout):
 
 
 def test_without_an_engine_both_ways_out_are_said(checkout):
-    status, printed, said = run(checkout, "true", NER_ENGINE="no-such-engine")
+    status, printed, said = run(checkout, "true", NER_ENGINE="no-such-engine", NER_RUNTIME="image")
     assert (status, printed, said) == (1, "", BOTH_WAYS_OUT.format("no-such-engine"))
     assert [path.name for path in checkout.iterdir()] == ["docker"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        ("no-such-engine", "no container engine answers (asked: no-such-engine)"),
+        ("./without-image", "./without-image has no image {image}, which `make image` builds"),
+    ],
+)
+def test_without_an_engine_or_its_image_it_runs_here_and_says_why(checkout, engine, why):
+    (checkout / "without-image").write_text('#!/bin/sh\n[ "$1" != image ]\n')
+    (checkout / "without-image").chmod(0o755)
+    status, printed, said = run(checkout, "echo", "here", NER_ENGINE=engine)
+    why = why.format(image=name(checkout).strip())
+    assert (status, printed) == (0, "here\n")
+    assert said == f"docker/run: runs here, without a container: {why}\n"
+    status, _, said = run(checkout, "true", NER_ENGINE=engine, NER_WITH_IMAGE="sha256:0ld")
+    assert status == 1  # who asks for an image gets no other environment
 
 
 @pytest.mark.parametrize("folder", ["a,b", 'a"b'])
 def test_a_path_that_the_engines_options_cannot_hold_is_refused(tmp_path, folder):
     shutil.copytree(ROOT / "docker", tmp_path / folder / "docker")
-    status, printed, said = run(tmp_path / folder, "true")
+    status, printed, said = run(tmp_path / folder, "true", NER_RUNTIME="image")
     assert (status, printed) == (1, "")
     assert said == (
         "docker/run: the engine's --mount takes a comma or a quote in"
@@ -70,7 +88,8 @@ def test_a_path_that_the_engines_options_cannot_hold_is_refused(tmp_path, folder
 
 def test_a_client_whose_engine_is_away_is_none(checkout):
     """A command that is there and fails, as docker does without its daemon."""
-    assert run(checkout, "true", NER_ENGINE="false")[2] == BOTH_WAYS_OUT.format("false")
+    status, _, said = run(checkout, "true", NER_ENGINE="false", NER_RUNTIME="image")
+    assert (status, said) == (1, BOTH_WAYS_OUT.format("false"))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +102,7 @@ def test_a_client_whose_engine_is_away_is_none(checkout):
 def test_wrong_use_is_said(checkout, command, env, said):
     status, printed, error = run(checkout, *command, **env)
     assert (status, printed) == (1, "")
-    assert error.startswith(f"docker/run: {said}")
+    assert error.startswith(("docker/run: " + said, "docker/runtime: " + said))
 
 
 ENGINE = """\

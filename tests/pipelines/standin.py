@@ -1,9 +1,12 @@
 """A small DVC project whose stages write the same report files as the real ones, in no time.
 
-Its stages are one file, stage.py, of which each runs one function; its params.yaml is the real one.
+Its stages are one file, stage.py, of which each runs one function; its params.yaml is the real one,
+but that it needs no GPU and no network.
 """
 
+import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +16,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+CORPUS = b"nobody reads it\n"
 PYFUNC = "pipelines/registry/pyfunc_model.py"
 
 DVC_YAML = """\
@@ -159,7 +163,8 @@ def project(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "dvc.yaml").write_text(ARTIFACTS + DVC_YAML)
     (folder / "stage.py").write_text(STAGE_PY)
-    shutil.copy(ROOT / "params.yaml", folder)
+    (folder / "params.yaml").write_text(params(CORPUS), encoding="utf-8")
+    (folder / "corpus.txt").write_bytes(CORPUS)
     shutil.copy(ROOT / ".gitignore", folder)
     shutil.copy(ROOT / ".dvcignore", folder)
     shutil.copytree(
@@ -174,6 +179,23 @@ def project(folder: Path) -> Path:
     git(folder, "init", "--quiet", "--initial-branch", "main")
     commit(folder)
     return folder
+
+
+def params(corpus: bytes) -> str:
+    """The real params.yaml, for the CPU, with `corpus.txt` of this content as train and test."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("device: cuda", "device: auto")
+    text = re.sub(r"(?s)(\nexport:.*?require_cuda): true", r"\1: false", text, count=1)
+    local = "sources: [corpus.txt]\n    bytes: null\n    git_blob: null\n    sha256: "
+    local += hashlib.sha256(corpus).hexdigest()
+    text = re.sub(
+        r"sources:\n(?:      - .*\n)+    bytes: .*\n    git_blob: .*\n    sha256: .*", local, text
+    )
+    return re.sub(
+        r"hub_id: .*\n    revision: .*\n    folder: .*",
+        "hub_id: null\n    revision: null\n    folder: stages",
+        text,
+    )
 
 
 def in_one_stage(folder: Path) -> None:

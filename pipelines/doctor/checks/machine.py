@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.doctor.checks.finding import Finding, Level, Requirements, in_container
+from pipelines.doctor.checks.finding import Finding, Level, Requirements
 from pipelines.errors import PipelineError
-from pipelines.workspaces import disk, places
+from pipelines.workspaces import disk, places, runtime
 
 SHM = Path("/dev/shm")  # noqa: S108 - only its size is read
 SHM_FLOOR_GB = 0.5  # Docker's default of 64 MB is too little for the processes of several GPUs
@@ -56,5 +56,10 @@ def _shm(total_gb: float) -> Finding:
 def _image(digest: str | None) -> Finding:
     if digest:
         return Finding("image", Level.OK, digest)
-    where = "a container without NER_IMAGE, which docker/run sets" if in_container() else "none"
-    return Finding("image", Level.OK, f"{where}: stages that run here record no image")
+    try:
+        chosen = runtime.choose(Path.cwd())
+    except PipelineError as error:
+        message, _, remedy = str(error).partition(": ")
+        return Finding("image", Level.ERROR, message, remedy)
+    where = "the image" if chosen.kind == "image" else "this environment, which records no image"
+    return Finding("image", Level.OK, f"stages run in {where} ({chosen.reason})")

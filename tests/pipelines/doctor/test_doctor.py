@@ -51,7 +51,10 @@ def test_without_a_gpu_that_params_ask_for_it_is_an_error_and_the_rest_is_looked
     python_path = customised(tmp_path, CRASH)
     # Bytecode is Python's own to write; what doctor writes is looked at below.
     env = {"PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = pipelines(project, "doctor", "--json", NER_IMAGE="sha256:7e57", **env)
+    overlay = tmp_path / "gpu.yaml"
+    overlay.write_text("train: {device: cuda}")
+    command = ["doctor", "--json", "--params", str(overlay)]
+    done = pipelines(project, *command, NER_IMAGE="sha256:7e57", **env)
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["exit_code"], done.stderr) == (2, 2, "")
     lines = {line["check"]: line for line in answer["checks"]}

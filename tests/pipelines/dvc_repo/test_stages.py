@@ -166,3 +166,15 @@ def test_python_in_a_stage_is_the_one_that_runs_here(project: Path, monkeypatch)
     made = make(project)
     dvc_stages.repro(made, "download", ignore)
     assert Path((made / "data/raw.txt").read_text()).parent == Path(sys.executable).parent
+
+
+def test_a_bar_is_no_line(project: Path) -> None:
+    with (project / "stage.py").open("a") as file:
+        file.write("for step in range(3):\n    print(f'\\rtrain: {step}/3', end='', flush=True)\n")
+        file.write("print('\\rtrain: 3/3')\n")
+    lines: list[str] = []
+    bars: list[str] = []
+    dvc_stages.repro(make(project), "download", lines.append, on_bar=bars.append)
+    assert bars[-3:] == ["train: 0/3", "train: 1/3", "train: 2/3"]
+    assert "train: 3/3" in lines
+    assert not any("0/3" in line for line in lines)

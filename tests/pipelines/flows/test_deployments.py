@@ -118,7 +118,7 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     )
     working.go.touch()
     state = ended(client, run.id)
-    assert (state.type.value, state.name) == ("COMPLETED", "NotPromoted"), state.message
+    assert (state.type.value, state.name) == ("FAILED", "NotPromoted"), state.message
     assert "f1: 0.5000 < 0.93" in state.message
     assert held(client) == 0
     [logged] = [

@@ -96,3 +96,16 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert shown.startswith("\ralign:   0%|")
     assert "\ralign: 100%|█" in shown
     assert shown.count("\n") == 1
+
+
+def test_a_reader_that_passes_bars_on_gets_them_in_its_width(monkeypatch, capsys):
+    monkeypatch.setenv("NER_BAR", "40")
+    with progress(3, "fetch", " files") as bar:
+        for _ in range(3):
+            time.sleep(EVERY_S)
+            bar.update()
+    *bars, end = capsys.readouterr().err.split("\r")[1:]
+    assert len(bars) > 1
+    assert all(len(bar.rstrip()) <= 40 and "\n" not in bar for bar in bars)
+    assert end.startswith("fetch: 100%")
+    assert end.endswith("\n")
