@@ -34,6 +34,8 @@ def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow  # MLflow's server starts in 10 s, and the gates of promote take 10
+@pytest.mark.timeout(900)
 def test_every_command_that_a_run_prints_runs(ran, tmp_path: Path) -> None:
     project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
     report, *commands = re.findall(r"^  (\S.*)$", ran[1].stdout, re.MULTILINE)
@@ -51,7 +53,7 @@ def test_every_command_that_a_run_prints_runs(ran, tmp_path: Path) -> None:
 
     server = process_group.start(["sh", "-c", ui], project, env)
     try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), "MLflow")
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), "MLflow", 120)
     finally:
         server.communicate()
     done = call(predict)
