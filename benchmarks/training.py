@@ -3,7 +3,7 @@
 Times the tutorial loop, transformers' Trainer and this project's step with one speed-up after the
 other, on the same windows of MSRA, for a model of BERT-base size with random weights. Sentences and
 tokens are counted without padding, with [CLS] and [SEP]. Writes results/training.json and .svg
-beside this file, and the table in README.
+beside this file, and the table in docs/benchmarks.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Writes README's table and the plot of what `benchmarks.training` measured."""
+"""Writes the table of docs/benchmarks.md and the plot of what `benchmarks.training` measured."""
 
 import json
 import re
@@ -17,14 +17,12 @@ KINDS = {  # of kernels, by parts of their names
 
 
 def write(folder: Path) -> None:
-    """Draws results/training.svg; writes the table into the README beside `folder`."""
+    """Draws results/training.svg; writes the table into docs/benchmarks.md beside `folder`."""
     result = json.loads((folder / "results/training.json").read_text(encoding="utf-8"))
     _plot(result, folder / "results/training.svg")
-    readme = folder.parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(
-        BLOCK.sub(lambda m: f"{m[1]}{_table(result)}\n{m[2]}", text), encoding="utf-8"
-    )
+    page = folder.parent / "docs/benchmarks.md"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(BLOCK.sub(lambda m: f"{m[1]}{_table(result)}\n{m[2]}", text), encoding="utf-8")
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ class StageFailed(PipelineError):  # noqa: N818 - an event, like Python's Keyboa
 
 
 class Exit(IntEnum):
-    """Exit codes of `promote`, `rollback` and `rebuild`; README.md says what to do about each."""
+    """Exit codes of `promote`, `rollback` and `rebuild`, explained in docs/promotion.md."""
 
     DONE = 0
     ERROR = 1

@@ -1,8 +1,8 @@
 """Compares the speed of torch and ONNX Runtime in one process: `make bench-inference`.
 
 Random weights of BERT-base's size, or `--model FOLDER`. It writes inference.json (on the CPU
-inference-cpu.json), a plot and README's table; `--out FOLDER` leaves the JSON there and touches
-nothing else, `--report` draws from the JSON that is there.
+inference-cpu.json), a plot and the table of docs/benchmarks.md; `--out FOLDER` leaves the JSON
+there and touches nothing else, `--report` draws from the JSON that is there.
 """
 
 import argparse

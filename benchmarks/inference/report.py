@@ -1,4 +1,4 @@
-"""Writes README's table and draws the plot from the measured figures."""
+"""Writes the table of docs/benchmarks.md and draws the plot from the measured figures."""
 
 import json
 import re
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"(<!-- made by make bench-inference -->\n).*?(<!-- end -->)"
 
 
 def write(folder: Path) -> None:
-    """Draws results/inference.svg, and writes the table into the README beside `folder`."""
+    """Draws results/inference.svg, and writes the table into docs/benchmarks.md beside `folder`."""
     results = folder / "results"
     found = [
         json.loads(path.read_text(encoding="utf-8"))
@@ -27,10 +27,10 @@ def write(folder: Path) -> None:
         if path.is_file()
     ]
     _plot(found, results / "inference.svg")
-    readme = folder.parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
+    page = folder.parent / "docs/benchmarks.md"
+    text = page.read_text(encoding="utf-8")
     tables = "\n".join(map(_table, found))
-    readme.write_text(BLOCK.sub(lambda m: f"{m[1]}{tables}\n{m[2]}", text), encoding="utf-8")
+    page.write_text(BLOCK.sub(lambda m: f"{m[1]}{tables}\n{m[2]}", text), encoding="utf-8")
 
 
 def _table(result: dict[str, Any]) -> str:

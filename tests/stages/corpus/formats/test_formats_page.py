@@ -1,4 +1,4 @@
-"""README's examples are read as it says, each in its own format."""
+"""The examples of docs/formats.md are read as it says, each in its own format."""
 
 import re
 from itertools import pairwise
@@ -12,10 +12,8 @@ from tests.conftest import ROOT
 from tests.stages.corpus.spans import SCHEMES, spans_in
 from tests.stages.tiny import PARAMS
 
-SECTION = re.search(
-    r"^## Your own corpus\n(.*?)^## ", (ROOT / "README.md").read_text("utf-8"), re.M | re.S
-)[1]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", SECTION, re.M | re.S)
+PAGE = (ROOT / "docs/formats.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)
 EXAMPLES = [(yaml.safe_load(one[1]), two[1]) for one, two in pairwise(BLOCKS) if one[0] == "yaml"]
 FOUND = {
     "conll": [["Ann PER", "Port Lumo LOC"]],
@@ -57,7 +55,7 @@ def test_example(tmp_path, monkeypatch, values, example):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_scheme(tmp_path, scheme):
-    [tags] = re.findall(rf"^\| `{scheme}` \| (.*) \|$", SECTION, re.M)
+    [tags] = re.findall(rf"^\| `{scheme}` \| (.*) \|$", PAGE, re.M)
     path = tmp_path / "train.txt"
     path.write_text(
         "".join(f"{c}\t{t}\n" for c, t in zip("新月港人安", tags.split(" | "), strict=True))
