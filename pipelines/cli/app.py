@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
-from pipelines.cli.command import PROGRAM, refuse
+from pipelines.cli.command import refuse
+from pipelines.cli.folders import LAUNCHED, PROGRAM
+from pipelines.cli.version import print_version
 from pipelines.prediction import stages_contract
 
 COMMANDS = (
@@ -49,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _app() -> typer.Typer:
     app = typer.Typer(
-        help="Chinese named-entity recognition, from raw text to a registered model.",
-        epilog="Run it in the folder with dvc.yaml and params.yaml.",
+        callback=_root,
+        epilog="Run it in the project (the folder with dvc.yaml and params.yaml) or below.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=LAUNCHED,  # shells complete a program, not a module of Python
         rich_markup_mode=None,  # rich would triple the time of --help
         context_settings={"help_option_names": ["-h", "--help"]},
         subcommand_metavar="COMMAND ...",
@@ -60,6 +62,20 @@ def _app() -> typer.Typer:
     for command in COMMANDS:
         command.add_to(app)
     return app
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=print_version,
+            help="Show the version and the commit of the code, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Chinese named-entity recognition, from raw text to a registered model."""
 
 
 def _sentence(error: Any) -> str:
