@@ -83,8 +83,17 @@ def _sentence(error: Any) -> str:
     said = str(error.format_message())
     if "\n" in said:  # the help that is shown where no command is given
         return said
-    if close := getattr(error, "possibilities", None):
+    if close := _close(error):
         said = f"{error.message}. Did you mean {' or '.join(close)}?"
     end = "" if said.endswith((".", "?")) else "."
     command = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
     return f"{said}{end} See `{command} --help`."
+
+
+def _close(error: Any) -> list[str]:
+    """The options that a wrong one may be meant for: what begins like it, or differs little."""
+    if not (wrong := getattr(error, "option_name", "")) or not hasattr(error, "possibilities"):
+        return []
+    options = [option for parameter in error.ctx.command.params for option in parameter.opts]
+    begun = [option for option in options if wrong != "-" and option.startswith(wrong)]
+    return begun or sorted(error.possibilities or ())
