@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from pipelines.workspaces import places
 
 CODE = Path(__file__).parents[2]
@@ -40,11 +42,18 @@ def given(value: Any) -> Any:
     """The value of an option: a path of the user's folder is absolute if that is not the project's.
 
     So it means the same in each message and in each command that a message names.
+
+    Raises:
+        typer.BadParameter: if an option stands where a file should.
     """
     if isinstance(value, list):
         return [given(each) for each in value]
+    if not isinstance(value, Path):
+        return value
+    if str(value).startswith("--"):  # `run --params --dirty`
+        raise typer.BadParameter(f"{value} is an option, not a file (which would be ./{value})")
     users = _users.get()
-    return users / value if isinstance(value, Path) and users != Path.cwd() else value
+    return value if users == Path.cwd() else users / value
 
 
 def shown(path: str | Path) -> str:
