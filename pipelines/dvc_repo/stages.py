@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import threading
 from collections import deque
@@ -131,16 +132,9 @@ def repro(
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran, without_secrets = False, redaction.redactor()
     process = process_group.start(command, cwd=workspace, env=env)
-    if isinstance(process.stdout, TextIOWrapper):
-        process.stdout.reconfigure(newline="")  # or a bar would be many lines
     try:
         with process_group.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
-            for text in process.stdout or ():
-                line = text.rstrip()
-                if text.endswith("\r"):
-                    if on_bar:
-                        on_bar(line)
-                    continue
+            for line in _lines(process, on_bar):
                 ran = ran or line.startswith(f"Running stage '{stage}'")
                 if not NOISE.match(line):
                     line = without_secrets(line)
@@ -168,6 +162,17 @@ def repro(
             + shlex.quote(stage),
         )
     return ran
+
+
+def _lines(process: "subprocess.Popen[str]", on_bar: Callable[[str], None] | None) -> Iterator[str]:
+    """The lines that it prints, without the states of a bar, each of which ends with a return."""
+    if isinstance(process.stdout, TextIOWrapper):
+        process.stdout.reconfigure(newline="")  # or the states would be lines
+    for text in process.stdout or ():
+        if not text.endswith("\r"):
+            yield text.rstrip()
+        elif on_bar:
+            on_bar(text.rstrip())
 
 
 def environment(remotes: bool = False) -> dict[str, str]:
