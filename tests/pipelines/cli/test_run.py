@@ -18,6 +18,19 @@ from tests.pipelines.standin import ROOT, clean_environment
 from tests.pipelines.workspaces.test_process_group import wait_for
 
 
+def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
+    _, done = ran
+    assert done.returncode == 0, done.stderr
+    for row in ("all", "PER", "ORG", "LOC"):
+        assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
+    assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
+    assert "train: at work" in done.stderr
+    assert re.search(r"Flow run '(\S+)' - Workspace \S+/\.runs/\1, commit ", done.stderr)
+    assert "Stage 3/5: train\n" in done.stderr
+    assert re.search(r"Finished in state Completed\('Stage 3/5 took \d+\.\d s'\)", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow  # MLflow's server starts in 10 s, and the gates of promote take 10
 @pytest.mark.timeout(900)
 def test_every_command_that_a_run_prints_runs(ran, tmp_path: Path) -> None:
