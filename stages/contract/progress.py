@@ -18,7 +18,7 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
 
     Without a terminal it prints a line at most every `LINE_EVERY_S` seconds, at an `update` (of 0
     units too), and one at the end; nothing if the end comes sooner. If not `shown`, it does
-    nothing.
+    nothing. With NER_BAR it prints the states of a bar, and at the end that line.
     """
     columns = int(os.environ.get(BAR, 0))
     terminal = sys.stderr.isatty() or columns > 0
@@ -39,8 +39,12 @@ def progress(total: int, about: str, unit: str, shown: bool = True) -> Iterator[
     try:
         yield bar
     finally:
-        # Without a terminal, the last line may be printed already.
-        bar.leave = not shown or terminal or bar.n > bar.last_print_n
+        if columns and shown:
+            bar.ncols = 0  # its last line goes to a log
+            bar.leave = bar.format_dict["elapsed"] > LINE_EVERY_S
+        else:
+            # Without a terminal, the last line may be printed already.
+            bar.leave = not shown or terminal or bar.n > bar.last_print_n
         bar.close()
 
 
