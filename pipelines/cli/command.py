@@ -128,9 +128,10 @@ def refuse(
 def _print(found: Answer, as_json: bool) -> None:
     if as_json:
         line = json.dumps({"exit_code": found.exit_code, **found.fields}, ensure_ascii=False)
-        print(line, flush=True)
+        print(line)
     else:
         found.show()
+    sys.stdout.flush()  # here, where a closed pipe is expected
 
 
 def _sentence(error: Exception) -> str | None:
