@@ -98,7 +98,7 @@ def _root(
 
 def _sentence(error: Any) -> str:
     """What is wrong with the command line, with the closest option or what is missing."""
-    said = str(error.format_message())
+    said = str(error.format_message()).replace("Value error, ", "")  # pydantic's
     if "\n" in said:  # the help that is shown where no command is given
         return said
     if close := _close(error):

@@ -91,11 +91,12 @@ def command(
 
 
 def answer(function: Callable[[], Answer | None], as_json: bool, anywhere: bool) -> int:
-    """Calls `function` in the project's folder, prints its answer or its error.
-
-    Returns the exit code.
+    """Calls `function` in the project's folder and prints its answer or its error.
 
     With `as_json` that is one line on stdout; whatever else is printed goes to stderr.
+
+    Returns:
+        The exit code.
     """
     try:
         with in_project(anywhere):
@@ -128,9 +129,10 @@ def refuse(
 def _print(found: Answer, as_json: bool) -> None:
     if as_json:
         line = json.dumps({"exit_code": found.exit_code, **found.fields}, ensure_ascii=False)
-        print(line, flush=True)
+        print(line)
     else:
         found.show()
+    sys.stdout.flush()  # here, where a closed pipe is expected
 
 
 def _sentence(error: Exception) -> str | None:
