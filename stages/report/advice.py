@@ -7,6 +7,9 @@ from stages.scoring.groups import f1_if_fixed, frequency
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.spans import counts, counts_by, micro_f1
 
+LINES = 3
+MORE = 1.25  # times as many mistakes as entities
+
 # Kinds of mistakes with one remedy: what is wrong, what to do.
 GROUPS = {
     ("too_long", "too_short", "shifted"): (
@@ -34,13 +37,13 @@ class Advice:
 
     Attributes:
         finding: What the figures say of it.
-        what_to_do: About it.
+        remedy: What to do about it.
         section: The id of the section of the page that shows it.
         f1_if_fixed: The micro F1 if all of these mistakes were corrected, and no other.
     """
 
     finding: str
-    what_to_do: str
+    remedy: str
     section: str
     f1_if_fixed: float
 
@@ -50,7 +53,7 @@ def advice(
     in_train: Mapping[tuple[str, str], int],
     score: Callable[[float | None], str],
 ) -> list[Advice]:
-    """A line each about unseen names, a kind of mistake and a type, the largest gain first.
+    """At most `LINES` of unseen names, kinds of mistakes and a type, the largest gain first.
 
     Args:
         judged: The test sentences.
@@ -59,8 +62,8 @@ def advice(
     """
     if not any(sentence.mistakes for sentence in judged):
         return []
-    found = [*_unseen(judged, in_train, score), *_kind(judged), *_weakest_type(judged, score)]
-    return sorted(found, key=lambda each: -each.f1_if_fixed)
+    found = [*_unseen(judged, in_train, score), *_kinds(judged), *_weakest_type(judged, score)]
+    return sorted(found, key=lambda each: -each.f1_if_fixed)[:LINES]
 
 
 def _unseen(
@@ -71,11 +74,13 @@ def _unseen(
     times = frequency(in_train)
     share, f1 = _fixed(judged, lambda sentence, mistake: times(sentence, mistake.span) == 0)
     groups = counts_by(judged, lambda sentence, span: times(sentence, span) > 0)
-    if False in groups and True in groups:
+    support = {is_seen: group[:, 0].sum() for is_seen, group in groups.items()}
+    names = support.get(False, 0) / max(sum(support.values()), 1)
+    # Most names of a test split may be new; they are the trouble if the mistakes are at them.
+    if True in groups and share > MORE * names > 0:
         unseen, seen = (score(micro_f1(groups[is_seen])) for is_seen in (False, True))
-        names = groups[False][:, 0].sum() / sum(group[:, 0].sum() for group in groups.values())
         yield Advice(
-            f"Names that train does not have are {names:.0%} of the entities and {share} of the"
+            f"Names that train does not have are {names:.0%} of the entities and {share:.0%} of the"
             f" mistakes: F1 {unseen}, against {seen} for the others.",
             "Add sentences with other names to train, or choose a larger encoder.",
             "where",
@@ -83,11 +88,11 @@ def _unseen(
         )
 
 
-def _kind(judged: Sequence[Judged]) -> Iterator[Advice]:
-    fixed = {kinds: _fixed(judged, _is_of(kinds)) for kinds in GROUPS}
-    kinds, (share, f1) = max(fixed.items(), key=lambda each: each[1][1])
-    finding, what_to_do = GROUPS[kinds]
-    yield Advice(f"{share} of the mistakes {finding}.", what_to_do, "mistakes", f1)
+def _kinds(judged: Sequence[Judged]) -> Iterator[Advice]:
+    for kinds, (finding, remedy) in GROUPS.items():
+        share, f1 = _fixed(judged, _is_of(kinds))
+        if share:
+            yield Advice(f"{share:.0%} of the mistakes {finding}.", remedy, "mistakes", f1)
 
 
 def _is_of(kinds: tuple[str, ...]) -> Callable[[Judged, Mistake], bool]:
@@ -104,7 +109,7 @@ def _weakest_type(
         share, f1 = _fixed(judged, lambda _, mistake: mistake.span.type == weakest)
         yield Advice(
             f"{weakest} is the weakest type: F1 {score(f1s[weakest])}, against"
-            f" {score(micro_f1(counts(judged)))} over all types, and {share} of the mistakes.",
+            f" {score(micro_f1(counts(judged)))} over all types, and {share:.0%} of the mistakes.",
             f"Add sentences with {weakest} to train, and read its mistakes below.",
             "types",
             f1,
@@ -113,7 +118,7 @@ def _weakest_type(
 
 def _fixed(
     judged: Sequence[Judged], chosen: Callable[[Judged, Mistake], bool]
-) -> tuple[str, float]:
+) -> tuple[float, float]:
     """The share of the chosen mistakes, and the micro F1 without them."""
     all_, here = 0, []
     for sentence in judged:
@@ -121,4 +126,4 @@ def _fixed(
         here += [mistake for mistake in sentence.mistakes if chosen(sentence, mistake)]
     missed = sum(mistake.in_gold for mistake in here)
     total = counts(judged).sum(axis=0)
-    return f"{len(here) / all_:.0%}", f1_if_fixed(total, missed, len(here) - missed)
+    return len(here) / all_, f1_if_fixed(total, missed, len(here) - missed)

@@ -6,7 +6,8 @@ from typing import Any
 
 from stages.report.digits import score
 
-UNKNOWN_RATE = 0.01  # MSRA with a Chinese vocabulary has 0.0004
+UNKNOWN_RATE = 0.01  # of cells; MSRA with a Chinese vocabulary has 0.0004
+REPAIRED_SHARE = 0.005  # repairs for each entity; MSRA's train has 0.0008
 LOW_F1 = 0.5
 WIDE = 0.1  # ±0.05: wider than most differences between two good models
 CALIBRATION_ERROR = 0.05
@@ -14,10 +15,10 @@ CALIBRATION_ERROR = 0.05
 
 @dataclass(frozen=True)
 class ReportWarning:
-    """Something to know before reading the figures."""
+    """Something to know before reading the figures, and what to do about it."""
 
-    text: str
-    what_to_do: str
+    message: str
+    remedy: str
 
 
 def warnings(
@@ -50,19 +51,19 @@ def _unknown(align: Mapping[str, Any]) -> Iterator[ReportWarning]:
         cells = "words" if "words" in align["test"] else "characters"
         yield ReportWarning(
             f"The encoder does not know {rate:.1%} of the {cells} of test; to the model they all"
-            " look the same.",
-            "Choose an encoder whose vocabulary has them.",
+            " look the same",
+            "choose an encoder whose vocabulary has them (download.encoder)",
         )
 
 
 def _repaired(align: Mapping[str, Any]) -> Iterator[ReportWarning]:
     for split, counts in align["repaired"].items():
-        if counts:
+        if sum(counts.values()) > REPAIRED_SHARE * align[split]["entities_in"]:
             kinds = ", ".join(f"{n:,} × {kind.replace('_', ' ')}" for kind, n in counts.items())
             first = next(iter(align["repaired_first"][split].values()))[0]
             yield ReportWarning(
-                f"align repaired {split}: {kinds}, first at {first}.",
-                "Read these lines; correct the corpus if the repair is not what was meant.",
+                f"align repaired {split}: {kinds}, first at {first}",
+                "read these lines, and correct the corpus if the repair is not what was meant",
             )
 
 
@@ -71,8 +72,8 @@ def _part_of_train(align: Mapping[str, Any], source: Mapping[str, Any]) -> Itera
     used = align["train"]["sentences"] + (0 if "dev" in source else align["dev"]["sentences"])
     if whole is not None and used < whole:
         yield ReportWarning(
-            f"Only {used:,} of the {whole:,} sentences for training were used.",
-            "Set align.train_sentences to null for a model that is to be used.",
+            f"Only {used:,} of the {whole:,} sentences for training were used",
+            "set align.train_sentences to null for a model that is to be used",
         )
 
 
@@ -85,9 +86,9 @@ def _low(test: Mapping[str, Any], types: Sequence[str]) -> Iterator[ReportWarnin
     ]
     if low:
         yield ReportWarning(
-            f"F1 is below {LOW_F1:g} for {', '.join(low)}.",
-            "If dev F1 still rises at the end, raise train.epochs; if the loss does not fall, lower"
-            " train.learning_rate; for a single type, add sentences with it to train.",
+            f"F1 is below {LOW_F1:g} for {', '.join(low)}",
+            "if dev F1 still rises at the end, raise train.epochs; if the loss does not fall, lower"
+            " train.learning_rate; for a single type, add sentences with it to train",
         )
 
 
@@ -104,14 +105,14 @@ def _uncertain(test: Mapping[str, Any], types: Sequence[str]) -> Iterator[Report
             rough.append(f"{type_} (entities: {row['support']:,}; F1 ±{half:.2f})")
     if rough:
         yield ReportWarning(
-            f"Test has too little of {', '.join(rough)} to compare models by it.",
-            "Label more test sentences that contain it.",
+            f"Test has too little of {', '.join(rough)} to compare models by it",
+            "label more test sentences that contain it",
         )
 
 
 def _uncalibrated(test: Mapping[str, Any]) -> Iterator[ReportWarning]:
     if test["ece"] is not None and test["ece"] > CALIBRATION_ERROR:
         yield ReportWarning(
-            f"A confidence is not a probability here: the calibration error is {test['ece']:.2f}.",
-            "To drop doubtful entities, choose a threshold from the table under Confidence.",
+            f"A confidence is not a probability here: the calibration error is {test['ece']:.3f}",
+            "to drop doubtful entities, choose a threshold from the table under Confidence",
         )
