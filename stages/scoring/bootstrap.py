@@ -27,10 +27,18 @@ def with_intervals(
 
 
 def f1_intervals(groups: Sequence[Counts], bootstrap: Bootstrap) -> list[tuple[float, float]]:
-    """The interval of each group's F1; a group is the counts [sentences, 3] of some entities."""
+    """The interval of each group's F1; a group is the counts [sentences, 3] of some entities.
+
+    Resamples without an entity of the group say nothing of its F1, so they are left out. Counted as
+    0 they made the interval of a group in two sentences reach from 0 to 1.
+    """
     drawn = resampled(np.hstack(groups), bootstrap.samples, bootstrap.seed)
-    columns = range(0, drawn.shape[1], 3)
-    return [interval(f1(drawn[:, at : at + 3]), bootstrap.confidence) for at in columns]
+    found = []
+    for at in range(0, drawn.shape[1], 3):
+        of_group = drawn[:, at : at + 3]
+        some = of_group[of_group[:, :2].any(axis=1)]
+        found.append(interval(f1(some), bootstrap.confidence) if len(some) else (0.0, 0.0))
+    return found
 
 
 def resampled(counts: Counts, samples: int, seed: int) -> Counts:
