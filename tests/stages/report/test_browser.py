@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from stages.scoring.slices import Members
 from tests.stages.report.chromium import NAMES, chromium
 from tests.stages.report.looks import assert_fine
 from tests.stages.report.test_worst import judged
@@ -13,6 +14,7 @@ pytestmark = [
     pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="there is no Chromium"),
 ]
 TYPES = ["PER", "ORG", "LOC"]
+FORMS = ("full_width", "half_width", "no_punctuation", "documents")
 # Type → the colours of its name in sentences and lists, and of its dot in the table of types.
 COLOURS = """
 (() => {
@@ -93,7 +95,11 @@ def many_mistakes():
 @pytest.mark.parametrize(("width", "most"), [(390, 8000), (1280, 4000)])
 def test_many_sentences_are_folded_and_paged(tab, made, tmp_path, width, most):
     path = tmp_path / "index.html"
-    path.write_text(made(many_mistakes(), types=TYPES), encoding="utf-8")
+    slices = [Members(name, None, [0, 1]) for name in ("short", "long", "latin_or_digits")]
+    form = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 9, "sentences": 1000}
+    robustness = dict.fromkeys(("as_it_is", *FORMS), form)
+    html = made(many_mistakes(), types=TYPES, slices=slices, robustness=robustness)
+    path.write_text(html, encoding="utf-8")
     tab.open(path, width, False)
     assert tab.value("document.documentElement.scrollHeight") < most
     first = f"{SHOWN}[0].querySelector('summary').textContent.split(':')[0]"
