@@ -27,7 +27,7 @@ def warnings(
     align: Mapping[str, Any],
     source: Mapping[str, Any],
 ) -> list[ReportWarning]:
-    """The warnings of a report, those of its data first.
+    """The warnings of a report, those of its data first: `align`'s own, where it lists them.
 
     Args:
         test: The scores of the test split: `test` of metrics.json.
@@ -35,9 +35,9 @@ def warnings(
         align: align.json.
         source: source.json.
     """
+    of_data = [*_unknown(align), *_repaired(align)]
     return [
-        *_unknown(align),
-        *_repaired(align),
+        *align.get("warnings", of_data),
         *_part_of_train(align, source),
         *_low(test, types),
         *_uncertain(test, types),

@@ -76,3 +76,9 @@ def test_each_warning_comes_alone_and_says_what_to_do(test, align, said):
 def test_a_type_that_test_lacks_is_named():
     [warning] = warnings(TEST, ["PER", "ORG"], ALIGN, SOURCE)
     assert "ORG (no entity)" in warning.message
+
+
+def test_the_warnings_of_align_take_the_place_of_those_made_of_its_figures():
+    listed = [{"message": "12 test sentences are in train too", "remedy": "delete them"}]
+    unknown = {"test": ALIGN["test"] | {"unknown_rate": 0.5}}
+    assert warnings(TEST, ["PER"], ALIGN | unknown | {"warnings": listed}, SOURCE) == listed
