@@ -29,6 +29,9 @@ lint: environment ## Run only lint, format, types and import contracts
 shape: environment ## Print the longest functions and files and the fullest folders, with their limits
 	$(VENV)/bin/python -m tests.support.shape
 
+pictures: environment ## Make docs/pictures from the pages of the sample, by Chromium
+	$(VENV)/bin/python -m tests.support.pictures
+
 bench-serving: environment ## Measure latency and throughput of the registered model, served and in batch
 	$(VENV)/bin/python -m benchmarks.serving
 
@@ -81,4 +84,4 @@ pin: ## Look up the digests of the containers' third-party images
 environment:
 	@bin/install
 
-.PHONY: help run test test-all faults lint shape bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
+.PHONY: help run test test-all faults lint shape pictures bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment

@@ -26,7 +26,7 @@ from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
-from stages.scoring.slices import Members, members, slice_scores, write_members
+from stages.scoring.slices import members, slice_scores, write_members
 from stages.scoring.spans import Pair, pairs, predict, scores
 from stages.text.labels import Labels
 from stages.text.windows_table import Aligned, read_aligned
@@ -76,9 +76,9 @@ def evaluate(
         "robustness": robustness(params, split, labels, model / "tokenizer.json", forward),
     }
     in_train = _entity_counts(aligned / "train.parquet", labels.tags)
-    results = Results(judged, _types(labels), metrics, bins, in_train)
+    results = Results(judged, _types(labels), metrics, bins, in_train, slices, device.type)
     with whole(*vars(outs).values()) as files:
-        _write(params, results, slices, reports, Outs(*files))
+        _write(params, results, reports, Outs(*files))
     return {"sentences": len(judged), **device_figures(device)}
 
 
@@ -161,9 +161,7 @@ def _entity_counts(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
     return Counter((each.text(span), span.type) for each in sentences for span in each.gold)
 
 
-def _write(
-    params: Evaluate, results: Results, slices: Sequence[Members], reports: StageReports, outs: Outs
-) -> None:
+def _write(params: Evaluate, results: Results, reports: StageReports, outs: Outs) -> None:
     judged = results.judged
     outs.metrics.write_text(json.dumps(results.metrics, indent=2) + "\n", encoding="utf-8")
     errors = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
@@ -179,7 +177,7 @@ def _write(
     _write_csv(outs.f1_by_length, ["length", *columns[1:]], (_of(row, columns) for row in lengths))
     columns = ["low", "high", "confidence", "precision", "support"]
     _write_csv(outs.reliability, columns, (_of(row, columns) for row in results.reliability))
-    write_members(outs.slices, slices)
+    write_members(outs.slices, results.slices)
     outs.index.write_text(report(params, results, reports), encoding="utf-8")
 
 

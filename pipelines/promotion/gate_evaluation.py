@@ -24,6 +24,8 @@ class Side:
 
     version: ModelVersion
     sentences: list[Scored]
+    types: list[str]
+    """Its labels' entity types, found in these sentences or not."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ def evaluate_gates(
         Refused: if the version lacks a figure or a file.
     """
     figures = version_files.figures(version, settings.type_f1_min)
-    challenger = Side(version, version_files.predictions(client, version, figures.test_sentences))
+    challenger = Side(
+        version,
+        version_files.predictions(client, version, figures.test_sentences),
+        version_files.types(model),
+    )
     slices = version_files.slices(client, version, settings.slice_f1_min)
     slice_f1 = {
         name: micro_f1(counts_of(challenger, members.type, members.sentences))
@@ -135,7 +141,7 @@ def _compare(
     except PipelineError as error:
         failed = Gate("not_worse", False, f"the champion has no F1 to compare with: {error}")
         return Comparison([*verdicts, failed])
-    side = Side(version, sentences)
+    side = Side(version, sentences, version_files.types(other))
     difference = bootstrap.difference(
         counts_of(challenger),
         counts_of(side),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages.report.pieces import Piece, pieces, shown
+from stages.report.pieces import Mention, Piece, pieces, shown
 from stages.scoring.predictions import Scored
 
 KINDS = {
@@ -15,28 +15,20 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Change:
-    """An entity that only one of the two models finds; `kind` is one of `KINDS`."""
-
-    kind: str
-    type: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Item:
     """A sentence with changes.
 
     Attributes:
         number: In the test split, from 0.
-        changes: In the order of the text.
+        changes: The entities that only one of the two finds, in the order of the text; each has one
+            of `KINDS`.
         gold: The text with the gold entities.
         champion: The text with the entities that the champion finds.
         challenger: The text with the entities that the challenger finds.
     """
 
     number: int
-    changes: list[Change]
+    changes: list[Mention]
     gold: list[Piece]
     champion: list[Piece]
     challenger: list[Piece]
@@ -60,15 +52,18 @@ def _item(number: int, challenger: Scored, champion: Scored) -> Item:
     # At least one of them is wrong, and its file has the text.
     text = challenger.text if challenger.text is not None else champion.text or ""
     gold, mine, theirs = challenger.gold, challenger.predicted, champion.predicted
-    differ = sorted(mine ^ theirs)
-    wrong = dict.fromkeys((mine | theirs) - gold, "wrong")
-    seen = shown(len(text), differ, gold | mine | theirs)
-    changes = [
-        Change(_kind(span in mine, span in gold), span.type, text[span.start : span.stop])
-        for span in differ
-    ]
-    lines = (pieces(text, sorted(spans), wrong, seen) for spans in (gold, theirs, mine))
-    return Item(number, changes, *lines)
+    kinds = {span: _kind(span in mine, span in gold) for span in sorted(mine ^ theirs)}
+    marked = dict.fromkeys((mine & theirs) - gold, "wrong") | kinds
+    seen = shown(len(text), kinds, gold | mine | theirs)
+    return Item(
+        number=number,
+        changes=[
+            Mention(kind, span.type, text[span.start : span.stop]) for span, kind in kinds.items()
+        ],
+        gold=pieces(text, sorted(gold), {}, seen),
+        champion=pieces(text, sorted(theirs), marked, seen),
+        challenger=pieces(text, sorted(mine), marked, seen),
+    )
 
 
 def _kind(of_challenger: bool, in_gold: bool) -> str:

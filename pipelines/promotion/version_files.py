@@ -118,6 +118,11 @@ def labels(model: Path) -> list[str]:
     return [str(tag) for tag in json.loads(text)["tags"]]
 
 
+def types(model: Path) -> list[str]:
+    """The entity types of those tags."""
+    return [tag[2:] for tag in labels(model) if tag.startswith("B-")]
+
+
 def predictions(client: MlflowClient, version: ModelVersion, sentences: int) -> list[Scored]:
     """The entities that its exported model found in each of the test sentences.
 

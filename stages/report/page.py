@@ -2,26 +2,31 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from stages.report import digits
+from stages.report.digits import Interval
+from stages.report.plots import score_axis
+
 HERE = Path(__file__).parent
-SCRIPT = Markup((HERE / "filter.js").read_text(encoding="utf-8"))  # noqa: S704  our own file
+SCRIPT = Markup((HERE / "sentences.js").read_text(encoding="utf-8"))  # noqa: S704  our own file
 
 
-def page(template: Path, values: Mapping[str, Any]) -> str:
+def page(template: Path, values: Mapping[str, Any], interval: Interval | None) -> str:
     """Fills in `template`, which extends shell.html and may import macros.html.
 
-    All of `values` is escaped. The page loads nothing and runs no script but filter.js, by which a
-    `<form data-filters="ID">` filters and sorts the items of the list ID.
+    All of `values` is escaped. The page loads nothing and runs no script but sentences.js, by which
+    a `<form data-filters="ID">` filters, sorts and pages the items of the list ID.
 
     Args:
         template: The file. Templates that it imports are looked for beside it, then here.
         values: By the names in the template.
+        interval: Of the F1 over all types: how many digits scores without an interval get.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, HERE]),
@@ -30,20 +35,16 @@ def page(template: Path, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "count": _count, "range": _range}
+    environment.filters |= {
+        "score": lambda value, own=interval: digits.score(value, own),
+        "ends": digits.ends,
+        "signed": digits.signed,
+        "signed_ends": digits.signed_ends,
+        "known": digits.known,
+        "count": lambda value: f"{value:,}",
+        "words": lambda name: name.replace("_", " "),
+        "axis": score_axis,
+    }
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    environment.globals |= {"script": SCRIPT, "script_sha256": digest}
+    environment.globals |= {"script": SCRIPT, "script_sha256": digest, "overall": interval}
     return environment.get_template(template.name).render(values) + "\n"
-
-
-def _score(value: float | None) -> str:
-    """Four digits, as in the table of `python -m pipelines run`."""
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _range(ends: Sequence[float]) -> str:
-    return " to ".join(map(_score, ends))

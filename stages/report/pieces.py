@@ -12,8 +12,17 @@ SHOWN_ENTITIES = 20  # of a long sentence: a list of names may have a hundred
 
 
 @dataclass(frozen=True)
+class Mention:
+    """An entity that a page is about, and the kind of mistake or change that it is."""
+
+    kind: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Piece:
-    """Text. `type` is set if it is an entity, `kind` too if that is a mistake."""
+    """Text. `type` is set if it is an entity, `kind` too if that is a mistake or a change."""
 
     text: str
     type: str | None = None

@@ -30,9 +30,7 @@ class Axis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Pixels and labels of round numbers."""
-        least = (self.high - self.low) / TICKS
-        power = 10 ** math.floor(math.log10(least))
-        step = min(m * power for m in (1, 2, 5, 10) if m * power >= least)
+        step = _step(self.high - self.low)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [(self.at(i * step), f"{i * step:.6g}") for i in range(first, last + 1)]
 
@@ -100,6 +98,33 @@ def reliability_plot(rows: Sequence[Row]) -> Plot:
         ],
         ideal=(x.at(0), y.at(0), x.at(1), y.at(1)),
     )
+
+
+def score_axis(rows: Sequence[Row], key: str, line: float) -> Axis:
+    """From 0 to 100 % of a table's width, as narrow as the scores in it allow; its ends are round.
+
+    Args:
+        rows: Their `key` is the score, `interval` its ends if that is known, and `support`.
+        key: Of a score from 0 to 1, or of a difference of two.
+        line: A score to compare with, which the axis contains too.
+    """
+    values = [line]
+    for row in rows:
+        if row["support"] and row[key] is not None:
+            values += [row[key], *(row.get("interval") or ())]
+    low, high = min(values), max(values)
+    room = max(0.02 - (high - low), 0) / 2  # so that scores which are equal stand in the middle
+    step = _step(high - low + 2 * room)
+    # A rest of a float must not move an end by a step.
+    low, high = math.floor((low - room) / step + 1e-6), math.ceil((high + room) / step - 1e-6)
+    return Axis(low * step, high * step, 0, 100)
+
+
+def _step(width: float) -> float:
+    """A round number of which `width` has at most `TICKS`."""
+    least = width / TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    return min(m * power for m in (1, 2, 5, 10) if m * power >= least)
 
 
 def _line(id_: str, title: str, x_title: str, points: list[tuple[int, float]]) -> Plot:

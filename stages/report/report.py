@@ -4,16 +4,22 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.params.evaluate import Evaluate
+from stages.params.evaluate import Bootstrap, Evaluate
+from stages.report.advice import advice
+from stages.report.colours import colours
+from stages.report.digits import score
 from stages.report.page import page
 from stages.report.plots import learning_curves, reliability_plot
+from stages.report.warnings import warnings
 from stages.report.worst import worst
 from stages.scoring.calibration import at_thresholds
-from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length
+from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, with_figures
 from stages.scoring.mistakes import KINDS, Judged
+from stages.scoring.slices import Members
 from stages.scoring.spans import counts
 
 NONE = "none"  # no entity at that span
@@ -28,11 +34,15 @@ class Results:
     types: Sequence[str]
     """All entity types of the model, in the order of its labels."""
     metrics: Mapping[str, Any]
-    """The content of metrics.json: `test`; `slices` and `robustness` may be missing."""
+    """The content of metrics.json: `test`; `robustness` may be missing."""
     reliability: Sequence[Row]
     """`stages.scoring.calibration.reliability` of `judged`."""
     in_train: Mapping[tuple[str, str], int]
     """How many entities train has of each text and type."""
+    slices: Sequence[Members]
+    """The sentences of each slice of `metrics`."""
+    device: str
+    """The kind of device that scored: cpu or cuda. Two of a kind give the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +59,25 @@ class StageReports:
 
 def report(params: Evaluate, results: Results, reports: StageReports) -> str:
     """The page; the same bytes for the same figures."""
+    test = results.metrics["test"]
+    interval = (test["f1_low"], test["f1_high"])
+    source, align = (
+        json.loads(path.read_text(encoding="utf-8")) for path in (reports.source, reports.align)
+    )
     values = {
         **_overall(params, results),
         **_mistakes(params, results),
         **_parts(params, results),
-        **_confidence(params, results),
+        "reliability": results.reliability,
+        "reliability_plot": reliability_plot(results.reliability),
+        "thresholds": at_thresholds(results.judged, params.thresholds),
         "curves": learning_curves(reports.curve),
-        "source": json.loads(reports.source.read_text(encoding="utf-8")),
-        "align": json.loads(reports.align.read_text(encoding="utf-8")),
+        "source": source,
+        "align": align,
+        "warnings": warnings(test, results.types, align, source),
+        "advice": advice(results.judged, results.in_train, partial(score, interval=interval)),
     }
-    return page(Path(__file__).with_name("report.html"), values)
+    return page(Path(__file__).with_name("report.html"), values, interval)
 
 
 def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
@@ -74,7 +93,9 @@ def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
         },
         "level": params.bootstrap.confidence,
         "samples": params.bootstrap.samples,
+        "device": results.device,
         "types": results.types,
+        "colours": colours(results.types),
         "by_type": [
             {
                 "name": type_,
@@ -103,20 +124,19 @@ def _mistakes(params: Evaluate, results: Results) -> dict[str, Any]:
 def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
     """Scores of some of the entities or sentences."""
     judged, metrics = results.judged, results.metrics
+    bins = partial(by_bin, judged, bootstrap=params.bootstrap)
     return {
-        "by_length": by_bin(judged, length, params.length_bins),
-        "by_sentence": by_bin(judged, lambda s, _: len(s.cells), params.sentence_length_bins),
-        "by_frequency": by_bin(judged, frequency(results.in_train), params.frequency_bins),
-        "slices": [{"name": name, **row} for name, row in metrics.get("slices", {}).items()],
+        "by_length": bins(length, params.length_bins),
+        "by_sentence": bins(lambda s, _: len(s.cells), params.sentence_length_bins),
+        "by_frequency": bins(frequency(results.in_train), params.frequency_bins),
+        "slices": [_slice(each, judged, params.bootstrap) for each in results.slices],
         "robustness": [
             {"name": name, **row} for name, row in metrics.get("robustness", {}).items()
         ],
     }
 
 
-def _confidence(params: Evaluate, results: Results) -> dict[str, Any]:
-    return {
-        "reliability": results.reliability,
-        "reliability_plot": reliability_plot(results.reliability),
-        "thresholds": at_thresholds(results.judged, params.thresholds),
-    }
+def _slice(members: Members, judged: Sequence[Judged], bootstrap: Bootstrap) -> Row:
+    found = counts([judged[number] for number in members.sentences], members.type)
+    [row] = with_figures({members.slice: found}, bootstrap if len(found) else None)
+    return {"interval": None, **row, "sentences": len(found)}

@@ -18,14 +18,27 @@ def with_intervals(
 ) -> dict[str, Any]:
     """`scores`, overall and of the `types` in it, with `f1_low` and `f1_high`."""
     groups = [None, *(type_ for type_ in types if type_ in scores)]
-    columns = np.hstack([counts(judged, type_) for type_ in groups])
-    drawn = resampled(columns, bootstrap.samples, bootstrap.seed)
+    found = f1_intervals([counts(judged, type_) for type_ in groups], bootstrap)
     result = dict(scores)
-    for index, type_ in enumerate(groups):
-        low, high = interval(f1(drawn[:, 3 * index : 3 * index + 3]), bootstrap.confidence)
+    for type_, (low, high) in zip(groups, found, strict=True):
         ends = {"f1_low": low, "f1_high": high}
         result |= ends if type_ is None else {type_: scores[type_] | ends}
     return result
+
+
+def f1_intervals(groups: Sequence[Counts], bootstrap: Bootstrap) -> list[tuple[float, float]]:
+    """The interval of each group's F1; a group is the counts [sentences, 3] of some entities.
+
+    Resamples without an entity of the group say nothing of its F1, so they are left out. Counted as
+    0 they made the interval of a group in two sentences reach from 0 to 1.
+    """
+    drawn = resampled(np.hstack(groups), bootstrap.samples, bootstrap.seed)
+    found = []
+    for at in range(0, drawn.shape[1], 3):
+        of_group = drawn[:, at : at + 3]
+        some = of_group[of_group[:, :2].any(axis=1)]
+        found.append(interval(f1(some), bootstrap.confidence) if len(some) else (0.0, 0.0))
+    return found
 
 
 def resampled(counts: Counts, samples: int, seed: int) -> Counts:

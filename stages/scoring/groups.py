@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from stages.model.decode import Span
+from stages.params.evaluate import Bootstrap
+from stages.scoring.bootstrap import f1_intervals
 from stages.scoring.mistakes import KINDS, Judged
-from stages.scoring.spans import counts, counts_by, f1, figures
+from stages.scoring.spans import Counts, counts, counts_by, f1, figures
 
 Row = dict[str, Any]
 
@@ -20,6 +22,7 @@ def by_bin(
     measure: Callable[[Judged, Span], int],
     bounds: Sequence[int],
     digits: int = 0,
+    bootstrap: Bootstrap | None = None,
 ) -> list[Row]:
     """`name` and `figures` of each bin of `measure` that has an entity, gold or predicted.
 
@@ -28,11 +31,21 @@ def by_bin(
         measure: Of an entity in its sentence.
         bounds: The lower bounds of the bins. An entity below the first is in none.
         digits: Pads the numbers of the names with zeros to so many digits, so that the names sort.
+        bootstrap: Adds `interval`, of F1.
     """
     bounds = sorted(bounds)
     bins = counts_by(judged, lambda *entity: bisect_right(bounds, measure(*entity)) - 1)
     names = enumerate(_names(bounds, digits))
-    return [{"name": name, **figures(bins[bin_])} for bin_, name in names if bin_ in bins]
+    return with_figures({name: bins[bin_] for bin_, name in names if bin_ in bins}, bootstrap)
+
+
+def with_figures(groups: Mapping[str, Counts], bootstrap: Bootstrap | None = None) -> list[Row]:
+    """`name` and `figures` of each group, counts [sentences, 3], and `interval` by `bootstrap`."""
+    rows: list[Row] = [{"name": name, **figures(group)} for name, group in groups.items()]
+    if bootstrap and rows:
+        for row, ends in zip(rows, f1_intervals([*groups.values()], bootstrap), strict=True):
+            row["interval"] = ends
+    return rows
 
 
 def length(_: Judged, span: Span) -> int:
@@ -73,7 +86,6 @@ def by_kind(judged: Sequence[Judged], types: Sequence[str]) -> list[Row]:
         n_missed, n_spurious = (
             sum(n for (of, _), n in side.items() if of == kind) for side in (missed, spurious)
         )
-        fixed = total + np.array([0, n_missed - n_spurious, n_missed])
         rows.append(
             {
                 "kind": kind,
@@ -81,10 +93,15 @@ def by_kind(judged: Sequence[Judged], types: Sequence[str]) -> list[Row]:
                 "missed": n_missed,
                 "spurious": n_spurious,
                 "types": [(missed[kind, type_], spurious[kind, type_]) for type_ in types],
-                "f1_if_fixed": float(f1(fixed)),
+                "f1_if_fixed": f1_if_fixed(total, n_missed, n_spurious),
             }
         )
     return rows
+
+
+def f1_if_fixed(total: Counts, missed: int, spurious: int) -> float:
+    """The F1 of `total` [3] if so many missed ones were found, and so many spurious not."""
+    return float(f1(total + np.array([0, missed - spurious, missed])))
 
 
 def _names(bounds: Sequence[int], digits: int) -> list[str]:

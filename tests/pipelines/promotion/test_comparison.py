@@ -9,13 +9,14 @@ from tests.pipelines.registered import Registered
 
 
 class Page(HTMLParser):
-    """The text of each table's rows, and of the list's items."""
+    """The text of each table's rows and of each card, and the list's items."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.rows: dict[str, list[list[str]]] = {}
         self.items: list[dict[str, str | None]] = []
         self.loads: list[str] = []
+        self.cards: list[list[str]] = []
         self._table: list[list[str]] = []
         self._cell = False
         self.feed(html)
@@ -30,6 +31,9 @@ class Page(HTMLParser):
             self._table.append([])
         if tag in ("th", "td"):
             self._table[-1].append("")
+        if tag in ("dt", "dd"):
+            self.cards += [[]] if tag == "dt" else []
+            self.cards[-1].append("")
         if tag == "li" and "data-kinds" in given:
             self.items.append(given)
 
@@ -39,6 +43,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._cell:
             self._table[-1][-1] += data
+        elif self.cards:
+            self.cards[-1][-1] += data
 
 
 def page_of(made: Registered, run: str, tmp_path: Path) -> Page:
@@ -56,28 +62,26 @@ def test_the_page_of_a_failed_promotion(made: Registered, tmp_path: Path) -> Non
     assert all(link.startswith(("#", "data:")) for link in page.loads)
 
     gates = dict(page.rows["of-gates"][1:])
+    assert next(iter(gates)) == "not_worse"  # failed, so it comes first
     assert gates["f1"] == "✓ passed 0.9300 >= 0.93"
     said = "✗ failed F1 -0.0500 against the champion, 95% interval [-0.09"
     assert gates["not_worse"].startswith(said)
     assert set(gates) == {gate["name"] for gate in error.gates}
 
     # Of five sentences that only the champion has right each lost all three entities.
-    assert [(" ".join(row[0].split()[:2]), row[1]) for row in page.rows["of-changes"][1:]] == [
-        ("lost a", "15"),
-        ("gained a", "0"),
-        ("false positive", "15"),
-        ("fixed not", "0"),
-    ]
+    numbers = {" ".join(kind.split()[1:]): number.split()[0] for kind, number in page.cards}
+    assert numbers == {"lost": "15", "gained": "0", "false positive": "15", "fixed": "0"}
     assert [item["data-kinds"] for item in page.items] == ["false_positive lost"] * 3
     assert [item["data-types"] for item in page.items] == ["PER LOC ORG"] * 3
-    types = {row[0]: row[1:4] for row in page.rows["of-types"][1:]}
-    assert types["ORG"] == ["0.9637", "0.9899", "-0.0262"]
+    # Name, challenger, champion, difference, axis, interval, verdict, support, sentences
+    types = {row[0]: row[1:] for row in page.rows["of-types"][1:]}
+    assert types["ORG"][:3] == ["0.96", "0.99", "-0.03"]
     slices = {row[0]: row[1:] for row in page.rows["of-slices"][1:]}
-    assert slices["last"][:3] == ["0.0000", "0.5000", "-0.5000"]
+    assert slices["last"][:3] == ["0.00", "0.50", "-0.50"]
     assert slices["last"][-2:] == ["12", "4"]
-    assert slices["first_places"][:3] == ["1.0000", "1.0000", "+0.0000"]
+    assert slices["first_places"][:3] == ["1.00", "1.00", "+0.00"]
     assert slices["first_places"][-3:] == ["= not significant", "2", "2"]
-    assert slices["empty"] == ["0.0000", "0.0000", "–", "–", "–", "0", "0"]
+    assert slices["empty"] == ["–", "–", "–", "", "–", "–", "0", "0"]
     versions = {row[0]: row[1:] for row in page.rows["of-versions"][1:]}
     assert versions["Version"] == [second, first]
     assert versions["Commit"] == ["c0ffee", "c0ffee"]
@@ -89,8 +93,8 @@ def test_the_page_of_a_first_champion(made: Registered, tmp_path: Path) -> None:
     page = page_of(made, "good", tmp_path)
     assert done.comparison
     assert page.items == []
-    assert "of-changes" not in page.rows
-    assert page.rows["of-types"][1][2:5] == ["–", "–", "–"]
+    assert page.cards == []
+    assert page.rows["of-types"][0] == ["Type", "Challenger", "Support", "Sentences"]
     assert page.rows["of-versions"][0] == ["Property", "Challenger"]
 
 

@@ -11,17 +11,18 @@ from pipelines.promotion import comparison
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gate_evaluation import Evaluation, Side
 from pipelines.promotion.gates import Gate
-from pipelines.promotion.prediction_diff import Change, changed
+from pipelines.promotion.prediction_diff import changed
 from pipelines.workspaces import overlays
 from stages.model.decode import Span
-from stages.report.pieces import CONTEXT_CELLS, Piece
+from stages.report.colours import colours
+from stages.report.pieces import CONTEXT_CELLS, Mention, Piece
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
 from tests.conftest import ROOT
 from tests.stages.report.chromium import NAMES, chromium
 from tests.stages.report.looks import assert_fine
 
-LOC, ORG = Span(3, 5, "LOC"), Span(3, 7, "ORG")
+PER, LOC, ORG = Span(0, 2, "PER"), Span(3, 5, "LOC"), Span(3, 7, "ORG")
 
 
 def scored(predicted: set[Span], gold: set[Span], text: str | None) -> Scored:
@@ -31,13 +32,20 @@ def scored(predicted: set[Span], gold: set[Span], text: str | None) -> Scored:
 def test_each_kind_of_change() -> None:
     text = "李明在北京大学"
     [item] = changed([scored({ORG}, {ORG}, None)], [scored({LOC}, {ORG}, text)])
-    assert item.changes == [Change("fixed", "LOC", "北京"), Change("gained", "ORG", "北京大学")]
-    assert item.gold == item.challenger == [Piece("李明在"), Piece("北京大学", "ORG")]
-    assert item.champion == [Piece("李明在"), Piece("北京", "LOC", "wrong"), Piece("大学")]
+    assert item.changes == [Mention("fixed", "LOC", "北京"), Mention("gained", "ORG", "北京大学")]
+    # A change is marked in the prediction that has it.
+    assert item.gold == [Piece("李明在"), Piece("北京大学", "ORG")]
+    assert item.challenger == [Piece("李明在"), Piece("北京大学", "ORG", "gained")]
+    assert item.champion == [Piece("李明在"), Piece("北京", "LOC", "fixed"), Piece("大学")]
     [item] = changed([scored({LOC}, {ORG}, text)], [scored({ORG}, {ORG}, None)])
     assert [change.kind for change in item.changes] == ["false_positive", "lost"]
+    assert [item.champion[1].kind, item.challenger[1].kind] == ["lost", "false_positive"]
     same = scored({LOC}, {ORG}, text)
     assert changed([same], [same]) == []
+    one_more = scored({LOC, PER}, {ORG, PER}, text)
+    [item] = changed([one_more], [same])
+    kinds = [[piece.kind for piece in line] for line in (item.champion, item.challenger)]
+    assert kinds == [[None, "wrong", None], ["gained", None, "wrong", None]]
 
 
 def test_a_long_sentence_is_cut_to_its_changes() -> None:
@@ -55,10 +63,11 @@ def test_a_long_sentence_is_cut_to_its_changes() -> None:
 
 def test_those_with_most_changes_come_first() -> None:
     mine = [scored(set(), {LOC}, "李明在北京大学")] * 2
-    theirs = [scored({LOC}, {LOC}, None), scored({LOC, Span(0, 2, "PER")}, {LOC}, "李明在北京大学")]
+    theirs = [scored({LOC}, {LOC}, None), scored({LOC, PER}, {LOC}, "李明在北京大学")]
     assert [item.number for item in changed(mine, theirs)] == [1, 0]
 
 
+TYPES = ["PER", "ORG", "LOC"]
 BAD = "\"'<script>alert(1)</script>{{ title }}&amp;"
 
 
@@ -68,7 +77,7 @@ def page(tmp_path: Path) -> Path:
     mine = [scored(set(), set(spans), BAD), scored({LOC}, {LOC}, None)] * 30
     theirs = [scored(set(spans), set(spans), None), scored({LOC}, {LOC}, None)] * 30
     sides = [
-        Side(ModelVersion("msra-ner", number, 1_764_000_000_000, run_id=BAD), sentences)
+        Side(ModelVersion("msra-ner", number, 1_764_000_000_000, run_id=BAD), sentences, TYPES)
         for number, sentences in (("12", mine), ("9", theirs))
     ]
     gates = [Gate("f1", False, f"0.5 < {BAD}"), Gate("cuda", True, "it ran")]
@@ -87,6 +96,16 @@ def test_what_a_corpus_holds_is_no_markup_and_nothing_is_loaded(tmp_path: Path) 
     assert not re.search(r"//\w+\.|url\(|@import|<(img|iframe|object)\b| src=", html)
     assert {*re.findall(r'href="(?!#)([^"]*)"', html)} == {"data:,"}
     assert "▼ worse" in html
+    [verdict] = re.findall(r"<h1[^>]*>(.*?)</h1>", html)
+    assert verdict == "✗ Version 12 must not replace version 9: 1 of 2 gates failed"
+
+
+def test_a_type_looks_as_in_the_report(tmp_path: Path) -> None:
+    html = page(tmp_path).read_text(encoding="utf-8")
+    for type_, look in colours(TYPES).items():
+        assert {*re.findall(rf'<mark class="(c\d l\d)[^"]*">[^<]*<span[^>]*>{type_}', html)} == {
+            look
+        }
 
 
 @pytest.mark.browser
@@ -98,8 +117,9 @@ def test_it_can_be_read_on_a_phone_and_dark_and_is_filtered(tmp_path: Path) -> N
             for dark in (False, True):
                 assert_fine(tab, path, width, dark)
         shown = "document.querySelector('output').value"
-        assert tab.value(shown) == "30 of 30 shown"
-        for kind, said in (("lost", "30 of 30 shown"), ("gained", "0 of 30 shown")):
+        assert tab.value(shown) == "1 to 10 of 30"
+        assert tab.value("document.documentElement.scrollHeight") < 4000
+        for kind, said in (("lost", "1 to 10 of 30"), ("gained", "0 of 30")):
             tab.value(f"document.querySelector('[name=kinds]').value = '{kind}'")
             tab.value("document.querySelector('form').dispatchEvent(new Event('input'))")
             assert tab.value(shown) == said

@@ -20,7 +20,7 @@ OPTIONS = [
     "--disable-background-networking",
     "--remote-debugging-port=0",
 ]
-KEYS = {"Tab": 9, "ArrowUp": 38, "ArrowDown": 40}
+KEYS = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowDown": 40}
 
 
 class Tab:
@@ -52,7 +52,8 @@ class Tab:
         """A key, pressed and released."""
         for kind in ("keyDown", "keyUp"):
             code = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-            self.call("Input.dispatchKeyEvent", type=kind, **code)
+            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, **code, **text)
 
     def open(self, path: Path, width: int, dark: bool) -> None:
         """Loads a file, with all that the page does at its start done."""

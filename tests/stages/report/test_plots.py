@@ -1,6 +1,6 @@
 import pytest
 
-from stages.report.plots import Axis, learning_curves, reliability_plot
+from stages.report.plots import Axis, learning_curves, reliability_plot, score_axis
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,21 @@ def test_a_column_is_as_high_as_the_share_that_is_right():
     [(x, y, width, height)] = plot.columns
     assert (x, x + width) == (plot.x.at(0.5) + 1, plot.x.at(1) - 1)
     assert (y, y + height) == (plot.y.at(0.25), pytest.approx(plot.y.at(0)))
+
+
+@pytest.mark.parametrize(
+    ("row", "line", "ends"),
+    [
+        ({"f1": 0.91, "interval": (0.89, 0.93)}, 0.9, (0.89, 0.93)),
+        ({"f1": 0.913, "interval": (0.888, 0.931)}, 0.9, (0.88, 0.94)),
+        ({"f1": 0.3}, 0.9, (0.2, 1)),
+        ({"f1": 0.908}, 0.908, (0.895, 0.92)),  # equal scores stand near the middle
+        ({"f1": -0.01, "interval": (-0.03, 0.012)}, 0, (-0.03, 0.02)),
+        ({"f1": 0.0, "support": 0}, 0.9, (0.89, 0.91)),  # no entity, no score
+        ({"f1": None}, 0, (-0.01, 0.01)),
+    ],
+)
+def test_an_axis_of_scores_shows_their_differences(row, line, ends):
+    axis = score_axis([{"support": 5} | row], "f1", line)
+    assert (axis.low, axis.high) == (pytest.approx(ends[0]), pytest.approx(ends[1]))
+    assert (axis.at(axis.low), axis.at(axis.high)) == (0, 100)

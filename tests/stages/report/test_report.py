@@ -6,6 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pipelines.names import MODEL
+from stages.report.digits import ends, score
+from stages.scoring.slices import Members
 from tests.stages.report.test_worst import judged
 
 VOID = {"meta", "link", "input"}
@@ -53,13 +56,17 @@ def test_headings_and_links_lead_through_it(page):
     assert len(page.all("h1")) == 1
     levels = [tag for tag, _, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == "h1"
-    assert {"h2", "h3"} == {*levels[1:]}
+    assert {"h2"} == {*levels[1:]}
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert Counter(ids).most_common(1)[0][1] == 1
     links = [attributes["href"] for attributes, _ in page.all("a")]
     headings = [attributes["id"] for attributes, _ in page.all("h2")]
-    assert links == ["#main", *(f"#{id_}" for id_ in headings)]
-    assert len(headings) == 8
+    nav = ["#main", *(f"#{id_}" for id_ in headings)]
+    assert links[: len(nav)] == nav
+    assert {*links} == {*nav}  # what to do first links to the figures
+    assert [id_ for id_ in headings if id_ != "warnings"] == [
+        *("first", "types", "mistakes", "where", "confidence", "learning", "worst", "data")
+    ]
     named = {a["aria-labelledby"] for _, a, _ in page.elements if "aria-labelledby" in a}
     assert {id_ for names in named for id_ in names.split()} <= {*ids}
 
@@ -79,28 +86,44 @@ def test_each_table_has_a_name_heads_and_scrolls_by_keyboard(page):
 
 def test_its_figures_are_those_of_the_metrics(page, tiny):
     test = tiny.json("metrics.json")["test"]
+    interval = (test["f1_low"], test["f1_high"])
     [(_, title)] = page.all("title")
-    assert title == f"MSRA: F1 {test['f1']:.4f}"
+    assert title == f"{MODEL} on MSRA: F1 {score(test['f1'], interval)}"
     said = " ".join(text for _, text in page.all("dd"))
-    for name in ("f1", "f1_low", "f1_high", "precision", "recall", "ece"):
-        assert f"{test[name]:.4f}" in said
+    for name in ("f1", "precision", "recall", "ece"):
+        assert score(test[name], interval) in said
+    assert ends(interval) in said
     rows = [text for _, text in page.all("tr")]
     for type_ in ("PER", "ORG", "LOC"):
-        row = [f"{test[type_][name]:.4f}" for name in ("f1", "precision", "recall")]
-        ends = "{f1_low:.4f} to {f1_high:.4f}".format(**test[type_])
-        assert f"{type_}{''.join(row)}{test[type_]['support']:,}{ends}" in rows
+        of_type = test[type_]
+        own = (of_type["f1_low"], of_type["f1_high"])
+        f1, precision, recall = (
+            score(of_type[name], own) for name in ("f1", "precision", "recall")
+        )
+        assert f"{type_}{f1}{ends(own)}{precision}{recall}{of_type['support']:,}" in rows
+
+
+def test_its_head_names_what_is_known_of_data_and_model(page, tiny):
+    facts = [text for _, text in page.all("dd")][:4]
+    source = tiny.json("../data/msra/source.json")
+    hub = source["encoder"]["from"]
+    assert facts == [
+        f"MSRA, {len(tiny.test)} sentences, SHA-256 {source['test']['sha256'][:12]}",
+        f"{hub['hub_id']} at {hub['revision'][:12]}",
+        "cpu",
+        "in the MLflow run that has this page",
+    ]
 
 
 def test_the_worst_sentences_can_be_filtered_and_sorted(page, tiny):
     items = [(a, text) for a, text in page.all("li") if "data-kinds" in a]
     assert 0 < len(items) <= tiny.params.evaluate.errors
     fields = {a["name"] for a, _ in page.all("input", "select")}
-    assert fields - {"text", "order"} == {"kinds", "types"}
+    assert fields - {"text", "order", "size"} == {"kinds", "types"}
     for attributes, text in items:
-        assert {f"data-{name}" for name in fields - {"text", "order"}} <= {*attributes}
+        assert {f"data-{name}" for name in fields - {"text", "order", "size"}} <= {*attributes}
         for kind in attributes["data-kinds"].split():
-            mark = "" if "…" in text else "✗ "  # of a long one a part is shown
-            assert f"{mark}{kind.replace('_', ' ')}" in text
+            assert "…" in text or f"✗ {kind.replace('_', ' ')}" in text  # of a long one a part
     values = {a["value"] for a, _ in page.all("option") if "value" in a}
     orders = {name.removeprefix("data-") for name in items[0][0]} & values
     assert orders == {"weight", "confidence", "mistakes"}
@@ -114,24 +137,28 @@ def test_a_corpus_cannot_write_markup(made):
     assert html.count("<script") == html.count("</script") == 1
     page = Page(html)
     [(_, title)] = page.all("h1")
-    assert title == f"{bad}, test split: F1 0.5000"
+    assert title == f"{MODEL} on {bad}: F1 0.00"
     assert sum(f"Licence: {bad}." in text for _, text in page.all("p")) == 1
     marked = [(a["class"], text) for a, text in page.all("mark")]
-    gold, found = bad[:5] + "PER ✗ shifted", bad[2:30] + "PER ✗ shifted"
-    assert marked == [("t0 wrong", gold), ("t0 wrong", found)]
+    # The mistake is the prediction's, so the gold has no sign of it.
+    gold, found = bad[:5] + "PER", bad[2:30] + "PER ✗ shifted"
+    assert marked == [("c0 l0", gold), ("c0 l0 worse", found)]
 
 
 def test_slices_are_shown_where_there_are_any(made):
-    sentence = judged("在北京", [(1, 3, "PER")], [(1, 3, "PER")])
-    row = {"f1": 0.875, "precision": 1.0, "recall": 0.75, "support": 4, "sentences": 1234}
-    with_slices = Page(made([sentence], slices={"no punctuation": row}))
-    rows = [text for _, text in with_slices.all("tr") if text.startswith("no punctuation")]
-    assert rows == ["no punctuation0.87501.00000.750041,234"]
-    assert "slices" not in {a.get("id") for a, _ in Page(made([sentence])).all("h2")}
+    found, missed = (judged("在北京", [(1, 3, "PER")], it) for it in ([(1, 3, "PER")], []))
+    slices = [Members("no punctuation", None, [1, 2]), Members("none", "PER", [])]
+    html = made([found, found, missed], slices=slices)
+    rows = [text for _, text in Page(html).all("tr") if text.startswith(("no p", "none"))]
+    assert rows[-2:] == ["no punctuation0.670.00–1.001.000.5022", "none––––00"]
+    assert "of-slices" not in made([found])
 
 
 def test_a_model_that_finds_nothing(made):
     html = made([judged("在北京", [(1, 3, "PER")], [])])
     assert "1 of 1 sentences with a mistake" in html
+    assert "F1 is below 0.5 for all types (0.00)" in html
     assert re.search(r"Calibration error</dt><dd>–", html)
-    assert made([judged("在北京", [], [])]).count("data-kinds") == 0
+    nothing = made([judged("在北京", [], [])])
+    assert nothing.count("data-kinds") == 0
+    assert "The model makes no mistake in these 1 sentences" in nothing

@@ -1,5 +1,5 @@
 from stages.model.decode import Span
-from stages.report.pieces import CONTEXT_CELLS, SHOWN_ENTITIES, WHOLE_CELLS, Piece
+from stages.report.pieces import CONTEXT_CELLS, SHOWN_ENTITIES, WHOLE_CELLS, Mention, Piece
 from stages.report.worst import worst
 from stages.scoring.mistakes import Judged
 
@@ -17,7 +17,8 @@ def test_worst_first_and_no_more_than_asked():
     assert [item.number for item in worst([fine, one, two, one], 2)] == [2, 1]
     [item] = worst([two], 1)
     assert (item.kinds, item.types, item.weight) == ({"too_short": 2}, ["LOC", "ORG"], 1.2)
-    assert item.gold == [Piece("在"), Piece("北京", "LOC", "too_short")]
+    assert item.gold == [Piece("在"), Piece("北京", "LOC")]  # the mistake is the prediction's
+    assert item.mentions == [Mention("too_short", "ORG", "北")]
     assert item.predicted == [Piece("在"), Piece("北", "ORG", "too_short"), Piece("京")]
 
 

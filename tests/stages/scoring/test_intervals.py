@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.params.evaluate import Bootstrap
-from stages.scoring.bootstrap import resampled, with_intervals
+from stages.scoring.bootstrap import f1_intervals, resampled, with_intervals
 from tests.stages.scoring.test_mistakes import judged
 
 BOOTSTRAP = Bootstrap(samples=4000, confidence=0.9, seed=1)
@@ -22,6 +22,12 @@ def test_an_interval_is_that_of_the_sentences_drawn_anew():
     expected = np.quantile(2 * recalls / (1 + recalls), [0.05, 0.95])
     assert [found["f1_low"], found["f1_high"]] == pytest.approx(expected, abs=0.006)
     assert with_intervals(scores, [missed], ["PER"], BOOTSTRAP)["f1_high"] == 0
+
+
+def test_resamples_without_an_entity_of_the_group_are_left_out():
+    one, none = np.array([[10, 10, 9]]), np.zeros((99, 3), dtype=np.int64)
+    found = f1_intervals([np.vstack([one, none]), np.vstack([none, 0 * one])], BOOTSTRAP)
+    assert found == [(0.9, 0.9), (0, 0)]
 
 
 def test_the_sums_are_exact_and_memory_is_bounded_at_128_types():
