@@ -12,7 +12,7 @@ from rich.table import Table
 from pipelines.errors import without_password
 from pipelines.flows import artifacts
 from pipelines.names import MODEL, python_command
-from pipelines.registry import aliases
+from pipelines.registry import aliases, pages
 from pipelines.tracking import connection, run_log
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ def _next_commands(
 ) -> Iterator[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
+    client = connection.connect(project)
+    runs = pages.experiment(connection.experiment(client, project))
     if server.startswith("http"):
-        ui = server
+        yield "Open it in MLflow", f"{without_password(server)}/{runs}"
     else:
         ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
-    yield "Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui
+        yield f"Open it in MLflow (http://127.0.0.1:5000/{runs})", ui
     program = f"{python_command()} -m pipelines"
     yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
-    client = connection.connect(project)
     if version != aliases.by_alias(client, aliases.CHAMPION):
         # Without a version `promote` takes the challenger, which an equal result need not be.
         default = version == aliases.by_alias(client, aliases.CHALLENGER)

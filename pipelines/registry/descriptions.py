@@ -16,7 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from pipelines.errors import without_password
 from pipelines.names import MODEL
-from pipelines.registry import aliases, history
+from pipelines.registry import aliases, history, pages
 from pipelines.registry.history import Event
 
 BLOCK = re.compile(r"<!-- msra-ner ([0-9a-f]{12}) -->\n(.*?)\n<!-- /msra-ner -->", re.DOTALL)
@@ -68,6 +68,8 @@ def describe_model(client: MlflowClient) -> None:
 
 def renewed(old: str | None, text: str) -> str | None:
     """`old` with our block replaced by one of `text`; None if a person changed or deleted it."""
+    # MLflow's tables have no space between columns.
+    text = re.sub(r"^\|(?!-).*", lambda row: row[0].replace(" |", "&emsp; |"), text, flags=re.M)
     if len(text) > CHARACTERS:
         text = text[:CHARACTERS].rpartition("\n")[0] + "\n\n…"
     block = f"<!-- msra-ner {_hash(text)} -->\n{text}\n<!-- /msra-ner -->"
@@ -99,7 +101,7 @@ def _champions(events: list[Event]) -> str:
 
 
 def _link(version: str | None) -> str:
-    return f"[{version}](#/models/{MODEL}/versions/{version})" if version else "none"
+    return f"[{version}]({pages.version(version)})" if version else "none"
 
 
 def _score(value: float | None) -> str:

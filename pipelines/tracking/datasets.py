@@ -28,7 +28,7 @@ def inputs(workspace: Path, commit: str | None) -> list[DatasetInput]:
     for out in (out for stage in first for out in stage.get("outs", ()) if "md5" in out):
         profile = workspace / out["path"] / SOURCE
         if profile.is_file():
-            found += _splits(workspace, outs, out, commit)
+            found = [*_splits(workspace, outs, out, commit), *found]  # MLflow shows the first
         else:
             found.append(
                 _dataset(out["path"], out["md5"], _dvc(out, out["path"], commit), "source")

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.names import Logged
-from pipelines.registry import descriptions, keys, serving_code, versions
+from pipelines.registry import descriptions, keys, pages, serving_code, versions
 from pipelines.tracking import datasets, environment, report_values, show, system_metrics
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
@@ -23,29 +23,35 @@ from pipelines.workspaces.workspace import Workspace
 
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one request
 COMPLETE = "log_complete"  # the last tag of a run
-REPORT = "reports/index.html"  # an artifact of a run
 
 
 def page(project: Project, logged: Logged) -> str | None:
     """The address of the run's page; None where no server shows it."""
-    if not project.uri.startswith("http"):
-        return None
-    return f"{project.uri}/#/experiments/{project.experiment_id}/runs/{logged.run_id}"
+    return _on_server(project, pages.run(project.experiment_id, logged.run_id))
+
+
+def version_page(project: Project, logged: Logged) -> str | None:
+    """The address of the version's page; None where no server shows it."""
+    return _on_server(project, pages.version(logged.version))
+
+
+def _on_server(project: Project, place: str) -> str | None:
+    return f"{project.uri}/{place}" if project.uri.startswith("http") else None
 
 
 def address(project: Project, logged: Logged, artifact: str) -> str:
     """The address of the run's artifact: on its page, or of the file."""
-    if run_page := page(project, logged):
-        return f"{run_page}/artifacts/{artifact}"
+    if place := _on_server(project, pages.run(project.experiment_id, logged.run_id, artifact)):
+        return place
     return f"{project.client.get_run(logged.run_id).info.artifact_uri}/{artifact}"
 
 
 def report(project: Project, logged: Logged) -> str | None:
     """The address of the run's report; None if it has none."""
-    files = project.client.list_artifacts(logged.run_id, str(Path(REPORT).parent))
-    if all(file.path != REPORT for file in files):
+    files = project.client.list_artifacts(logged.run_id, str(Path(show.REPORT).parent))
+    if all(file.path != show.REPORT for file in files):
         return None
-    return address(project, logged, REPORT)
+    return address(project, logged, show.REPORT)
 
 
 def log_run(project: Project, made: Workspace) -> Logged:

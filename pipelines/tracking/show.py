@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL
+from pipelines.registry import pages
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import git
 from pipelines.workspaces.workspace import Workspace
@@ -19,6 +20,7 @@ from stages.report.page import page
 from stages.report.plots import Plot, f1_by_type, learning_curves, reliability_plot
 
 DRAWING = Path(__file__).with_name("plot.svg")
+REPORT = "reports/index.html"
 WORST = "reports/worst_sentences.json"
 SENTENCES = 100
 FORGE = re.compile(
@@ -38,15 +40,17 @@ def log_pictures(client: MlflowClient, run_id: str, reports: Mapping[str, Path])
 
 def description(project: Project, made: Workspace, run_id: str) -> str:
     """The run's links, its plots and the model card, as Markdown for MLflow's pages."""
-    here = f"#/experiments/{project.experiment_id}/runs/{run_id}"
-    links = [f"[Run]({here})", f"[Report]({here}/artifacts/reports/index.html)"]
+    run = (project.experiment_id, run_id)
+    links = [f"[Run]({pages.run(*run)})", f"[Report]({pages.run(*run, REPORT)})"]
     if made.prefect_url:
         links.append(f"[Flow run]({made.prefect_url})")
     links.append(_commit(project.folder, made))
     card = dvc_stages.artifact(made.path, MODEL) / "README.md"
     text = card.read_text(encoding="utf-8")
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()  # for the hub
-    return f"{' · '.join(links)}\n\n{text.removeprefix(f'# {MODEL}').strip()}"
+    head, mark, tail = text.removeprefix(f"# {MODEL}").strip().partition("\n\n")
+    plot = f"![F1 by type](get-artifact?path=reports/f1_by_type.svg&run_uuid={run_id})"
+    return f"{' · '.join(links)}\n\n{head}\n\n{plot}{mark}{tail}"
 
 
 def _commit(project: Path, made: Workspace) -> str:
