@@ -82,7 +82,14 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
     except PipelineError as error:
         artifacts.failed(str(error))
         return ended(error)
-    artifacts.trained(outcome, project, state.message if state else None)
+    artifacts.trained(
+        project,
+        outcome.logged,
+        outcome.figures,
+        outcome.workspace,
+        outcome.seconds,
+        state.message if state else None,
+    )
     return state or outcome
 
 

@@ -1,7 +1,7 @@
 """Writes the descriptions that MLflow shows of a run, a version and the registered model.
 
-Ours is a block between two comments, which MLflow's pages do not show. The first has the text's
-hash, so a block that a person changed is known and left alone, as is all text outside it.
+Ours is the text above a comment that has its hash and that MLflow's pages do not show. So a text
+that a person changed is known and left alone; what is written below the comment stays.
 """
 
 import hashlib
@@ -19,9 +19,11 @@ from pipelines.names import MODEL
 from pipelines.registry import aliases, history, pages
 from pipelines.registry.history import Event
 
-BLOCK = re.compile(r"<!-- msra-ner ([0-9a-f]{12}) -->\n(.*?)\n<!-- /msra-ner -->", re.DOTALL)
+OURS = re.compile(r"\A(.*?)\n\n<!-- msra-ner ([0-9a-f]{12}): [^>]* -->", re.DOTALL)
+ADVICE = "what stands above is replaced unless you change it; write below"
+CELL_END = re.compile(r"(?<!&emsp;) \|")
 CHARACTERS = 4_800  # MLflow's column of a version takes 5,000
-EVENTS = 15
+EVENTS = 10
 WHY_CHARACTERS = 80
 
 
@@ -58,27 +60,30 @@ def describe_model(client: MlflowClient) -> None:
     champion = aliases.by_alias(client, aliases.CHAMPION)
     shown = champion or aliases.by_alias(client, aliases.CHALLENGER)
     card = client.get_model_version(MODEL, shown).description if shown else ""
-    found = BLOCK.search(card or "")
-    who = f"Version {champion} is the champion" if champion else "There is no champion yet"
-    parts = [f"{who}.", _champions(history.events(client)), found[2] if found else ""]
+    found = OURS.search(card or "")
+    parts = [
+        f"Version {champion} is the champion." if champion else "There is no champion yet.",
+        _champions(history.events(client)),
+        f"## Version {shown}\n\n{found[1]}" if found else "",
+    ]
     new = renewed(client.get_registered_model(MODEL).description, "\n\n".join(filter(None, parts)))
     if new is not None:
         client.update_registered_model(MODEL, new)
 
 
 def renewed(old: str | None, text: str) -> str | None:
-    """`old` with our block replaced by one of `text`; None if a person changed or deleted it."""
+    """`old` with ours replaced by `text`; None if a person changed it."""
     # MLflow's tables have no space between columns.
-    text = re.sub(r"^\|(?!-).*", lambda row: row[0].replace(" |", "&emsp; |"), text, flags=re.M)
+    text = re.sub(r"^\|(?!-).*", lambda row: CELL_END.sub("&emsp; |", row[0]), text, flags=re.M)
     if len(text) > CHARACTERS:
         text = text[:CHARACTERS].rpartition("\n")[0] + "\n\n…"
-    block = f"<!-- msra-ner {_hash(text)} -->\n{text}\n<!-- /msra-ner -->"
+    block = f"{text}\n\n<!-- msra-ner {_hash(text)}: {ADVICE} -->"
     if not (old or "").strip():
         return block
-    found = BLOCK.search(old or "")
-    if found is None or _hash(found[2]) != found[1]:
+    found = OURS.search(old or "")
+    if found is None or _hash(found[1]) != found[2]:
         return None
-    return f"{found.string[: found.start()]}{block}{found.string[found.end() :]}"
+    return block + found.string[found.end() :]
 
 
 def _hash(text: str) -> str:

@@ -16,7 +16,7 @@ from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.names import Logged
 from pipelines.registry import descriptions, keys, pages, serving_code, versions
-from pipelines.tracking import datasets, environment, report_values, show, system_metrics
+from pipelines.tracking import datasets, environment, report_values, run_page, system_metrics
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces.workspace import Workspace
@@ -48,10 +48,10 @@ def address(project: Project, logged: Logged, artifact: str) -> str:
 
 def report(project: Project, logged: Logged) -> str | None:
     """The address of the run's report; None if it has none."""
-    files = project.client.list_artifacts(logged.run_id, str(Path(show.REPORT).parent))
-    if all(file.path != show.REPORT for file in files):
+    files = project.client.list_artifacts(logged.run_id, str(Path(run_page.REPORT).parent))
+    if all(file.path != run_page.REPORT for file in files):
         return None
-    return address(project, logged, show.REPORT)
+    return address(project, logged, run_page.REPORT)
 
 
 def log_run(project: Project, made: Workspace) -> Logged:
@@ -126,7 +126,7 @@ def _complete(project: Project, made: Workspace, run: Run, registered: ModelVers
 
 def _describe(project: Project, made: Workspace, run_id: str, version: str) -> None:
     with descriptions.spared(f"description of version {version}"):
-        text = show.description(project, made, run_id)
+        text = run_page.description(project, made, run_id)
         descriptions.describe_run(project.client, run_id, text)
         descriptions.describe_version(project.client, version, text)
 
@@ -167,7 +167,7 @@ def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
     client.log_text(run_id, environment.packages(), "packages.txt")
     client.log_inputs(run_id, datasets=datasets.inputs(made.path, made.commit))
     with descriptions.spared("plots or worst sentences of the run"):
-        show.log_pictures(client, run_id, reports)
+        run_page.log_pictures(client, run_id, reports)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from stages.report.plots import Plot, f1_by_type, learning_curves, reliability_p
 
 DRAWING = Path(__file__).with_name("plot.svg")
 REPORT = "reports/index.html"
+TYPES = "reports/f1_by_type.svg"
 WORST = "reports/worst_sentences.json"
 SENTENCES = 100
 FORGE = re.compile(
@@ -41,16 +42,19 @@ def log_pictures(client: MlflowClient, run_id: str, reports: Mapping[str, Path])
 def description(project: Project, made: Workspace, run_id: str) -> str:
     """The run's links, its plots and the model card, as Markdown for MLflow's pages."""
     run = (project.experiment_id, run_id)
-    links = [f"[Run]({pages.run(*run)})", f"[Report]({pages.run(*run, REPORT)})"]
+    logged = {file.path for file in project.client.list_artifacts(run_id, "reports")}
+    links = [f"[Run]({pages.run(*run)})"]
+    if REPORT in logged:
+        links.append(f"[Report]({pages.run(*run, REPORT)})")
     if made.prefect_url:
         links.append(f"[Flow run]({made.prefect_url})")
     links.append(_commit(project.folder, made))
     card = dvc_stages.artifact(made.path, MODEL) / "README.md"
     text = card.read_text(encoding="utf-8")
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()  # for the hub
-    head, mark, tail = text.removeprefix(f"# {MODEL}").strip().partition("\n\n")
-    plot = f"![F1 by type](get-artifact?path=reports/f1_by_type.svg&run_uuid={run_id})"
-    return f"{' · '.join(links)}\n\n{head}\n\n{plot}{mark}{tail}"
+    head, _, tail = text.removeprefix(f"# {MODEL}").strip().partition("\n\n")
+    plot = f"![F1 by type](get-artifact?path={TYPES}&run_uuid={run_id})" if TYPES in logged else ""
+    return "\n\n".join(filter(None, [head, " · ".join(links), plot, tail]))
 
 
 def _commit(project: Path, made: Workspace) -> str:
