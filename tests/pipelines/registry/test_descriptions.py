@@ -5,8 +5,8 @@ import pytest
 from pipelines.names import MODEL
 from pipelines.promotion.promote import rollback
 from pipelines.registry import descriptions
-from tests.pipelines.promotion.promoting import forced, go
 from tests.pipelines.logged import no_room
+from tests.pipelines.promotion.promoting import forced, go
 from tests.pipelines.registered import Registered
 
 
