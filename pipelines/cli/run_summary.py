@@ -13,8 +13,8 @@ from pipelines.cli.folders import program_command, python_command, shown
 from pipelines.errors import without_password
 from pipelines.flows import artifacts
 from pipelines.names import MODEL
-from pipelines.registry import aliases
-from pipelines.tracking import connection, run_log
+from pipelines.registry import aliases, pages
+from pipelines.tracking import connection, run_page
 from pipelines.workspaces import runtime
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
         console.print(f"{outcome.warning}\n", markup=False)
-    report = outcome.workspace / run_log.REPORT
+    report = outcome.workspace / run_page.REPORT
     if report.is_file():
         console.print(f"Open the report in a browser:\n  {report}", markup=False)
     for purpose, command in _next_commands(project, version, params):
@@ -58,14 +58,15 @@ def _next_commands(
     store = (
         without_password(connection.uri(project)) if server else f"sqlite:///{shown('mlflow.db')}"
     )
+    client = connection.connect(project)
+    runs = pages.experiment(connection.experiment(client, project))
     if server.startswith("http"):
-        ui = server
+        yield "Open it in MLflow", f"{without_password(server)}/{runs}"
     else:
         ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
-    yield "Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui
+        yield f"Open it in MLflow (http://127.0.0.1:5000/{runs})", ui
     program = program_command()
     yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
-    client = connection.connect(project)
     if version != aliases.by_alias(client, aliases.CHAMPION):
         # Without a version `promote` takes the challenger, which an equal result need not be.
         default = version == aliases.by_alias(client, aliases.CHALLENGER)

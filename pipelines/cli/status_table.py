@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.names import MODEL
-from pipelines.registry import aliases
+from pipelines.registry import aliases, keys
 from pipelines.registry.history import Event
 
 SHOWN = (aliases.CHAMPION, aliases.CHALLENGER, aliases.PREVIOUS)
@@ -72,7 +72,7 @@ def show_history(found: Sequence[Event]) -> None:
 def _version(client: MlflowClient, version: str | None) -> dict[str, Any] | None:
     if version is None:
         return None
-    tags = client.get_model_version(MODEL, version).tags
+    tags = keys.tags(client.get_model_version(MODEL, version))
     types = {match[1]: tags[key] for key in tags if (match := TYPE_F1.fullmatch(key))}
     return {
         "version": version,

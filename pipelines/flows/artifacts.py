@@ -1,12 +1,14 @@
-"""Publishes the artifact of a deployed run in Prefect, a page for people to read."""
+"""Publishes the artifact of a flow run in Prefect, a page for people to read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from pipelines.flows.train import Outcome
 from pipelines.names import MODEL, Logged
-from pipelines.tracking import run_log
+from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
 
@@ -14,15 +16,21 @@ KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
 
-def trained(outcome: Outcome, project: Project, promotion: str | None) -> None:
-    """Publishes the scores of a run that trained, its version, MLflow run and promotion."""
-    logged = outcome.logged
+def trained(
+    project: Project,
+    logged: Logged,
+    figures: Mapping[str, Leaf],
+    workspace: Path,
+    seconds: float,
+    promotion: str | None = None,
+) -> None:
+    """Publishes the scores of a run that trained, with links, and its promotion."""
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
         f"{MODEL} version {logged.version}{before}",
-        scores(outcome.figures),
-        f"MLflow run {_link(project, logged)}; workspace `{outcome.workspace.name}`;"
-        f" {outcome.seconds:.0f} s",
+        scores(figures),
+        _links(project, logged),
+        f"- Workspace `{workspace}`, {seconds:.0f} s",
         *([f"Promotion: {promotion}"] if promotion else []),
     )
 
@@ -33,8 +41,8 @@ def evaluated(title: str, figures: Mapping[str, Leaf]) -> None:
 
 
 def nothing(message: str, project: Project, logged: Logged) -> None:
-    """Publishes that a run was not needed, with a link to the MLflow run that makes it so."""
-    _publish(f"{MODEL}: nothing to do", message, f"MLflow run {_link(project, logged)}")
+    """Publishes that a run was not needed, with links to what makes it so."""
+    _publish(f"{MODEL}: nothing to do", message, _links(project, logged))
 
 
 def failed(message: str) -> None:
@@ -61,9 +69,28 @@ def score_rows(figures: Mapping[str, Leaf]) -> list[list[str]]:
 
 def _publish(title: str, *paragraphs: str) -> None:
     markdown = "\n\n".join([f"## {title}", *paragraphs])
-    create_markdown_artifact(markdown, key=KEY, description=title)
+    try:
+        create_markdown_artifact(markdown, key=KEY, description=title)
+    except httpx.HTTPError as error:
+        # All is done: a missing page must not undo that.
+        get_run_logger().warning("Prefect did not take the run's artifact (%s)", error)
 
 
-def _link(project: Project, logged: Logged) -> str:
-    page = run_log.page(project, logged)
-    return f"[{logged.run_id}]({page})" if page else f"`{logged.run_id}`"
+def _links(project: Project, logged: Logged) -> str:
+    """A list: MLflow's run, the version and the report."""
+    lines = [
+        f"- MLflow run {_link(logged.run_id, run_log.page(project, logged))}",
+        f"- Version {_link(logged.version, run_log.version_page(project, logged))} of the model",
+    ]
+    try:
+        if report := run_log.report(project, logged):
+            lines.append(f"- {_link('Report', report)}")
+    except connection.FAILURES as error:
+        get_run_logger().warning("MLflow does not tell where the report is (%s)", error)
+    return "\n".join(lines)
+
+
+def _link(name: str, address: str | None) -> str:
+    if address and address.startswith("http"):
+        return f"[{name}]({address})"
+    return f"{name}: `{address}`" if address else f"`{name}`"

@@ -18,7 +18,6 @@ from uuid import UUID
 import gto  # noqa: F401
 import httpx
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
@@ -28,7 +27,7 @@ from prefect.states import Cancelled, Completed, Failed
 from pipelines.dvc_repo import cache, remote
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
-from pipelines.flows import up_to_date
+from pipelines.flows import artifacts, up_to_date
 from pipelines.flows.prepare import Prepared, Request, disk_errors, prepare
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.names import Logged
@@ -79,16 +78,22 @@ def msra_ner(
     """
     try:
         if prepared := PREPARED.get():
-            return train(prepared)
+            return _trained(prepared)
         connected = connection.check(project, Need.LOG)
         try:
             with prepare(connected, Request(params or [], dirty, force=force)) as prepared:
-                return train(prepared)
+                return _trained(prepared)
         except NothingToDo as nothing:
-            _link(connected, nothing.logged)
+            artifacts.nothing(str(nothing), connected, nothing.logged)
             raise
     except PipelineError as error:
         return ended(error)
+
+
+def _trained(prepared: Prepared) -> Outcome:
+    done = train(prepared)
+    artifacts.trained(prepared.project, done.logged, done.figures, done.workspace, done.seconds)
+    return done
 
 
 def run_flow(folder: Path, request: Request, prepared: Prepared | None) -> State:
@@ -145,7 +150,6 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
         if warning:
             get_run_logger().warning(warning)
         logged = _log(project, made, pushed=warning is None)
-    _link(project, logged)
     figures = report_values.leaves(dvc_stages.reports(made.path))
     return Outcome(made.path, figures, logged, time.monotonic() - started, warning)
 
@@ -208,16 +212,3 @@ def _name_flow_run(name: str) -> None:
 def _page() -> str | None:
     """The address of this flow run's page; None where its server has no pages."""
     return flow_run.get_flow_run_ui_url() if PREFECT_UI_URL.value() else None
-
-
-def _link(project: Project, logged: Logged) -> None:
-    """Shows in Prefect where MLflow has the result, and its report."""
-    lines = [f"MLflow: {run_log.page(project, logged) or f'run {logged.run_id}'}"]
-    try:
-        if report := run_log.report(project, logged):
-            lines.append(f"Report: {report}")
-        lines.append(f"Version {logged.version} of the model")
-        create_markdown_artifact("\n\n".join(lines), key="mlflow-run")
-    except (httpx.HTTPError, *connection.FAILURES) as error:
-        # All is done: a missing link must not undo that.
-        get_run_logger().warning("Prefect has no link to MLflow, which failed (%s)", error)

@@ -11,6 +11,7 @@ from pipelines.names import MODEL, Logged
 from pipelines.promotion import bootstrap
 from pipelines.promotion.gate_evaluation import Evaluation, counts_of
 from pipelines.promotion.prediction_diff import KINDS, changed
+from pipelines.registry import keys
 from pipelines.settings import Promote
 from pipelines.tracking import connection, run_log
 from stages.report.colours import colours
@@ -36,7 +37,8 @@ def page(evaluation: Evaluation, settings: Promote) -> str:
             "headline": headline,
             "colours": colours(mine.types, theirs.types if theirs else ()),
             "rescored": theirs is not None
-            and theirs.version.tags.get("test_sha256") != mine.version.tags.get("test_sha256"),
+            and keys.tags(theirs.version).get("test_sha256")
+            != keys.tags(mine.version).get("test_sha256"),
             "confidence": settings.confidence,
             "samples": settings.bootstrap_samples,
             "sentences": len(mine.sentences),
@@ -57,7 +59,7 @@ def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
 
 
 def _version(version: ModelVersion) -> dict[str, str]:
-    tags = version.tags
+    tags = keys.tags(version)
     made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return {
         "number": str(version.version),

@@ -6,9 +6,10 @@ import json
 from mlflow import MlflowClient
 
 from pipelines.names import MODEL
+from pipelines.registry import keys
 from pipelines.settings import Promote
 
-DECIDED = "promotion.decided"  # a tag of a version
+DECIDED = f"{keys.PROGRAMS}promotion.decided"  # a tag of a version
 
 
 def decide(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> None:
@@ -18,8 +19,8 @@ def decide(client: MlflowClient, version: str, settings: Promote, champion: str 
 
 def decided(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> bool:
     """True if `decide` recorded the same gates and the same champion."""
-    tags = client.get_model_version(MODEL, version).tags
-    return bool(tags.get(DECIDED) == _key(settings, champion))
+    tags = keys.tags(client.get_model_version(MODEL, version))
+    return bool(tags.get(DECIDED.removeprefix(keys.PROGRAMS)) == _key(settings, champion))
 
 
 def _key(settings: Promote, champion: str | None) -> str:

@@ -12,6 +12,7 @@ from pipelines.names import MODEL
 from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champion, version_files
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Figures, Gate
+from pipelines.registry.keys import PROGRAMS, tags
 from pipelines.settings import Promote
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
@@ -98,7 +99,9 @@ def evaluate_gates(
     timed, provider = isolated_model.latency(
         model, settings.latency.characters, settings.latency.texts
     )
-    client.set_model_version_tag(MODEL, str(version.version), "promotion.provider", provider)
+    client.set_model_version_tag(
+        MODEL, str(version.version), f"{PROGRAMS}promotion.provider", provider
+    )
     verdicts = [
         *gates.of_figures(figures, settings),
         *gates.of_slices(slice_f1, settings),
@@ -128,7 +131,7 @@ def _compare(
         none = Gate("not_worse", True, "no champion to compare with")
         return Comparison([gates.of_labels(labels, None), none])
     version = client.get_model_version(MODEL, champion)
-    same_data = version.tags.get("test_sha256") == figures.test_sha256
+    same_data = tags(version).get("test_sha256") == figures.test_sha256
     verdicts = []
     try:
         other = version_files.fetch(version, model.with_name("champion"))

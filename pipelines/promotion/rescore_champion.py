@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError
 from pipelines.promotion import isolated_model
+from pipelines.registry.keys import tags as tags_of
 from stages.contract.errors import StageError
 from stages.model.decode import Span
 from stages.scoring.predictions import Scored, entities, sha256
@@ -49,7 +50,7 @@ def predictions(
         ) from None
     cells = split.sentence_cells()
     gold = [[tags[label] for label in labels] for labels in split.sentence_labels()]
-    if sha256(cells, gold) != version.tags["test_sha256"]:
+    if sha256(cells, gold) != tags_of(version)["test_sha256"]:
         raise PipelineError(f"{name} is not the one that it was scored on: run its commit again")
     texts = ["".join(sentence) for sentence in cells]
     found = isolated_model.entities(model, texts)

@@ -3,7 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from yaml import YAMLError
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
 from pipelines.promotion.gates import Figures
-from pipelines.registry import manifest
+from pipelines.registry import keys, manifest
 from stages.onnx_export.onnx_files import files_sha256
 from stages.scoring.predictions import Scored, read_predictions
 from stages.scoring.slices import Members, read_members
@@ -39,7 +39,7 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
     Raises:
         Refused: naming each tag that is missing or not a number.
     """
-    tags: Mapping[str, str] = version.tags
+    tags = keys.tags(version)
     names = ["export.f1", *(f"export.{t}.f1" for t in types), "export.logit_difference_max"]
     precision = tags.get("onnx_precision", "fp32")  # older versions have no such tag
     if precision != "fp32":
@@ -87,7 +87,7 @@ def fetch(version: ModelVersion, into: Path) -> Path:
             f"Files of {name} are missing ({words}): restore its artifacts from a backup, or run"
             f" its commit {version.tags.get('commit', '')} again",
         ) from None
-    expected = version.tags.get("onnx_sha256")
+    expected = keys.tags(version).get("onnx_sha256")
     if expected and found != expected:
         raise Refused(
             Exit.FILES,
@@ -136,7 +136,7 @@ def predictions(client: MlflowClient, version: ModelVersion, sentences: int) -> 
     if len(found) != sentences:
         raise _unusable(version, f"it has {len(found)} of {sentences} sentences")
     f1 = micro_f1(counts(found))
-    expected = _number(version.tags.get("export.f1", ""))
+    expected = _number(keys.tags(version).get("export.f1", ""))
     if expected is not None and abs(f1 - expected) > F1_TOLERANCE:
         raise _unusable(version, f"its F1 is {f1:.6f}, the version's is {expected:.6f}")
     return found

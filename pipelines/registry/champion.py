@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL
-from pipelines.registry import claim, history
+from pipelines.registry import claim, descriptions, history
 from pipelines.registry.aliases import CHALLENGER, CHAMPION, PREVIOUS, by_alias
 from pipelines.registry.claim import Claim, Intent
 from pipelines.registry.history import Event
@@ -59,6 +59,8 @@ def _apply(client: MlflowClient, mine: Claim | None, event: Event, keep: bool) -
     if by_alias(client, CHALLENGER) == event.version:
         client.delete_registered_model_alias(MODEL, CHALLENGER)
     history.append(client, event)
+    with descriptions.spared("new description of the model"):
+        descriptions.describe_model(client)
 
 
 def _finish(client: MlflowClient, intent: Intent) -> None:

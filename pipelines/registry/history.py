@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.utils.credentials import read_mlflow_creds
 
 from pipelines.names import MODEL
+from pipelines.registry.keys import tags
 
 PREFIX = "history."
 
@@ -89,14 +90,14 @@ def who() -> str:
 
 def events(client: MlflowClient) -> list[Event]:
     """All events, oldest first."""
-    tags: dict[str, Any] = client.get_registered_model(MODEL).tags
-    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
+    found: dict[str, Any] = client.get_registered_model(MODEL).tags
+    return [Event(**json.loads(found[key])) for key in sorted(found) if key.startswith(PREFIX)]
 
 
 def _f1(client: MlflowClient, version: str | None) -> float | None:
     if version is None:
         return None
-    text = client.get_model_version(MODEL, version).tags.get("export.f1")
+    text = tags(client.get_model_version(MODEL, version)).get("export.f1")
     try:
         return float(text) if text else None
     except ValueError:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
+from pipelines.registry.keys import tags
 from stages.contract.hashing import as_text, checksums, difference, from_text
 
 FILE = "checksums.sha256"  # artifact of the run, for `sha256sum --check` in the model's folder
@@ -35,7 +36,7 @@ def difference_to(version: ModelVersion, model: Path) -> str | None:
         MlflowException, OSError, ValueError: the manifest is missing or unreadable.
     """
     run = mlflow.get_run(str(version.run_id))
-    expected = version.tags.get(TAG) or run.data.tags.get(TAG)
+    expected = tags(version).get(TAG) or run.data.tags.get(TAG)
     if expected is None:
         lost = "code_sha256" in (model / "MLmodel").read_text(encoding="utf-8")
         return f"the tag {TAG} of the version and of its run was deleted" if lost else None

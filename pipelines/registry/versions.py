@@ -20,13 +20,14 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, Refused
 from pipelines.names import MODEL, REGISTER_FIRST
-from pipelines.registry import aliases, manifest, serving_code
+from pipelines.registry import aliases, keys, manifest, serving_code
 from pipelines.registry.aliases import is_not_found
 from stages.contract.hashing import as_text, checksums
 
 SERVING = "serving_sha256"  # a tag of runs and versions, see serving_code.sha256
+CORPUS = "download.name"  # a parameter of runs
 FORGOTTEN = "forgotten_models"  # a tag of a run
-# The metrics that the gates use; each becomes a tag of the version.
+# The figures that the gates use; each becomes a tag of the version.
 GATED = re.compile(
     r"test\.f1|export\.(.+\.)?f1"
     r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
@@ -98,11 +99,12 @@ def _without_links(folder: Path) -> Iterator[Path]:
 def register(client: MlflowClient, run: Run) -> str:
     """Registers the model of `run` as the challenger; returns the number of the new version.
 
-    The metrics that the gates use become tags of the version.
+    What the gates use becomes tags of the version. Those that only programs read have a prefix.
     """
-    tags, metrics = run.data.tags, run.data.metrics
+    tags = run.data.tags
+    figures = {keys.figure(name): repr(value) for name, value in run.data.metrics.items()}
     [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
-    kept: dict[str, str] = {key: tags[key] for key in ("dvc_lock", "commit")}
+    kept: dict[str, str] = {"dvc_lock": tags["dvc_lock"]}
     kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
     if SERVING in tags:
         kept[SERVING] = tags[SERVING]
@@ -111,7 +113,13 @@ def register(client: MlflowClient, run: Run) -> str:
             kept[key] = tags[f"export.{key}"]
     if manifest.TAG in tags:
         kept[manifest.TAG] = tags[manifest.TAG]
-    kept |= {key: repr(value) for key, value in metrics.items() if GATED.fullmatch(key)}
+    kept |= {key: text for key, text in figures.items() if GATED.fullmatch(key)}
+    shown = {"commit": tags["commit"]}
+    if "export.f1" in figures:
+        shown["f1"] = f"{float(figures['export.f1']):.4f}"
+    if CORPUS in run.data.params:
+        shown["corpus"] = run.data.params[CORPUS]
+    kept = shown | {f"{keys.PROGRAMS}{key}": value for key, value in kept.items()}
     made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
     challenge(client, made)
     return str(made.version)
@@ -163,10 +171,14 @@ def of_run(client: MlflowClient, run: Run) -> ModelVersion | None:
 
 def first_of(client: MlflowClient, identity: Mapping[str, str]) -> ModelVersion:
     """The oldest version whose tags have this identity."""
-    found = client.search_model_versions(
-        f"name = '{MODEL}' and tag.dvc_lock = '{identity['dvc_lock']}'"
-    )
-    same = [version for version in found if identity.items() <= version.tags.items()]
+    same = [
+        version
+        for key in ("dvc_lock", f"{keys.PROGRAMS}dvc_lock")
+        for version in client.search_model_versions(
+            f"name = '{MODEL}' and tag.`{key}` = '{identity['dvc_lock']}'"
+        )
+        if identity.items() <= keys.tags(version).items()
+    ]
     return min(same, key=lambda version: int(version.version))
 
 

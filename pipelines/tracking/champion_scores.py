@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from pipelines.registry import keys
 from pipelines.tracking import connection
 from pipelines.workspaces.workspace import Workspace
 
@@ -23,15 +24,18 @@ def log_champion(
     """
     client = connection.connect(project)
     run_id = _run(client, project, version)
-    step = len(client.get_metric_history(run_id, "test.f1"))
+    # The first nights of an older run have the figures' own names.
+    names = ("test.f1", keys.metric("test.f1"))
+    step = sum(len(client.get_metric_history(run_id, name)) for name in names)
     for key, value in scores.items():
-        client.log_metric(run_id, key, value, step=step)
+        client.log_metric(run_id, keys.metric(key), value, step=step)
     client.set_tag(run_id, "commit", made.commit or "none")
     client.set_tag(run_id, "prefect_run_id", prefect_run_id or "none")
 
 
 def _run(client: MlflowClient, project: Path, version: str) -> str:
     experiment = connection.experiment(client, project, EXPERIMENT)
+    connection.open_on_runs(client, experiment)
     runs = client.search_runs([experiment], f"tags.version = '{version}'")
     if runs:
         return str(runs[0].info.run_id)

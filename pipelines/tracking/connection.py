@@ -33,6 +33,8 @@ OF_AN_OUTER_RUN = (
     "_MLFLOW_ACTIVE_MODEL_ID",
     "MLFLOW_ENABLE_ASYNC_LOGGING",
 )
+# MLflow's page of an experiment then opens on the runs; without it, on a page for language models.
+KIND = ("mlflow.experimentKind", "custom_model_development")
 MARK = ("source", "python -m pipelines")  # a tag whose value never changes
 # What MLflow raises, also where it is a database in this process: locked, or on a full disk.
 FAILURES = (MlflowException, SQLAlchemyError, OSError)
@@ -141,7 +143,7 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
         # A server decides itself where artifacts go.
         location = None if os.environ.get(URI) else local_store.artifacts_uri(project)
         try:
-            return str(client.create_experiment(name, location))
+            return str(client.create_experiment(name, location, dict([KIND])))
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
@@ -149,6 +151,12 @@ def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> s
     if found.lifecycle_stage != "active":
         raise MlflowException(f"experiment {name} is deleted: `mlflow experiments restore`")
     return str(found.experiment_id)
+
+
+def open_on_runs(client: MlflowClient, experiment_id: str) -> None:
+    """Sets the kind of an experiment that has none, so that its page opens on the runs."""
+    if KIND[0] not in client.get_experiment(experiment_id).tags:
+        client.set_experiment_tag(experiment_id, *KIND)
 
 
 def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
@@ -161,6 +169,7 @@ def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
         return
     if need is Need.LOG:
         client.set_experiment_tag(experiment_id, *MARK)
+        open_on_runs(client, experiment_id)
     try:
         client.get_registered_model(MODEL)
     except MlflowException as error:

@@ -1,4 +1,4 @@
-"""Describes a run's environment: packages, image, GPU, and the data by its hash."""
+"""Describes a run's environment: packages, image and GPU."""
 
 import json
 import os
@@ -9,8 +9,6 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pynvml
-import yaml
-from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from pipelines.workspaces.workspace import Workspace
 
@@ -55,32 +53,6 @@ def tags(made: Workspace) -> dict[str, str]:
     return {key: value for key, value in values.items() if value}
 
 
-def datasets(workspace: Path, commit: str | None) -> list[DatasetInput]:
-    """The outs of the stages that read no other's, that is the data from outside, with DVC's hash.
-
-    The profile of each is its `source.json`, if it has one: hashes, counts and licence.
-    """
-    lock = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))
-    stages = list(lock["stages"].values())
-    made = {out["path"] for stage in stages for out in stage.get("outs", ())}
-    first = (s for s in stages if not any(_below(d["path"], made) for d in s.get("deps", ())))
-    return [
-        DatasetInput(
-            Dataset(
-                name=out["path"],
-                digest=out["md5"],
-                source_type="dvc",
-                source=json.dumps({"commit": commit, "path": out["path"], "md5": out["md5"]}),
-                profile=_source(workspace / out["path"]),
-            ),
-            [InputTag("mlflow.data.context", "source")],
-        )
-        for stage in first
-        for out in stage.get("outs", ())
-        if "md5" in out
-    ]
-
-
 def image(workspace: Path) -> str | None:
     """The id of the stages' image, as docker/run passed it; this process may run elsewhere."""
     files = sorted((workspace / ".measured").glob("*.json"))
@@ -99,12 +71,3 @@ def gpu() -> dict[str, str]:
         found["gpu_driver"] = str(pynvml.nvmlSystemGetDriverVersion())
         pynvml.nvmlShutdown()
     return found
-
-
-def _below(path: str, folders: set[str]) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
-
-
-def _source(out: Path) -> str | None:
-    file = out / "source.json"
-    return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,37 +15,43 @@ from mlflow.entities.model_registry import ModelVersion
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.names import Logged
-from pipelines.registry import serving_code, versions
-from pipelines.tracking import environment, report_values, system_metrics
+from pipelines.registry import descriptions, keys, pages, serving_code, versions
+from pipelines.tracking import datasets, environment, report_values, run_page, system_metrics
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces.workspace import Workspace
 
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one request
 COMPLETE = "log_complete"  # the last tag of a run
-REPORT = "reports/index.html"  # an artifact of a run
 
 
 def page(project: Project, logged: Logged) -> str | None:
     """The address of the run's page; None where no server shows it."""
-    if not project.uri.startswith("http"):
-        return None
-    return f"{project.uri}/#/experiments/{project.experiment_id}/runs/{logged.run_id}"
+    return _on_server(project, pages.run(project.experiment_id, logged.run_id))
+
+
+def version_page(project: Project, logged: Logged) -> str | None:
+    """The address of the version's page; None where no server shows it."""
+    return _on_server(project, pages.version(logged.version))
+
+
+def _on_server(project: Project, place: str) -> str | None:
+    return f"{project.uri}/{place}" if project.uri.startswith("http") else None
 
 
 def address(project: Project, logged: Logged, artifact: str) -> str:
     """The address of the run's artifact: on its page, or of the file."""
-    if run_page := page(project, logged):
-        return f"{run_page}/artifacts/{artifact}"
+    if place := _on_server(project, pages.run(project.experiment_id, logged.run_id, artifact)):
+        return place
     return f"{project.client.get_run(logged.run_id).info.artifact_uri}/{artifact}"
 
 
 def report(project: Project, logged: Logged) -> str | None:
     """The address of the run's report; None if it has none."""
-    files = project.client.list_artifacts(logged.run_id, str(Path(REPORT).parent))
-    if all(file.path != REPORT for file in files):
+    files = project.client.list_artifacts(logged.run_id, str(Path(run_page.REPORT).parent))
+    if all(file.path != run_page.REPORT for file in files):
         return None
-    return address(project, logged, REPORT)
+    return address(project, logged, run_page.REPORT)
 
 
 def log_run(project: Project, made: Workspace) -> Logged:
@@ -70,7 +75,7 @@ def log_run(project: Project, made: Workspace) -> Logged:
         found = client.search_runs([experiment_id], wanted, ViewType.ALL)
         for run in found:
             if registered := versions.of_run(client, run):
-                _complete(client, run, registered)
+                _complete(project, made, run, registered)
                 return Logged(run.info.run_id, str(registered.version), already_logged=True)
         runs = [run for run in found if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
         for run in (run for run in runs if COMPLETE in run.data.tags):
@@ -86,12 +91,15 @@ def log_run(project: Project, made: Workspace) -> Logged:
             _log_files(client, run_id, made)
             versions.log_model(made.path)
             version = versions.register(client, client.get_run(run_id))
+            _describe(project, made, run_id, version)
             client.set_tag(run_id, COMPLETE, "true")
         first = versions.first_of(client, identity)
         if str(first.version) != version:  # another host logged the same at the same time
             versions.forget(client, client.get_run(run_id))
             client.delete_run(run_id)
             versions.challenge(client, first)
+            with descriptions.spared("new description of the model"):
+                descriptions.describe_model(client)
             return Logged(str(first.run_id), str(first.version), already_logged=True)
     return Logged(run_id, version, already_logged=False)
 
@@ -106,39 +114,48 @@ def abandoned(run: Run, project: Path) -> bool:
     return not running or owner == environment.checkout(project)
 
 
-def _complete(client: MlflowClient, run: Run, registered: ModelVersion) -> None:
+def _complete(project: Project, made: Workspace, run: Run, registered: ModelVersion) -> None:
     """Does what an interrupted call left undone after it had registered the version."""
+    client = project.client
     versions.restore_run(client, registered)
     if COMPLETE not in run.data.tags:
         versions.challenge(client, registered)
+        _describe(project, made, run.info.run_id, str(registered.version))
         client.set_tag(run.info.run_id, COMPLETE, "true")
+
+
+def _describe(project: Project, made: Workspace, run_id: str, version: str) -> None:
+    with descriptions.spared(f"description of version {version}"):
+        text = run_page.description(project, made, run_id)
+        descriptions.describe_run(project.client, run_id, text)
+        descriptions.describe_version(project.client, version, text)
 
 
 def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
     reports = dvc_stages.reports(made.path)
-    found: dict[str, Leaf] = report_values.leaves(reports) | report_values.measured(
-        made.path / ".measured"
-    )
+    of_reports = report_values.leaves(reports)
+    found: dict[str, Leaf] = of_reports | report_values.measured(made.path / ".measured")
+    # MLflow lists metrics in the order in which they came.
+    figures = {key: found[key] for key in keys.METRICS if key in found} | found
     system = made.path / system_metrics.FILE
     curves = {**reports, **({system_metrics.FILE.name: system} if system.is_file() else {})}
     now_ms = int(time.time() * 1000)
     metrics = [
-        Metric(_name(key), value, now_ms, 0)
-        for key, value in found.items()
+        Metric(keys.metric(key), value, now_ms, 0)
+        for key, value in figures.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ] + [
-        Metric(_name(key), value, now_ms, step) for key, value, step in report_values.curves(curves)
+        Metric(keys.metric(key), value, now_ms, step)
+        for key, value, step in report_values.curves(curves)
     ]
     params = [Param(k, v) for k, v in report_values.params(made.path / "params.yaml").items()]
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
     for start in range(0, len(metrics), BATCH_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
-    for key, value in found.items():
+    for key, value in of_reports.items():
         if isinstance(value, str | bool):
-            client.set_tag(
-                run_id, _name(key), value if isinstance(value, str) else json.dumps(value)
-            )
+            client.set_tag(run_id, key, value if isinstance(value, str) else json.dumps(value))
     for name in ("dvc.yaml", "dvc.lock", "params.yaml"):
         client.log_artifact(run_id, str(made.path / name))
     for name, path in reports.items():
@@ -148,11 +165,9 @@ def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
     if made.dirty_diff:
         client.log_text(run_id, made.dirty_diff, "dirty.diff")
     client.log_text(run_id, environment.packages(), "packages.txt")
-    client.log_inputs(run_id, datasets=environment.datasets(made.path, made.commit))
-
-
-def _name(key: str) -> str:
-    return re.sub(r"[^\w\-. /:]", "_", key)
+    client.log_inputs(run_id, datasets=datasets.inputs(made.path, made.commit))
+    with descriptions.spared("plots or worst sentences of the run"):
+        run_page.log_pictures(client, run_id, reports)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from stages.scoring.groups import Row
 
 WIDTH, HEIGHT = 340, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 40  # margins, with room for the ticks
+ROW = 26  # of a plot with names
 TICKS = 5  # intervals between ticks, at most
 
 
@@ -49,6 +50,8 @@ class Plot:
         dots: Pixels x, y.
         columns: Pixels x, y, width, height.
         ideal: A line to compare with, pixels x1, y1, x2, y2.
+        names: Pixels y and labels in place of the y axis' numbers.
+        intervals: Around the dots, which no line joins then: pixels x1, y, x2.
     """
 
     id: str
@@ -60,6 +63,8 @@ class Plot:
     dots: Sequence[tuple[float, float]] = ()
     columns: Sequence[tuple[float, float, float, float]] = ()
     ideal: tuple[float, float, float, float] | None = None
+    names: Sequence[tuple[float, str]] = ()
+    intervals: Sequence[tuple[float, float, float]] = ()
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -125,6 +130,28 @@ def _step(width: float) -> float:
     least = width / TICKS
     power = 10.0 ** math.floor(math.log10(least))
     return min(m * power for m in (1, 2, 5, 10) if m * power >= least)
+
+
+def f1_by_type(rows: Mapping[str, Row]) -> Plot:
+    """F1 on test of each type with its interval, from the scores of types in metrics.json."""
+    left, height = 16 + 8 * max(map(len, rows)), TOP + BOTTOM + ROW * len(rows)
+    lowest = min(row["f1_low"] for row in rows.values())
+    x = Axis(max(0, lowest - 0.05), 1, left, left + WIDTH - RIGHT)
+    y = Axis(len(rows), 0, height - BOTTOM, TOP)
+    at = {name: y.at(index + 0.5) for index, name in enumerate(rows)}
+    return Plot(
+        id="plot-f1_by_type",
+        title="F1 on test by type, with intervals",
+        x_title="F1",
+        x=x,
+        y=y,
+        description="A dot for the F1 of each type; the line through it is the interval.",
+        dots=[(x.at(row["f1"]), at[name]) for name, row in rows.items()],
+        names=[(pixel, name) for name, pixel in at.items()],
+        intervals=[(x.at(r["f1_low"]), at[name], x.at(r["f1_high"])) for name, r in rows.items()],
+        width=left + WIDTH,
+        height=height,
+    )
 
 
 def _line(id_: str, title: str, x_title: str, points: list[tuple[int, float]]) -> Plot:
