@@ -29,8 +29,11 @@ def test_overlays_are_merged_in_turn(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("train: {learning_rat: 1}", "train.learning_rat"),
-        ("trian: {seed: 1}", "trian"),
+        (
+            "train: {learning_rat: 1}",
+            "line 1: train.learning_rat: there is no such key, did you mean learning_rate?",
+        ),
+        ("\ntrian: {seed: 1}", "line 2: trian: there is no such key, did you mean train?"),
         ("train: {learning_rate: .nan}", "train.learning_rate"),
         ("train: {seed: null}", "train.seed"),
         ("train: [1]", "train"),
@@ -72,7 +75,7 @@ def test_all_sections_and_layers_are_checked_at_once_each_key_with_its_line(
         f"params.yaml line {line}: train.epochs: Input should be greater than 0 (it is 0)",
         f"{first} line 3: promote.f1_min: Input should be less than or equal to 1 (it is 3)",
         f"{second} line 4: run.keep_workspaces: Input should be a valid integer (it is None)",
-        f"{second} line 3: run.keep: Extra inputs are not permitted (it is 1)",
+        f"{second} line 3: run.keep: there is no such key (it is 1)",
     ]
 
 
