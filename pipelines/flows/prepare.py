@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.corpus_check import local_sources
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError
-from pipelines.flows import local_sources, up_to_date
+from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import disk, run_state, workspace

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipelines.corpus_check.local_sources import require_unchanged
 from pipelines.errors import PipelineError
-from pipelines.flows.local_sources import require_unchanged
 from stages.contract.hashing import digests
 from stages.params.download import Encoder, Source
 from tests.tiny import write_params
