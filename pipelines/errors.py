@@ -99,6 +99,11 @@ class Refused(PipelineError):  # noqa: N818 - an event
         self.exit_code, self.gates, self.comparison = exit_code, gates or [], comparison
         super().__init__(sentence)
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What --json prints beside the sentence."""
+        return {"gates": self.gates, "comparison": self.comparison} if self.gates else {}
+
 
 class NothingToDo(PipelineError):  # noqa: N818 - an event
     """A run that was not needed, because a finished run had the same inputs.

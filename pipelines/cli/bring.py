@@ -1,35 +1,43 @@
-"""`bring` on the command line."""
+"""The command `bring`."""
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.command import Answer, command
 
 if TYPE_CHECKING:
     from pipelines.maintenance.bring import Brought
 
 
-def add(commands: Any) -> None:
-    """Adds the subcommand."""
-    bring = commands.add_parser(
-        "bring",
-        help="copy the dvc.lock of a run or a version into the working tree",
-        description="Writes dvc.lock, so that `dvc repro` only takes the outs from DVC's cache, and"
-        " says which the cache lacks. Refuses if the parameters, code or dvc.yaml of the working"
-        " tree differ from the run's.",
-    )
-    bring.add_argument(
-        "source", metavar="RUN|VERSION", help="a name in .runs, a version's number, or an alias"
-    )
-    bring.add_argument("--params", action="store_true", help="also write the run's params.yaml")
-    bring.set_defaults(command=_bring)
+@command("bring champion", "bring 20261124T1200 --params")
+def bring(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|VERSION", help="A name in .runs, a version's number, or an alias."
+        ),
+    ],
+    params: Annotated[
+        bool, typer.Option("--params", help="Also write the run's params.yaml.")
+    ] = False,
+) -> Answer:
+    """Copies the dvc.lock of a run or a version into the working tree.
 
-
-def _bring(arguments: argparse.Namespace) -> int:
+    Writes dvc.lock, so that `dvc repro` only takes the outs from DVC's cache, and says which the
+    cache lacks. Refuses if the parameters, code or dvc.yaml of the working tree differ from the
+    run's.
+    """
     from pipelines.maintenance.bring import bring
 
-    brought = bring(Path.cwd(), arguments.source, arguments.params)
-    print(f"Wrote {' and '.join(brought.names)}. {_next(brought)}")
-    return 0
+    brought = bring(Path.cwd(), source, params)
+    fields = {
+        "wrote": brought.names,
+        "not_cached": brought.not_cached,
+        "remote": brought.remote,
+    }
+    return Answer(fields, lambda: print(f"Wrote {' and '.join(brought.names)}. {_next(brought)}"))
 
 
 def _next(brought: "Brought") -> str:

@@ -1,33 +1,29 @@
-"""`doctor` on the command line."""
+"""The command `doctor`."""
 
-import argparse
-import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli.options import JSON, PARAMS
+from pipelines.cli.command import Answer, command
+from pipelines.cli.options import Params
 
 
-def add(commands: Any) -> None:
-    """Adds the subcommand."""
-    doctor = commands.add_parser(
-        "doctor",
-        parents=[PARAMS, JSON],
-        help="check driver, GPUs, packages, disk and servers",
-        description="Checks the driver, GPUs, torch, ONNX Runtime, disk, packages and image, and"
-        " that the DVC remote, MLflow and Prefect answer if they are set. Each line is ok, warning"
-        " or error, and says what to do. A missing GPU is an error if params.yaml needs one.",
-        epilog="The exit code is the worst level: 0 ok, 1 warning, 2 error.",
-    )
-    doctor.set_defaults(command=_doctor)
+@command(
+    "doctor",
+    "doctor --params samples/params.yaml",
+    codes={0: "all checks are ok", 1: "the worst is a warning", 2: "the worst is an error"},
+)
+def doctor(params: Params) -> Answer:
+    """Checks driver, GPUs, packages, disk and servers.
 
-
-def _doctor(arguments: argparse.Namespace) -> int:
+    Checks the driver, GPUs, torch, ONNX Runtime, disk, packages and image, and that the DVC
+    remote, MLflow and Prefect answer if they are set. Each line is ok, warning or error, and says
+    what to do. A missing GPU is an error if params.yaml needs one.
+    """
     from pipelines.doctor.doctor import diagnose
 
-    found = diagnose(Path.cwd(), arguments.params)
+    found = diagnose(Path.cwd(), params)
     rows = [
         {
             "check": finding.check,
@@ -38,14 +34,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
         for finding in found
     ]
     worst = max(finding.level for finding in found)
-    if arguments.json:
-        print(json.dumps({"exit_code": int(worst), "checks": rows}, ensure_ascii=False))
-    elif not (sys.stdout.isatty() and show_table(rows)):
+    return Answer({"checks": rows}, lambda: _show(rows), int(worst))
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    if not (sys.stdout.isatty() and show_table(rows)):
         for row in rows:
             print(f"{row['level']:9}{row['check']:18}{_text(row)}")
-    if not arguments.json:
-        print(_count(Counter(row["level"] for row in rows)))
-    return int(worst)
+    print(_count(Counter(row["level"] for row in rows)))
 
 
 def _count(levels: Counter[str]) -> str:

@@ -1,16 +1,20 @@
-"""Options that several subcommands take, as parents of their parsers."""
+"""Options that several commands take."""
 
-from argparse import ArgumentParser
 from pathlib import Path
+from typing import Annotated
 
-PARAMS = ArgumentParser(add_help=False)
-PARAMS.add_argument(
-    "--params",
-    metavar="FILE",
-    type=Path,
-    action="append",
-    default=[],
-    help="YAML file merged over params.yaml; may be repeated",
-)
-JSON = ArgumentParser(add_help=False)
-JSON.add_argument("--json", action="store_true", help="print one line of JSON")
+import typer
+
+Params = Annotated[
+    list[Path],
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        default_factory=list,
+        show_default=False,
+        help="YAML file merged over params.yaml; may be repeated.",
+    ),
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Stored in the history.")
+]

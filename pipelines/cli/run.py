@@ -1,11 +1,13 @@
 """The command `run`."""
 
-import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pipelines.cli.options import PARAMS
+import typer
+
+from pipelines.cli.command import Answer, command
+from pipelines.cli.options import Params
 from pipelines.errors import NothingToDo, PipelineError
 
 if TYPE_CHECKING:
@@ -13,32 +15,33 @@ if TYPE_CHECKING:
     from pipelines.flows.train import Outcome
 
 
-def add(commands: Any) -> None:
-    """Adds the subcommand."""
-    run = commands.add_parser(
-        "run",
-        parents=[PARAMS],
-        help="run all stages, log to MLflow, register the model",
-        description="Runs the stages of dvc.yaml in a workspace below .runs, logs them to one"
-        " MLflow run and registers the model. Stages whose outs DVC has are not run again. If a"
-        " finished run had the same source, code, parameters and image, there is nothing to do."
-        " MLFLOW_TRACKING_URI and PREFECT_API_URL name servers to use; without them everything is"
-        " kept beside the project (mlflow.db, mlartifacts, .runs).",
-    )
-    run.add_argument(
-        "--dirty",
-        action="store_true",
-        help="run the working tree as it is, with uncommitted changes, and record them as a diff",
-    )
-    run.add_argument(
-        "--force",
-        action="store_true",
-        help="run although a finished run had the same source, code, parameters and image",
-    )
-    run.set_defaults(command=_run)
+@command("run", "run --params samples/params.yaml --dirty")
+def run(
+    params: Params,
+    dirty: Annotated[
+        bool,
+        typer.Option(
+            "--dirty",
+            help="Run the working tree as it is, with uncommitted changes, and record them as a"
+            " diff.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Run although a finished run had the same source, code, parameters and image.",
+        ),
+    ] = False,
+) -> Answer:
+    """Runs all stages, logs to MLflow, registers the model.
 
-
-def _run(arguments: argparse.Namespace) -> int:
+    Runs the stages of dvc.yaml in a workspace below .runs, logs them to one MLflow run and
+    registers the model. Stages whose outs DVC has are not run again. If a finished run had the same
+    source, code, parameters and image, there is nothing to do. MLFLOW_TRACKING_URI and
+    PREFECT_API_URL name servers to use; without them everything is kept beside the project
+    (mlflow.db, mlartifacts, .runs).
+    """
     from pipelines.workspaces import places, workspace
 
     folder = Path.cwd()
@@ -49,15 +52,25 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.flows.prepare import Request  # MLflow and DVC: 3 CPU seconds
 
     try:
-        request = Request(arguments.params, arguments.dirty, force=arguments.force)
-        outcome = _train(folder, request)
+        outcome = _train(folder, Request(params, dirty, force=force))
     except NothingToDo as nothing:
-        print(f"{nothing}; --force runs anyway")
-        return 0
+        said = str(nothing)
+        fields = {**vars(nothing.logged), "nothing_to_do": said}
+        return Answer(fields, lambda: print(f"{said}; --force runs anyway"))
     from pipelines.cli import run_summary
 
-    run_summary.show(outcome, folder, arguments.params)
-    return 0
+    return Answer(_fields(outcome), lambda: run_summary.show(outcome, folder, params))
+
+
+def _fields(outcome: "Outcome") -> dict[str, Any]:
+    return {
+        **vars(outcome.logged),
+        "nothing_to_do": None,
+        "workspace": str(outcome.workspace),
+        "seconds": outcome.seconds,
+        "figures": outcome.figures,
+        "warning": outcome.warning,
+    }
 
 
 def _train(folder: Path, request: "Request") -> "Outcome":
