@@ -11,11 +11,12 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
+from pipelines.cli import bring, check, doctor, gc, log, predict, promote, rebuild, run, setup
 from pipelines.cli.command import PROGRAM, refuse
 from pipelines.prediction import stages_contract
 
 COMMANDS = (
+    check.check,
     run.run,
     log.log,
     bring.bring,

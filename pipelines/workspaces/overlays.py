@@ -45,6 +45,11 @@ def sections(
         return merge(overlays, path, overrides)
 
 
+def layers(project: Path, overlays: Sequence[Path]) -> dict[str, Path]:
+    """Name in messages → path of params.yaml and of the overlays, in the order of merging."""
+    return {"params.yaml": project / "params.yaml"} | {str(layer): layer for layer in overlays}
+
+
 def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None) -> Sections:
     """Merges the overlays, then `overrides`, into the params.yaml `path`, and checks every section.
 
