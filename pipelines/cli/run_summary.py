@@ -13,7 +13,7 @@ from pipelines.errors import without_password
 from pipelines.flows import artifacts
 from pipelines.names import MODEL, python_command
 from pipelines.registry import aliases
-from pipelines.tracking import connection, run_log
+from pipelines.tracking import connection, report_values, run_log
 
 if TYPE_CHECKING:
     from pipelines.flows.train import Outcome
@@ -32,6 +32,8 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
         console.print(f"{outcome.warning}\n", markup=False)
+    for warning in report_values.data_warnings(outcome.workspace):
+        console.print(f"Warning about the corpus: {warning}\n", markup=False)
     report = outcome.workspace / run_log.REPORT
     if report.is_file():
         console.print(f"Open the report in a browser:\n  {report}", markup=False)

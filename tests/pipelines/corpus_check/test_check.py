@@ -15,10 +15,8 @@ from tests.conftest import ROOT
 from tests.pipelines.standin import pipelines
 from tests.stages.tiny import bio, tagged
 
-TRAIN = [
-    tagged(f"我在平安馆吃{dish}。", (2, 5, "SHOP"), (6, 8, "DISH"))
-    for dish in ("黄鱼", "米粥", "黄鱼")
-]
+DISHES = ("黄鱼", "米粥", "黄鱼")
+TRAIN = [tagged(f"我在平安馆吃{dish}。", (2, 5, "SHOP"), (6, 8, "DISH")) for dish in DISHES]
 TEST = [tagged("江水退了", (0, 2, "SHOP"))]
 OWN = """\
 # Our restaurants.
@@ -39,10 +37,7 @@ def own(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "samples/encoder", tmp_path / "encoder")
     (tmp_path / "corpus").mkdir()
-    for name, rows in (
-        ("train", [*TRAIN, *TRAIN[:1]]),
-        ("test", [tagged("江水退了", (0, 2, "SHOP"))]),
-    ):
+    for name, rows in (("train", TRAIN), ("test", TEST)):
         (tmp_path / f"corpus/{name}.txt").write_text(bio(*rows), encoding="utf-8")
     (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -86,7 +81,7 @@ def test_write_pins_the_files_and_then_all_is_well(own, check, command):
     written = check("--write")
     assert (written["exit_code"], written["written"]) == (0, ["own.yaml"])
     text = (own / "own.yaml").read_text("utf-8")
-    assert f"[corpus/train.txt], bytes: {found['bytes']}, git_blob: " in text
+    assert f"[corpus/train.txt], bytes: {found['bytes']}, sha256: " in text
     assert [line for line in text.splitlines() if "#" in line] == [
         "# Our restaurants.",
         next(line for line in text.splitlines() if line.endswith("} # the first half")),
@@ -115,24 +110,29 @@ def test_what_it_shows(pinned, check):
     found = check()
     assert found["exit_code"] == 0
     sentence = "我在[平安馆 SHOP]吃[{} DISH]。"
-    assert found["sentences"] == [sentence.format(dish) for dish in ("黄鱼", "米粥", "黄鱼")]
+    assert found["sentences"] == [sentence.format(dish) for dish in DISHES]
     assert found["window_tokens"] == 128
     sentences = {split: figures["sentences"] for split, figures in found["splits"].items()}
     assert sentences["train"] + sentences["dev"] == 3
     assert found["splits"]["test"]["entities"] == {"SHOP": 1}
     assert found["splits"]["test"]["longest_tokens"] == 4
     assert found["not_looked_at"] == []
-    assert "test has fewer than 30 entities of" in found["warnings"][-1]["message"]
+    said = [warning["message"] for warning in found["warnings"]]
+    assert "1 of 3 train sentences repeat an earlier one" in said
 
 
 MISTAKES = {
-    "key": ("types:", "typs:", "own.yaml line 9: align.typs: there is no such key, did you mean t"),
+    "key": (
+        "types:",
+        "typs:",
+        "own.yaml line 12: align.typs: there is no such key, did you mean t",
+    ),
     "file": (
         "corpus/test",
         "corpora/test",
-        "own.yaml line 7: corpora/test.txt is not there: {}/corpora/test.txt is not a file",
+        "own.yaml line 10: corpora/test.txt is not there: {}/corpora/test.txt is not a file",
     ),
-    "variable": ("corpus/test", "$NER_NO/test", "own.yaml line 7: $NER_NO/test.txt: that env"),
+    "variable": ("corpus/test", "$NER_NO/test", "own.yaml line 10: $NER_NO/test.txt: that env"),
     "encoder": ("folder: encoder", "folder: encodr", "folder encodr: {}/encodr is not a folder"),
     "weights": ("scratch: true", "scratch: false", "folder encoder has no model.safetensors"),
     "dev": ("dev_sentences: 1", "dev_sentences: 9", "train has 3 sentences, too few to hold out"),
