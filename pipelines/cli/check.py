@@ -70,14 +70,14 @@ def _lines(report: "Report", written: list[str]) -> Iterator[str]:
         yield f"Warning: {warning['message']}; {warning['remedy']}"
     for error in report.errors:
         yield f"Error: {error}"
-    for split, found in report.files.items():
+    for found in report.files.values():
         if found.difference:
             yield (
-                f"Error: {found.name} has {found.difference} of {split}: if this is the file you"
+                f"Error: {found.name} has {found.difference}: if this is the file you"
                 " mean, let `check --write` write its size and hashes"
             )
-    count = len(report.errors) + len(report.changed)
-    yield f"{count} error{'s' * (count != 1)}, {len(report.warnings)} warnings"
+    counts = {"error": len(report.errors) + len(report.changed), "warning": len(report.warnings)}
+    yield ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items())
 
 
 def _files(report: "Report") -> Iterator[str]:

@@ -161,7 +161,7 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ((), ("run", "log", "bring", "gc", "predict")),
-        (("check",), ("--params FILE", "--write", "--json", "uses no\n  network")),
+        (("check",), ("--params FILE", "--write", "--json", "Runs no stage")),
         (("log",), ("RUN", "What is logged already is not logged again")),
         (("bring",), ("RUN|VERSION", "--params", "dvc repro")),
         (("gc",), ("--dry-run", "delete the version first")),
