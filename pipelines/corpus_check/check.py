@@ -18,11 +18,14 @@ from stages.corpus.data_warnings import DataWarning, data_warnings
 from stages.corpus.origins import named
 from stages.corpus.splits import Splits, entity_types, read_split, split_corpora
 from stages.params.align import Align
-from stages.params.download import UNPINNED
+from stages.params.download import UNPINNED, Download
+from stages.params.params import Params
 from stages.text.labels import Cells
 from stages.text.sentence import Sentence
 
 SHOWN_SENTENCES, SHOWN_CELLS = 5, 80
+FETCH = "`dvc repro download` fetches it"
+NOBODY_KNOWS = "it is unpinned, so no earlier copy can be known to be it"
 
 
 @dataclass
@@ -72,47 +75,35 @@ def check(project: Path, layers: Sequence[Path]) -> Report:
         PipelineError: the parameters are not valid.
     """
     params = overlays.sections(project, layers).stages
-    files = overlays.layers(project, layers)
-    texts = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
     report = Report(params.align.window_tokens)
-    for split, source in params.download.splits.items():
+    _find(report, project, params.download, overlays.layers(project, layers))
+    corpora = _read(report, params.align)
+    types, splits = _split(report, params, corpora)
+    report.errors += changed_encoder(project, params.download)
+    with report.noting(), sources.encoder_folder(project, params.download.encoder) as folder:
+        if folder is None:
+            report.not_looked_at.append(
+                f"unknown characters and token lengths: {params.download.encoder.hub_id} is not on"
+                f" this machine; {FETCH}"
+            )
+        elif splits:
+            report.splits = _with_tokens(folder, params.align, types, splits)
+    if splits:
+        report.warnings = data_warnings(corpora, splits, report.splits, types)
+    return report
+
+
+def _find(report: Report, project: Path, params: Download, layers: Mapping[str, Path]) -> None:
+    texts = {name: path.read_text(encoding="utf-8") for name, path in layers.items()}
+    for split, source in params.splits.items():
         with report.noting():
             if found := sources.find(project, split, source, texts):
                 report.files[split] = found
-            else:
-                report.not_looked_at.append(
-                    f"{split}: {source.sources[0]} is not on this machine; "
-                    + (
-                        "it is unpinned, so no earlier copy can be known to be it"
-                        if source.sha256 == UNPINNED
-                        else "`dvc repro download` fetches it"
-                    )
-                )
-    corpora = _read(report, params.align)
-    report.errors += changed_encoder(project, params.download)
-    if corpora.keys() != params.download.splits.keys():
-        report.splits = {
-            split: _without_tokens(corpus.sentences, params.align.cells)
-            for split, corpus in corpora.items()
-        }
-        return report
-    with report.noting():
-        types = entity_types(corpora, params.align)
-        splits = split_corpora(corpora, params.align)
-        report.splits = {
-            split: _without_tokens(sentences, params.align.cells)
-            for split, sentences in splits.items()
-        }
-        with report.noting(), sources.encoder_folder(project, params.download.encoder) as folder:
-            if folder:
-                report.splits = _with_tokens(folder, params.align, types, splits)
-            else:
-                report.not_looked_at.append(
-                    f"unknown characters and token lengths: {params.download.encoder.hub_id} is not"
-                    " on this machine; `dvc repro download` fetches it"
-                )
-        report.warnings = data_warnings(corpora, splits, report.splits, types)
-    return report
+                continue
+            why = NOBODY_KNOWS if source.sha256 == UNPINNED else FETCH
+            report.not_looked_at.append(
+                f"{split}: {source.sources[0]} is not on this machine; {why}"
+            )
 
 
 def _read(report: Report, params: Align) -> dict[str, Corpus]:
@@ -135,6 +126,21 @@ def _read(report: Report, params: Align) -> dict[str, Corpus]:
         some = (s for s in train.sentences if any(tag != "O" for tag in s.tags))
         report.sentences = [marked(sentence) for sentence in islice(some, SHOWN_SENTENCES)]
     return corpora
+
+
+def _split(
+    report: Report, params: Params, corpora: Mapping[str, Corpus]
+) -> tuple[list[str], Splits]:
+    """Types and splits, noting the figures that need no encoder; none if a corpus is missing."""
+    types: list[str] = []
+    splits: Splits = {}
+    if corpora.keys() == params.download.splits.keys():
+        with report.noting():
+            types = entity_types(corpora, params.align)
+            splits = split_corpora(corpora, params.align)
+    found = splits or {split: corpus.sentences for split, corpus in corpora.items()}
+    report.splits = {s: _without_tokens(found[s], params.align.cells) for s in found}
+    return types, splits
 
 
 def marked(sentence: Sentence) -> str:
