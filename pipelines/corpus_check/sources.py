@@ -44,7 +44,7 @@ def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -
     None if it is on another machine, and no `data/` here or of a run in `.runs` has it.
 
     Raises:
-        StageError: with file and line: a path of its sources is not there.
+        StageError: with file and line: all its sources are paths, and none is there.
     """
     where = place(layers, ["download", split, "sources"])
     missing = []
@@ -59,12 +59,12 @@ def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -
                 expanded(address)
             except StageError as error:
                 missing.append(str(error))
+    if len(missing) == len(source.sources):  # an earlier copy might be of another file
+        raise StageError(f"{where}: {'; '.join(missing)}")
     for data, known in _fetched(project):
         path = data / f"msra/{split}.txt"
         if _is(known.get(split), source) and path.is_file():
             return _found(path, str(path.relative_to(project)), split, source, layers)
-    if missing:
-        raise StageError(f"{where}: {'; '.join(missing)}")
     return None
 
 
