@@ -7,7 +7,13 @@ import sys
 # nothing to do.
 gc.set_threshold(100_000)
 
-from pipelines.cli.app import main  # noqa: E402
+try:
+    from pipelines.cli.app import main
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"{sys.executable} has no package {missing.name}: use the environment's Python,"
+        " .venv/bin/python; `make environment` creates it"
+    )
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,8 +1,6 @@
-"""Names of the registered model, the experiment, a result in MLflow and the interpreter."""
+"""Names of the registered model, the experiment and a result in MLflow."""
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 MODEL = "msra-ner"
 EXPERIMENT = "msra-ner"
@@ -16,9 +14,3 @@ class Logged:
     run_id: str
     version: str
     already_logged: bool
-
-
-def python_command() -> str:
-    """The running interpreter, as a user would type it in the current folder."""
-    own = Path(".venv", "bin")
-    return str(own / "python") if Path.cwd() / own == Path(sys.executable).parent else "python"

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from pipelines.cli import bring, check, doctor, gc, log, predict, promote, rebuild, run, setup
-from pipelines.cli.command import PROGRAM, refuse
+from pipelines.cli.command import refuse
+from pipelines.cli.folders import LAUNCHED, PROGRAM
+from pipelines.cli.version import print_version
 from pipelines.prediction import stages_contract
 
 COMMANDS = (
@@ -41,19 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Unwinds like Ctrl-C; Prefect passes the signal on to this after the flow has seen it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    program = typer.main.get_command(_app())
+    program = typer.main.get_command(make_app())
     try:
         return int(program.main(words, prog_name=PROGRAM, standalone_mode=False) or 0)
     except typer.TyperException as error:  # a command line that cannot be read
         return refuse(_sentence(error), error.exit_code, "--json" in words)
 
 
-def _app() -> typer.Typer:
+def make_app() -> typer.Typer:
+    """The command line with all commands."""
     app = typer.Typer(
-        help="Chinese named-entity recognition, from raw text to a registered model.",
-        epilog="Run it in the folder with dvc.yaml and params.yaml.",
+        callback=_root,
+        epilog="Run it in the project (the folder with dvc.yaml and params.yaml) or below.",
         no_args_is_help=True,
-        add_completion=False,
+        add_help_option=False,  # typer's own loads pydantic in `COMMAND --help`: half of its time
+        add_completion=LAUNCHED,  # shells complete a program, not a module of Python
         rich_markup_mode=None,  # rich would triple the time of --help
         context_settings={"help_option_names": ["-h", "--help"]},
         subcommand_metavar="COMMAND ...",
@@ -63,13 +67,52 @@ def _app() -> typer.Typer:
     return app
 
 
+def _show_help(context: typer.Context, asked: bool) -> None:
+    if asked:
+        print(context.get_help())
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=print_version,
+            help="Show the version and the commit of the code, and exit.",
+        ),
+    ] = False,
+    help_: Annotated[
+        bool,
+        typer.Option(
+            "-h",
+            "--help",
+            is_eager=True,
+            callback=_show_help,
+            help="Show this message and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Chinese named-entity recognition, from raw text to a registered model."""
+
+
 def _sentence(error: Any) -> str:
     """What is wrong with the command line, with the closest option or what is missing."""
-    said = str(error.format_message())
+    said = str(error.format_message()).replace("Value error, ", "")  # pydantic's
     if "\n" in said:  # the help that is shown where no command is given
         return said
-    if close := getattr(error, "possibilities", None):
+    if close := _close(error):
         said = f"{error.message}. Did you mean {' or '.join(close)}?"
     end = "" if said.endswith((".", "?")) else "."
     command = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
     return f"{said}{end} See `{command} --help`."
+
+
+def _close(error: Any) -> list[str]:
+    """The options that a wrong one may be meant for: what begins like it, or differs little."""
+    if not (wrong := getattr(error, "option_name", "")) or not hasattr(error, "possibilities"):
+        return []
+    options = [option for parameter in error.ctx.command.params for option in parameter.opts]
+    begun = [option for option in options if wrong != "-" and option.startswith(wrong)]
+    return begun or sorted(error.possibilities or ())

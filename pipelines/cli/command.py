@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli.folders import PROGRAM, given, in_project
 from pipelines.errors import PipelineError, Refused
 
-PROGRAM = "python -m pipelines"
 JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON; errors too.")]
 
 
@@ -41,11 +41,13 @@ class Command:
         function: Its parameters are the command's, as typer reads them.
         epilog: Its examples and exit codes.
         takes_json: Whether it has the option --json.
+        anywhere: Whether it also runs outside a project.
     """
 
     function: Callable[..., Answer | None]
     epilog: str
     takes_json: bool
+    anywhere: bool
 
     def add_to(self, app: typer.Typer) -> None:
         """Adds it to the command line."""
@@ -56,7 +58,10 @@ class Command:
             parameters.append(inspect.Parameter("as_json", kind, default=False, annotation=JSON))
 
         def parsed(as_json: bool = False, **options: Any) -> int:
-            return answer(lambda: self.function(**options), as_json)
+            def found() -> Answer | None:
+                return self.function(**{name: given(value) for name, value in options.items()})
+
+            return answer(found, as_json, self.anywhere)
 
         parsed.__doc__ = self.function.__doc__
         parsed.__signature__ = signature.replace(  # type: ignore[attr-defined]
@@ -66,7 +71,10 @@ class Command:
 
 
 def command(
-    *examples: str, codes: Mapping[int, str] | None = None, takes_json: bool = True
+    *examples: str,
+    codes: Mapping[int, str] | None = None,
+    takes_json: bool = True,
+    anywhere: bool = False,
 ) -> Callable[[Callable[..., Answer | None]], Command]:
     """Makes a function a command.
 
@@ -74,22 +82,26 @@ def command(
         examples: Command lines without the program's name.
         codes: What its exit codes mean, where they are more than 0, 1 and 2.
         takes_json: Whether its answer can be asked for as JSON.
+        anywhere: Whether it also runs outside a project.
     """
     parts = ["Examples:", *(f"  {PROGRAM} {example}" for example in examples)]
     if codes:
         parts += ["", "\b", "Exit codes:", *(f"  {code}  {text}" for code, text in codes.items())]
-    return lambda function: Command(function, "\n".join(["\b", *parts]), takes_json)
+    return lambda function: Command(function, "\n".join(["\b", *parts]), takes_json, anywhere)
 
 
-def answer(function: Callable[[], Answer | None], as_json: bool) -> int:
-    """Calls `function`, prints its answer or its error, and returns the exit code.
+def answer(function: Callable[[], Answer | None], as_json: bool, anywhere: bool) -> int:
+    """Calls `function` in the project's folder, prints its answer or its error.
+
+    Returns the exit code.
 
     With `as_json` that is one line on stdout; whatever else is printed goes to stderr.
     """
     try:
-        with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            found = function() or Answer({}, lambda: None)
-        _print(found, as_json)
+        with in_project(anywhere):
+            with redirect_stdout(sys.stderr) if as_json else nullcontext():
+                found = function() or Answer({}, lambda: None)
+            _print(found, as_json)
         return found.exit_code
     except BrokenPipeError:  # `| head` has closed the pipe: Python must not flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,9 +128,10 @@ def refuse(
 def _print(found: Answer, as_json: bool) -> None:
     if as_json:
         line = json.dumps({"exit_code": found.exit_code, **found.fields}, ensure_ascii=False)
-        print(line, flush=True)
+        print(line)
     else:
         found.show()
+    sys.stdout.flush()  # here, where a closed pipe is expected
 
 
 def _sentence(error: Exception) -> str | None:

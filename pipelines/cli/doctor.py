@@ -13,6 +13,7 @@ from pipelines.cli.options import Params
     "doctor",
     "doctor --params samples/params.yaml",
     codes={0: "all checks are ok", 1: "the worst is a warning", 2: "the worst is an error"},
+    anywhere=True,
 )
 def doctor(params: Params) -> Answer:
     """Checks driver, GPUs, packages, disk and servers.

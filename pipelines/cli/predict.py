@@ -11,6 +11,7 @@ from pipelines.cli.command import command
 @command(
     "predict 李明在北京。",
     "predict --input texts.txt --output entities.parquet",
+    "predict --input reviews.csv --column review --output entities.jsonl",
     takes_json=False,  # its rows are JSON
 )
 def predict(
@@ -23,10 +24,19 @@ def predict(
     ],
     source: Annotated[
         Path | None,
-        typer.Option("--input", metavar="FILE", help="One text per line, .jsonl or .parquet."),
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help=".txt with one text per line, .csv, .tsv, .jsonl or .parquet.",
+        ),
     ] = None,
     column: Annotated[
-        str, typer.Option("--column", metavar="NAME", help="Column of .parquet, or key of .jsonl.")
+        str,
+        typer.Option(
+            "--column",
+            metavar="NAME",
+            help="Column of .csv, .tsv or .parquet, or key of .jsonl.",
+        ),
     ] = "text",
     output: Annotated[
         Path | None,

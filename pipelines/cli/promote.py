@@ -63,10 +63,10 @@ def promote(
     if force and dry_run:
         raise typer.BadParameter("not allowed with --dry-run", param_hint="--force")
     from pipelines.promotion.promote import promote
-    from pipelines.workspaces import overlays, workspace
+    from pipelines.workspaces import overlays, places
 
     project = Path.cwd()
-    workspace.require_project(project)
+    places.require_project(project)
     gates = overlays.sections(project, params).promote
     client = _client(project, promotes=True)
     done = promote(client, project, gates, version, reason, force, dry_run)

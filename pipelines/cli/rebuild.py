@@ -29,9 +29,9 @@ def rebuild(
     bytes.
     """
     from pipelines.maintenance.rebuild import rebuild
-    from pipelines.workspaces import workspace
+    from pipelines.workspaces import places
 
-    workspace.require_project(Path.cwd())
+    places.require_project(Path.cwd())
     done = rebuild(Path.cwd(), version, lambda line: print(line, file=sys.stderr))
     fields = {**vars(done), "workspace": str(done.workspace)}
 

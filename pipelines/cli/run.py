@@ -42,10 +42,10 @@ def run(
     PREFECT_API_URL name servers to use; without them everything is kept beside the project
     (mlflow.db, mlartifacts, .runs).
     """
-    from pipelines.workspaces import places, workspace
+    from pipelines.workspaces import places
 
     folder = Path.cwd()
-    workspace.require_project(folder)
+    places.require_project(folder)
     places.require_writable(folder)
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         places.require(folder, places.MLFLOW)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.cli.folders import program_command, python_command, shown
 from pipelines.errors import without_password
 from pipelines.flows import artifacts
-from pipelines.names import MODEL, python_command
+from pipelines.names import MODEL
 from pipelines.registry import aliases
 from pipelines.tracking import connection, report_values, run_log
 
@@ -55,19 +56,21 @@ def _next_commands(
     project: Path, version: str, params: Sequence[Path]
 ) -> Iterator[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
-    store = without_password(connection.uri(project)) if server else "sqlite:///mlflow.db"
+    store = (
+        without_password(connection.uri(project)) if server else f"sqlite:///{shown('mlflow.db')}"
+    )
     if server.startswith("http"):
         ui = server
     else:
         ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
     yield "Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui
-    program = f"{python_command()} -m pipelines"
+    program = program_command()
     yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
     client = connection.connect(project)
     if version != aliases.by_alias(client, aliases.CHAMPION):
         # Without a version `promote` takes the challenger, which an equal result need not be.
         default = version == aliases.by_alias(client, aliases.CHALLENGER)
-        options = [f"--params {shlex.quote(str(path))}" for path in params]
+        options = [f"--params {shlex.quote(shown(path))}" for path in params]
         command = " ".join([program, "promote", *([] if default else [version]), *options])
         yield f"Promote it to {aliases.CHAMPION} if it passes the gates", command
     yield "Run the full job: MSRA, on a GPU", f"{program} run"

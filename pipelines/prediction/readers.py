@@ -1,5 +1,6 @@
 """Reads the input of `predict` row by row, without loading a whole file into memory."""
 
+import csv
 import json
 import os
 import shlex
@@ -17,7 +18,9 @@ from pipelines.errors import PipelineError
 # More than the longest text that the model accepts, with every character a JSON escape.
 MAX_LINE_BYTES = 2**24
 PARQUET_ROWS = 64
+NAME_CHARACTERS = 40  # shown of each column's name, which is a text where a header is missing
 CHUNK_BYTES = 2**20
+LINES, JSONL, TABLES = ("", ".txt"), (".jsonl", ".ndjson", ".json"), {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Input:
 def open_input(texts: list[str], path: Path | None, column: str) -> Input:
     """Opens `texts`, or standard input if `texts` is ["-"], or the file `path`.
 
-    The ending of a file says whether it is Parquet or JSONL; any other file has one text per line.
-    `column` is the column of Parquet or the key of JSONL. A line of JSONL may also be a string.
+    The ending of a file says what it is: one text per line, JSONL, CSV, TSV or Parquet. `column` is
+    the column of a table or the key of JSONL. A line of JSONL may also be a string.
 
     Raises:
-        PipelineError: if there is no input, no such column, or one JSON array.
+        PipelineError: if there is no input or no such file, its ending is another one, or it is a
+            table without that column, no table, or one JSON array.
         OSError: if the file cannot be read.
     """
     if (path is None) == (not texts):
@@ -52,12 +56,23 @@ def open_input(texts: list[str], path: Path | None, column: str) -> Input:
         return Input(_text(sys.stdin.buffer), 0)
     if path is None:
         return Input(map(Row, texts), len(texts))
+    if not path.exists() or path.is_dir():
+        raise PipelineError(f"There is no file {path}: correct --input")
     if path.suffix == ".parquet":
         return _parquet(path, column)
-    if path.suffix in (".json", ".jsonl", ".ndjson") and path.is_file():
+    if path.suffix in TABLES:
+        # A quoted cell may have line ends, so rows are counted as they are read.
+        total = sum(1 for _ in _table(path, column)) if path.is_file() else 0
+        return Input(_table(path, column), total)
+    if path.suffix not in (*LINES, *JSONL):
+        raise PipelineError(
+            f"{path} ends in {path.suffix}: give a .txt with one text per line, .jsonl, .csv, .tsv"
+            f" or .parquet, or the lines of any file by `predict - < {shlex.quote(str(path))}`"
+        )
+    if path.suffix in JSONL and path.is_file():
         _refuse_array(path)
     file = path.open("rb")
-    rows = _jsonl(file, column) if path.suffix in (".jsonl", ".ndjson") else _text(file)
+    rows = _jsonl(file, column) if path.suffix in JSONL else _text(file)
     return Input(rows, _line_count(path))
 
 
@@ -100,6 +115,47 @@ def _parsed(line: bytes, key: str) -> Row:
     if not isinstance(value[key], str) and len(line) > CHUNK_BYTES:  # do not keep it in memory
         return Row(None, f"{key} must be a string; this line has {len(line)} bytes")
     return Row(value[key])
+
+
+def _table(path: Path, column: str) -> Iterator[Row]:
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with path.open("rb") as file:
+        table = csv.reader(_table_lines(path, file), delimiter=TABLES[path.suffix], strict=True)
+        try:
+            at = _position(path, next(table, []), column)
+            for cells in table:
+                cell = (cells or [""])[at : at + 1]  # an empty line is an empty cell
+                if cell:
+                    yield _decoded(cell[0].encode(errors="surrogateescape"))
+                else:
+                    yield Row(None, f"row has no column {column}, it ends after {len(cells)}")
+        except csv.Error as error:
+            raise PipelineError(
+                f"{path} line {table.line_num}: {error}: correct the quotes before it"
+            ) from None
+
+
+def _table_lines(path: Path, file: IO[bytes]) -> Iterator[str]:
+    """Each line with its line end, as `csv` wants it."""
+    start = b"\xef\xbb\xbf"
+    while line := file.readline(MAX_LINE_BYTES):
+        if len(line) == MAX_LINE_BYTES:
+            raise PipelineError(f"{path} has a line of {MAX_LINE_BYTES} bytes or more: shorten it")
+        yield line.removeprefix(start).decode(errors="surrogateescape")
+        start = b""
+
+
+def _position(path: Path, header: list[str], column: str) -> int:
+    """Where the column is; the first line is taken for the header."""
+    if header.count(column) == 1:
+        return header.index(column)
+    if column in header:
+        raise PipelineError(f"{path} has {header.count(column)} columns {column}: rename one")
+    names = ", ".join(name[:NAME_CHARACTERS] for name in header) or "nothing"
+    raise PipelineError(
+        f"{path} has no column {column}; its first line, the header, has {names}: name one of them"
+        " with --column, or add a header"
+    )
 
 
 def _parquet(path: Path, column: str) -> Input:

@@ -1,4 +1,4 @@
-"""Folders whose names mean something else to a library, and how a path becomes an address."""
+"""Finds the project's folder, says which folders cannot be one, and makes addresses of paths."""
 
 import os
 import re
@@ -7,12 +7,38 @@ from urllib.parse import quote
 
 from pipelines.errors import PipelineError
 
+MARKS = ("dvc.yaml", "params.yaml")  # a folder with both is a project's
+RUNS = ".runs"
 # What each library takes for something else, and does not let itself be told otherwise.
 DVC = {
     r"\$\w|\$\{": "the cache that DVC uses (diskcache) replaces by a variable",
     r"%\([^)]*\)s": "DVC's configuration (ConfigObj) replaces by a setting",
 }
 MLFLOW = {r"%[0-9A-Fa-f]{2}": "MLflow decodes as in a URL, and then finds no model"}
+
+
+def find_project(folder: Path) -> Path | None:
+    """The nearest project: `folder` or one above it, but no run's own copy of the project."""
+    for place in (folder, *folder.parents):
+        if all((place / name).is_file() for name in MARKS) and place.parent.name != RUNS:
+            return place
+    return None
+
+
+def no_project(folder: Path, clone: Path) -> PipelineError:
+    """The error that there is none; `clone` is one that the user can go to."""
+    return PipelineError(
+        f"No project here: neither {folder} nor a folder above it has {' and '.join(MARKS)}: cd"
+        f" into a clone, such as {clone}"
+    )
+
+
+def require_project(folder: Path) -> None:
+    """Raises a PipelineError if `folder` is no project's, or DVC cannot work in such a path."""
+    for name in (*MARKS, ".dvc"):
+        if not (folder / name).exists():
+            raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
+    require(folder, DVC)
 
 
 def require(folder: Path, unusable: dict[str, str]) -> None:

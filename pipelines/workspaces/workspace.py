@@ -81,7 +81,7 @@ def create(
             false, or its parameters are not valid.
     """
     project = project.resolve()
-    require_project(project)
+    places.require_project(project)
     commit = _commit(project, dirty, ref)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path, merged = project / ".runs" / run_id, None
@@ -156,14 +156,6 @@ def find(project: Path, run_id: str) -> Workspace:
 def purpose(path: Path) -> Purpose:
     """What the workspace `path` is for."""
     return _read(path).purpose
-
-
-def require_project(folder: Path) -> None:
-    """Raises a PipelineError if `folder` is no project's, or DVC cannot work in such a path."""
-    for name in ("dvc.yaml", "params.yaml", ".dvc"):
-        if not (folder / name).exists():
-            raise PipelineError(f"{folder} has no {name}: run from the project's own folder")
-    places.require(folder, places.DVC)
 
 
 def _commit(project: Path, dirty: bool, ref: str | None) -> str | None:

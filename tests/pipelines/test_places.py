@@ -17,7 +17,7 @@ from pipelines.prediction import predict
 from pipelines.registry import versions
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Need
-from pipelines.workspaces import workspace
+from pipelines.workspaces import places, workspace
 from tests.pipelines import done, standin
 from tests.pipelines.standin import git
 from tests.support.nobody import as_nobody
@@ -164,7 +164,7 @@ def test_a_name_that_a_library_cannot_take_is_refused_at_once(
 
 def begin(folder: Path) -> None:
     """What `run` asks first."""
-    workspace.require_project(folder)
+    places.require_project(folder)
     connection.check(folder, Need.LOG)
 
 

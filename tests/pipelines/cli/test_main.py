@@ -20,6 +20,7 @@ from tests.pipelines.workspaces.test_process_group import gone, wait_for
 def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
     _, done = ran
     assert done.returncode == 0, done.stderr
+    assert done.stdout.lstrip().startswith("Test scores ")  # what the stages print is on stderr
     for row in ("all", "PER", "ORG", "LOC"):
         assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
@@ -56,15 +57,17 @@ def test_a_run_with_nothing_to_do_starts_no_prefect_and_makes_one_workspace(
         "    made.append(create(*args, **options))\n"
         "    return made[-1]\n"
         "workspace.create = counted\n"
-        "print(main(['run']), len(made), 'prefect' in sys.modules)\n"
+        "print(main(['run', '--json']), len(made), 'prefect' in sys.modules)\n"
     )
     env = clean_environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=env, capture_output=True, text=True
     )
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("Nothing to do: "), done.stderr
-    assert lines[1:] == ["0 1 False"]
+    answer = json.loads(lines[0])
+    assert answer.pop("nothing_to_do").startswith("Nothing to do: "), done.stderr
+    assert set(answer) == {"exit_code", "run_id", "version", "already_logged"}
+    assert (answer["exit_code"], answer["version"], lines[1:]) == (0, "1", ["0 1 False"])
     assert sorted((project / ".runs").iterdir()) == before
 
 
@@ -122,7 +125,7 @@ def test_predict_without_a_model_says_what_to_do(project: Path, command, monkeyp
 def test_a_folder_that_is_no_project_is_left_empty(tmp_path: Path) -> None:
     done = pipelines(tmp_path, "run")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "has no dvc.yaml" in done.stderr
+    assert done.stderr.startswith(f"No project here: neither {tmp_path} nor a folder above it has ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,13 +137,26 @@ def test_after_a_run_gc_log_and_bring_are_one_command_each(
     [made] = workspace.all_of(project)
     _, out, err = command("gc", "--dry-run")
     assert out == "0 objects of the DVC cache\nwould be deleted\n", err
+    gone = json.loads(command("gc", "--dry-run", "--json")[1])
+    assert (gone["exit_code"], gone["dry_run"], gone["cache_objects"]) == (0, True, 0)
+    assert gone["workspaces"] == gone["mlflow_runs"] == []
     _, out, err = command("log", made.name)
     assert out.endswith(" in MLflow, version 1 of the model\n"), err
+    _, out, err = command("log", made.name, "--json")
+    answer = json.loads(out)
+    assert (answer["version"], answer["already_logged"], len(answer["run_id"])) == ("1", True, 32)
     with (project / "stage.py").open("a") as file:
         file.write("# edited\n")
     code, out, err = command("bring", "1")
     assert (code, out) == (1, "")
     assert err.startswith("The inputs of 1 differ from your tree: stage.py. ")
+    code, out, err = command("bring", "1", "--json")
+    answer = json.loads(out)
+    assert (code, answer["exit_code"], err) == (1, 1, "")
+    assert answer["error"].startswith("The inputs of 1 differ from your tree: stage.py. ")
+    git(project, "checkout", "--quiet", "stage.py")
+    answer = json.loads(command("bring", "1", "--json")[1])
+    assert answer == {"exit_code": 0, "wrote": ["dvc.lock"], "not_cached": [], "remote": None}
 
 
 def test_no_module_imports_torch(tmp_path: Path) -> None:
@@ -183,13 +199,13 @@ def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) ->
 
 def test_help_imports_no_framework(tmp_path: Path) -> None:
     code = (
-        "import runpy, sys\n"
-        "sys.argv = ['pipelines', '--help']\n"
-        "try:\n"
-        "    runpy.run_module('pipelines', run_name='__main__')\n"
-        "finally:\n"
-        "    heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'dvc', 'pydantic', 'numpy'}\n"
-        "    print(heavy & set(sys.modules))\n"
+        "import sys\n"
+        "from pipelines.cli.app import COMMANDS, main\n"
+        "for words in ([], *([each.function.__name__] for each in COMMANDS)):\n"
+        "    assert main([*words, '--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'dvc', 'numpy'}\n"
+        "heavy |= {'pydantic', 'rich'}\n"
+        "print(heavy & set(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True

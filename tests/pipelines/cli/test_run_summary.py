@@ -33,8 +33,8 @@ def test_the_champion_needs_no_promotion(made: Registered, capsys) -> None:
     assert "promote" not in text
 
 
-def shown(made: Registered, version: str, capsys) -> str:
+def shown(made: Registered, version: str, capsys, params: Path = Path("a.yaml")) -> str:
     logged = Logged(made.runs["good"], version, already_logged=True)
     outcome = Outcome(made.project / ".runs" / "x", {}, logged, 1.0)
-    run_summary.show(outcome, made.project, [Path("a.yaml")])
+    run_summary.show(outcome, made.project, [params])
     return capsys.readouterr().out

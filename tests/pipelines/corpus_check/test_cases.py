@@ -39,7 +39,8 @@ def checked(shared, tmp_path, monkeypatch, command):
     """The answer of `check` about these files of `shared`."""
 
     def checked(folder, files, encoder, align):
-        shutil.copy(ROOT / "params.yaml", tmp_path)
+        for name in ("params.yaml", "dvc.yaml"):  # by which a project is known
+            shutil.copy(ROOT / name, tmp_path)
         download = {
             split: {"sources": [str(folder / name)], "bytes": None, "git_blob": None}
             | {"sha256": "unpinned"}

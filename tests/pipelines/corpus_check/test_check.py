@@ -34,7 +34,8 @@ align: {types: null, dev_sentences: 1, dev_block_sentences: 1}
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A project with an overlay, two corpus files of the user's and the sample's encoder."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "samples/encoder", tmp_path / "encoder")
     (tmp_path / "corpus").mkdir()
     for name, rows in (("train", TRAIN), ("test", TEST)):

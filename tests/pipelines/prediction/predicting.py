@@ -1,5 +1,6 @@
 """What the tests of `predict` share: files to read and what must come out."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -27,6 +28,10 @@ def write(path: Path, texts) -> Path:
     """A file with these rows, in the format of its ending."""
     if path.suffix == ".parquet":
         pq.write_table(pa.table({"id": range(len(texts)), "text": list(texts)}), path)
+    elif path.suffix in (".csv", ".tsv"):
+        with path.open("w", encoding="utf-8-sig", newline="") as file:  # as Excel writes it
+            rows = csv.writer(file, "excel" if path.suffix == ".csv" else "excel-tab")
+            rows.writerows([["id", "text"], *enumerate(texts)])
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     else:

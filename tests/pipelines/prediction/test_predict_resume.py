@@ -43,7 +43,7 @@ def killed(killed_once, tmp_path):
     return Path(shutil.copytree(killed_once, tmp_path / killed_once.name))
 
 
-@pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.parquet"])
+@pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.csv", "in.parquet"])
 def test_it_goes_on_where_it_stopped(answer, expected, tmp_path, killed, capsys, name):
     rows = killed / "rows.jsonl"
     rows.write_text(rows.read_text(encoding="utf-8").replace("score", "kept"), encoding="utf-8")
