@@ -114,15 +114,11 @@ def tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellE
     """
     if not (encoder / "config.json").is_file():  # transformers would look for it on the hub
         raise StageError(f"there is no encoder in {encoder}: run `dvc repro download` first")
-    from transformers import AutoTokenizer  # 2 s: only once the corpus is known to be good
+    _require_tokens(params.window_tokens, usable_tokens(encoder, params.window_tokens), encoder)
+    from transformers import AutoTokenizer  # 2 s: only once all else is known to be good
 
     made = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
-    most = min(usable_tokens(encoder, params.window_tokens), made.model_max_length)
-    if params.window_tokens > most:
-        raise StageError(
-            f"align.window_tokens is {params.window_tokens}, but the encoder in {encoder} takes"
-            f" at most {most} tokens; lower it"
-        )
+    _require_tokens(params.window_tokens, made.model_max_length, encoder)
     cls, sep, unknown = (made.cls_token_id, made.sep_token_id, made.unk_token_id)
     special = {"[CLS]": cls, "[SEP]": sep, "[UNK]": unknown}
     lacking = [token for token, id_ in special.items() if id_ is None]
@@ -142,6 +138,14 @@ def tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellE
         cells=params.cells,
     )
     return CellEncoder(made.backend_tokenizer, unknown, params.cells), labels
+
+
+def _require_tokens(wanted: int, most: int, encoder: Path) -> None:
+    if wanted > most:
+        raise StageError(
+            f"align.window_tokens is {wanted}, but the encoder in {encoder} takes at most {most}"
+            " tokens; lower it"
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> No
     for row in ("all", "PER", "ORG", "LOC"):
         assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
-    assert "Warning about the corpus: 2 texts of test are empty; delete them\n" in done.stdout
     assert "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db" in done.stdout
     assert "python -m pipelines predict" in done.stdout
     assert "python -m pipelines promote" in done.stdout
@@ -177,7 +176,6 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ((), ("run", "log", "bring", "gc", "predict")),
-        (("check",), ("--params FILE", "--write", "--json", "Runs no stage")),
         (("log",), ("RUN", "What is logged already is not logged again")),
         (("bring",), ("RUN|VERSION", "--params", "dvc repro")),
         (("gc",), ("--dry-run", "delete the version first")),
