@@ -113,7 +113,8 @@ def _text(layer: Path) -> str:
     try:
         return layer.read_text(encoding="utf-8")
     except OSError as error:
-        raise PipelineError(f"{layer}: {error.strerror}") from None
+        looked = "" if layer.is_absolute() else f": {layer.absolute()}"
+        raise PipelineError(f"{layer}: {error.strerror}{looked}") from None
     except UnicodeDecodeError as error:
         raise PipelineError(f"{layer} is not YAML: {error}") from None
 

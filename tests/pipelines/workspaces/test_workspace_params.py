@@ -54,7 +54,8 @@ def test_a_wrong_overlay_is_refused_before_anything_is_made(
 
 
 def test_a_missing_overlay_is_named(project: Path) -> None:
-    with pytest.raises(PipelineError, match=r"^none\.yaml: No such file"):
+    looked = f"No such file or directory: {Path.cwd()}/none.yaml"
+    with pytest.raises(PipelineError, match=f"^none.yaml: {looked}$"):
         workspace.create(project, [Path("none.yaml")], dirty=False)
 
 
