@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
+from pipelines.cli import bring, check, doctor, gc, log, predict, promote, rebuild, run, setup
 from pipelines.cli.command import refuse
 from pipelines.cli.folders import LAUNCHED, PROGRAM
 from pipelines.cli.version import print_version
 from pipelines.prediction import stages_contract
 
 COMMANDS = (
+    check.check,
     run.run,
     log.log,
     bring.bring,

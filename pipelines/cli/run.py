@@ -52,7 +52,7 @@ def run(
         said = str(nothing)
         fields = {**vars(nothing.logged), "nothing_to_do": said}
         return Answer(fields, lambda: print(f"{said}; --force runs anyway"))
-    from pipelines.cli import run_summary
+    from pipelines.cli.output import run_summary
 
     return Answer(_fields(outcome), lambda: run_summary.show(outcome, folder, params))
 
@@ -79,11 +79,11 @@ def _require_able(folder: Path, layers: list[Path], dirty: bool) -> None:
     places.require(folder, places.MLFLOW)
     if (folder / "mlflow.db").exists() or dvc_config.has_run_cache(folder):
         return  # there may be nothing to do, or nothing to fetch: asked when that is known
-    from pipelines.flows import sources
+    from pipelines.corpus_check.reachable import require_reachable
 
     runtime.require_device(params, runtime.choose(folder))
     disk.require(folder, params.run.free_disk_gb)
-    sources.require_reachable(folder, params.stages.download)
+    require_reachable(folder, params.stages.download)
 
 
 def _train(folder: Path, request: "Request") -> "Outcome":

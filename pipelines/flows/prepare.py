@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.corpus_check import local_sources
 from pipelines.dvc_repo import cache
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.flows import sources, up_to_date
+from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import disk, run_state, runtime, workspace
@@ -74,7 +75,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
     with run_state.reserved(made.path):
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
-            sources.require_unchanged(made.path, made.params.stages.download)
+            local_sources.require_unchanged(made.path, made.params.stages.download)
         if not request.force:
             with disk_errors(project.folder):
                 up_to_date.require_change(project, made, request.refetch, request.promote)

@@ -12,6 +12,7 @@ from pipelines.errors import PipelineError
 
 Leaf = str | int | float | bool | None
 Point = tuple[str, float, int]  # name, value, step
+ALIGN = "reports/align.json"
 
 
 def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
@@ -61,6 +62,13 @@ def measured(folder: Path) -> dict[str, Leaf]:
         for key, value in flattened(_read(path), f"measured.{path.stem}")
         if not isinstance(value, list)
     }
+
+
+def data_warnings(workspace: Path) -> list[str]:
+    """What `align` warns of in a workspace, each with what to do."""
+    path = workspace / ALIGN
+    found = _read(path).get("warnings", ()) if path.is_file() else ()
+    return [f"{warning['message']}; {warning['remedy']}" for warning in found]
 
 
 def flattened(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

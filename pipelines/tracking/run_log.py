@@ -22,7 +22,9 @@ from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces.workspace import Workspace
 
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one request
+TAG_CHARACTERS = 8000  # MLflow's limit
 COMPLETE = "log_complete"  # the last tag of a run
+DATA_WARNINGS = "data_warnings"  # a tag of a run
 
 
 def page(project: Project, logged: Logged) -> str | None:
@@ -164,10 +166,17 @@ def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
         client.log_artifacts(run_id, str(made.path / ".measured"), "measured")
     if made.dirty_diff:
         client.log_text(run_id, made.dirty_diff, "dirty.diff")
+    _tag_data_warnings(client, run_id, made)
     client.log_text(run_id, environment.packages(), "packages.txt")
     client.log_inputs(run_id, datasets=datasets.inputs(made.path, made.commit))
     with descriptions.spared("plots or worst sentences of the run"):
         run_page.log_pictures(client, run_id, reports)
+
+
+def _tag_data_warnings(client: MlflowClient, run_id: str, made: Workspace) -> None:
+    """Says on the run's page what is wrong with its corpus, a line a warning."""
+    if warnings := report_values.data_warnings(made.path):
+        client.set_tag(run_id, DATA_WARNINGS, "\n".join(warnings)[:TAG_CHARACTERS])
 
 
 @contextmanager

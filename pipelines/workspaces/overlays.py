@@ -45,6 +45,11 @@ def sections(
         return merge(overlays, path, overrides)
 
 
+def layers(project: Path, overlays: Sequence[Path]) -> dict[str, Path]:
+    """Name in messages → path of params.yaml and of the overlays, in the order of merging."""
+    return {"params.yaml": project / "params.yaml"} | {str(layer): layer for layer in overlays}
+
+
 def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None) -> Sections:
     """Merges the overlays, then `overrides`, into the params.yaml `path`, and checks every section.
 
@@ -108,7 +113,8 @@ def _text(layer: Path) -> str:
     try:
         return layer.read_text(encoding="utf-8")
     except OSError as error:
-        raise PipelineError(f"{layer}: {error.strerror}") from None
+        looked = "" if layer.is_absolute() else f": {layer.absolute()}"
+        raise PipelineError(f"{layer}: {error.strerror}{looked}") from None
     except UnicodeDecodeError as error:
         raise PipelineError(f"{layer} is not YAML: {error}") from None
 

@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -79,9 +80,11 @@ def read(
         text_json = json.dumps(values[name] if name else values, default=str)
         return section.model_validate_json(text_json)
     except ValidationError as error:
-        messages = [
-            _location(name, e, layers or {"": text}) + _message(name, e) for e in error.errors()
-        ]
+        messages = []
+        for e in error.errors():
+            keys = [*([name] if name else []), *e["loc"]]
+            where = place(layers or {"": text}, keys, missing=e["type"] == "missing")
+            messages.append(f"{where}: {_message(keys, e, values)}")
         raise StageError(f"{path}: " + "; ".join(messages)) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise StageError(f"{path}: a key or value has no equal in JSON: {error}") from None
@@ -101,19 +104,23 @@ def expanded(path: str) -> str:
     return os.path.expandvars(path)
 
 
-def _location(section: str, error: Any, layers: Mapping[str, str]) -> str:
-    """`FILE line N: ` of the key, or of its nearest parent that exists."""
-    keys = [*([section] if section else []), *error["loc"]]
+def place(layers: Mapping[str, str], keys: Sequence[str | int], missing: bool = False) -> str:
+    """`FILE line N` of a key, or of its nearest parent that exists.
+
+    Args:
+        layers: as of `read`.
+        keys: one below the other.
+        missing: True if the key is in no layer: it belongs in the first.
+    """
     deepest = (-1, "")
     for name, text in layers.items():
         depth, line = _line(yaml.compose(text, Loader=yaml.SafeLoader), keys)
-        # The last file counts, but a missing key belongs in the first.
-        if depth > deepest[0] or (depth == deepest[0] and error["type"] != "missing"):
-            deepest = (depth, f"{name} line {line}: ".lstrip())
+        if depth > deepest[0] or (depth == deepest[0] and not missing):
+            deepest = (depth, f"{name} line {line}".lstrip())
     return deepest[1]
 
 
-def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
+def _line(node: Any, keys: Sequence[str | int]) -> tuple[int, int]:
     """How many of `keys` exist, each below the one before, and the line of the last that does."""
     line = 1
     for depth, key in enumerate(keys):
@@ -129,12 +136,23 @@ def _line(node: Any, keys: list[str | int]) -> tuple[int, int]:
     return len(keys), line
 
 
-def _message(section: str, error: Any) -> str:
-    key = ".".join(filter(None, [section, *map(str, error["loc"])]))
+def _message(keys: Sequence[str | int], error: Any, values: Any) -> str:
+    key = ".".join(map(str, keys))
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("missing", "value_error"):
         return f"{key}: {text}"
     value = repr(error["input"])
+    if error["type"] == "extra_forbidden":
+        return f"{key}: there is no such key{_similar(keys, values)} (it is {value})"
     if error["type"] == "float_type" and re.fullmatch(r"'[+-]?\d+e[+-]?\d+'", value, re.I):
         value += ", a string in YAML: write 5.0e-5 for 5e-5"
     return f"{key}: {text} (it is {value})"
+
+
+def _similar(keys: Sequence[str | int], values: Any) -> str:
+    """The key beside an unknown one that may be meant: params.yaml has every key there is."""
+    for key in keys[:-1]:
+        values = values[key]
+    others = [key for key in values if key != keys[-1]]
+    [*near] = get_close_matches(str(keys[-1]), map(str, others), n=1)
+    return f", did you mean {near[0]}?" if near else ""

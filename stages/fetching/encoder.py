@@ -64,7 +64,7 @@ def fetch_encoder(params: Download, out: Path) -> Measured:
 def _from_hub(hub_id: str, params: Download, out: Path) -> tuple[str, Measured]:
     model = on_the_hub(hub_id, params.encoder, params.timeout_s, params.attempts)
     measured = {}
-    for name in _taken(model.files, params.encoder, model.where):
+    for name in taken(model.files, params.encoder, model.where):
         source = model.files[name]
         if source is None:
             raise StageError(
@@ -88,7 +88,7 @@ def _from_folder(encoder: Encoder, out: Path) -> tuple[str, Measured]:
     if not folder.is_dir():
         raise StageError(f"{where}: {folder.absolute()} is not a folder")
     measured = {}
-    for name in _taken([path.name for path in folder.iterdir() if path.is_file()], encoder, where):
+    for name in taken([path.name for path in folder.iterdir() if path.is_file()], encoder, where):
         started = time.monotonic()
         # Follows links, which the hub's own cache consists of.
         shutil.copyfile(folder / name, out / name)
@@ -100,35 +100,40 @@ def _from_folder(encoder: Encoder, out: Path) -> tuple[str, Measured]:
     return where, measured
 
 
-def _taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
-    """The files to take from `names`, after checking that they suffice."""
+def taken(names: Iterable[str], encoder: Encoder, where: str) -> list[str]:
+    """The files to take from `names`, after checking that they suffice.
+
+    Raises:
+        StageError: they lack a file, have their weights only as a pickle, or have weights although
+            `from_scratch` (or the reverse).
+    """
     names = set(names)
-    taken = {n for n in names if "/" not in n and any(fnmatchcase(n, p) for p in TAKEN)}
+    chosen = {n for n in names if "/" not in n and any(fnmatchcase(n, p) for p in TAKEN)}
     pickles = {n for n in names if fnmatchcase(n, "pytorch_model*.bin")}
-    if CONFIG not in taken:
+    if CONFIG not in chosen:
         raise StageError(f"{where} has no {CONFIG}: it is not a transformers model")
-    if not any(fnmatchcase(n, p) for n in taken for p in (VOCABULARY, TOKENIZER, SENTENCEPIECE)):
+    if not any(fnmatchcase(n, p) for n in chosen for p in (VOCABULARY, TOKENIZER, SENTENCEPIECE)):
         raise StageError(
             f"{where} has no tokenizer: none of {VOCABULARY}, {TOKENIZER} and {SENTENCEPIECE}"
         )
-    if encoder.from_scratch and (WEIGHTS in taken or pickles):
+    if encoder.from_scratch and (WEIGHTS in chosen or pickles):
         raise StageError(
             f"{where} has weights, but download.encoder.from_scratch is true: set it to false, or "
             "name a folder without weights"
         )
-    if not encoder.from_scratch and WEIGHTS not in taken:
+    if not encoder.from_scratch and WEIGHTS not in chosen:
         raise StageError(
             f"{where} has its weights only as a pickle, which can run any code when loaded: take a"
             f" revision or a copy that has {WEIGHTS}"
             if pickles
             else f"{where} has no {WEIGHTS}: add it or set download.encoder.from_scratch: true"
         )
-    if unknown := encoder.sha256.keys() - taken:
+    if unknown := encoder.sha256.keys() - chosen:
         raise StageError(
             f"download.encoder.sha256 names {', '.join(sorted(unknown))}, which {where} lacks; "
-            f"it has {', '.join(sorted(taken))}"
+            f"it has {', '.join(sorted(chosen))}"
         )
-    return sorted(taken)
+    return sorted(chosen)
 
 
 def check_parts(folder: Path, where: str) -> None:

@@ -6,10 +6,7 @@ from typing import Any
 
 from stages.report.digits import score
 
-UNKNOWN_RATE = 0.01  # of cells; MSRA with a Chinese vocabulary has 0.0004
-REPAIRED_SHARE = 0.005  # repairs for each entity; MSRA's train has 0.0008
 LOW_F1 = 0.5
-WIDE = 0.1  # ±0.05: wider than most differences between two good models
 CALIBRATION_ERROR = 0.05
 
 
@@ -27,7 +24,7 @@ def warnings(
     align: Mapping[str, Any],
     source: Mapping[str, Any],
 ) -> list[ReportWarning]:
-    """The warnings of a report, those of its data first: `align`'s own, where it lists them.
+    """The warnings of a report, those that `align` gave of its data first.
 
     Args:
         test: The scores of the test split: `test` of metrics.json.
@@ -35,36 +32,12 @@ def warnings(
         align: align.json.
         source: source.json.
     """
-    of_data = [*_unknown(align), *_repaired(align)]
     return [
-        *align.get("warnings", of_data),
+        *(ReportWarning(**warning) for warning in align["warnings"]),
         *_part_of_train(align, source),
         *_low(test, types),
-        *_uncertain(test, types),
         *_uncalibrated(test),
     ]
-
-
-def _unknown(align: Mapping[str, Any]) -> Iterator[ReportWarning]:
-    rate = align["test"]["unknown_rate"]
-    if rate > UNKNOWN_RATE:
-        cells = "words" if "words" in align["test"] else "characters"
-        yield ReportWarning(
-            f"The encoder does not know {rate:.1%} of the {cells} of test; to the model they all"
-            " look the same",
-            "choose an encoder whose vocabulary has them (download.encoder)",
-        )
-
-
-def _repaired(align: Mapping[str, Any]) -> Iterator[ReportWarning]:
-    for split, counts in align["repaired"].items():
-        if sum(counts.values()) > REPAIRED_SHARE * align[split]["entities_in"]:
-            kinds = ", ".join(f"{n:,} × {kind.replace('_', ' ')}" for kind, n in counts.items())
-            first = next(iter(align["repaired_first"][split].values()))[0]
-            yield ReportWarning(
-                f"align repaired {split}: {kinds}, first at {first}",
-                "read these lines, and correct the corpus if the repair is not what was meant",
-            )
 
 
 def _part_of_train(align: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[ReportWarning]:
@@ -89,24 +62,6 @@ def _low(test: Mapping[str, Any], types: Sequence[str]) -> Iterator[ReportWarnin
             f"F1 is below {LOW_F1:g} for {', '.join(low)}",
             "if dev F1 still rises at the end, raise train.epochs; if the loss does not fall, lower"
             " train.learning_rate; for a single type, add sentences with it to train",
-        )
-
-
-def _uncertain(test: Mapping[str, Any], types: Sequence[str]) -> Iterator[ReportWarning]:
-    rough = []
-    for type_ in types:
-        row = test.get(type_, {"support": 0, "f1_low": 0.0, "f1_high": 1.0})
-        half = (row["f1_high"] - row["f1_low"]) / 2
-        if row["support"] == 0:
-            rough.append(f"{type_} (no entity)")
-        elif half == 0:
-            rough.append(f"{type_} (entities: {row['support']:,})")
-        elif half > WIDE / 2:
-            rough.append(f"{type_} (entities: {row['support']:,}; F1 ±{half:.2f})")
-    if rough:
-        yield ReportWarning(
-            f"Test has too little of {', '.join(rough)} to compare models by it",
-            "label more test sentences that contain it",
         )
 
 

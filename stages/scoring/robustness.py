@@ -14,9 +14,9 @@ from stages.params.evaluate import Evaluate
 from stages.scoring.spans import Figures, counts, figures, pairs, predict
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
+from stages.text.split_figures import window_rows
 from stages.text.tokens import CellEncoder
 from stages.text.windows_table import Aligned
-from stages.text.windows_writer import window_rows
 
 FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and the wide space
 

@@ -1,10 +1,12 @@
 """The commands that a run prints at its end."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import run_summary
+from pipelines.cli.output import run_summary
 from pipelines.flows.train import Outcome
 from pipelines.names import MODEL, Logged
 from tests.pipelines.registered import Registered
@@ -31,6 +33,17 @@ def test_the_champion_needs_no_promotion(made: Registered, capsys) -> None:
     assert "nothing new was registered" in text
     assert "pipelines predict" in text
     assert "promote" not in text
+
+
+def test_it_says_what_is_wrong_with_the_corpus(made: Registered, capsys) -> None:
+    version = made.version("good")
+    reports = made.project / ".runs/x/reports"
+    reports.mkdir(parents=True)
+    warning = {"message": "2 texts of test are empty", "remedy": "delete them"}
+    (reports / "align.json").write_text(json.dumps({"warnings": [warning]}))
+    text = shown(made, version, capsys)
+    shutil.rmtree(reports.parent)
+    assert "Warning about the corpus: 2 texts of test are empty; delete them\n" in text
 
 
 def shown(made: Registered, version: str, capsys, params: Path = Path("a.yaml")) -> str:

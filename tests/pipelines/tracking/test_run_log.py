@@ -53,6 +53,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert run.info.run_id != interrupted.info.run_id
     assert run.data.tags["dirty"] == "true"
     assert run.data.tags["prefect_run_id"] == "prefect-id"
+    assert run.data.tags["data_warnings"] == "2 texts of test are empty; delete them"
     diff = Path(client.download_artifacts(run.info.run_id, "dirty.diff"))
     assert diff.read_text() == made.dirty_diff == "# untracked: notes.txt\n"
 

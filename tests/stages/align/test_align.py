@@ -74,7 +74,7 @@ def test_the_report(run):
     test = [tagged("在北京大学沪", (1, 5, "ORG"), (5, 6, "LOC")), tagged("1")]
     result = run(test, train, dev_sentences=1, window_tokens=8, window_overlap_tokens=1)
     figures = result.report
-    assert list(figures) == ["repaired", "repaired_first", "train", "dev", "test"]
+    assert list(figures) == ["repaired", "repaired_first", "train", "dev", "test", "warnings"]
     assert figures["repaired"] == figures["repaired_first"] == {"train": {}, "test": {}}
     assert figures["test"] == {
         "sentences": 2,
@@ -83,7 +83,10 @@ def test_the_report(run):
         "entities_kept": 2,
         "entities": {"LOC": 1, "ORG": 1},
         "unknown_rate": 1 / 7,
+        "unknown_most": [["沪", 1]],
         "windows": 2,
+        "windowed_sentences": 0,
+        "longest_tokens": 6,
     }
     assert figures["train"]["sentences"] + figures["dev"]["sentences"] == 7
     assert figures["train"]["characters"] + figures["dev"]["characters"] == 10

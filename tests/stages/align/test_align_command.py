@@ -1,3 +1,4 @@
+import json
 import signal
 
 import pytest
@@ -35,7 +36,10 @@ def test_the_same_bytes_again_and_in_another_process(work):
     # Without the last two, Python makes UTF-8 of the C locale.
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     with start("align", work, PYTHONHASHSEED="1", TZ="Asia/Shanghai", **ascii_only) as process:
-        assert process.communicate() == ("", "")
+        out, err = process.communicate()
+    assert out == ""
+    warnings = json.loads((work / "reports/align.json").read_text("utf-8"))["warnings"]
+    assert [line[:15] for line in err.splitlines()] == ["align: warning:"] * len(warnings)
     after = files(work)
     assert set(after) - set(before) == {".measured/align.json"}
     assert {path: after[path] for path in before} == before

@@ -60,7 +60,10 @@ def test_words_of_several_tokens(tmp_path, english):
         "entities_kept": 1,
         "entities": {"PER": 1},
         "unknown_rate": 1 / 6,
+        "unknown_most": [["-", 1]],
         "windows": 1,
+        "windowed_sentences": 0,
+        "longest_tokens": 9,
     }
 
 

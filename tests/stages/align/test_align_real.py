@@ -61,6 +61,8 @@ def test_counts(real):
     for split in (train, dev, figures["test"]):
         assert split["entities_in"] == split["entities_kept"] == sum(split["entities"].values())
         assert split["unknown_rate"] < 0.01
+    assert train["longest_tokens"] <= 746 < figures["test"]["longest_tokens"]
+    assert figures["warnings"] == []
 
 
 # What takes another path than a character that is one token, over the whole of each file.

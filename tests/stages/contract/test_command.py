@@ -137,7 +137,7 @@ def test_every_wrong_parameter_on_one_line(run, files, tmp_path):
     assert re.sub(r"line \d+: ", "", printed) == (
         "evaluate: params.yaml: evaluate.errors: Input should be greater than 0 (it is -1);"
         " evaluate.length_bins: Field required;"
-        " evaluate.bins: Extra inputs are not permitted (it is [1, 2, 3, 4, 5, 7, 10, 15])\n"
+        " evaluate.bins: there is no such key (it is [1, 2, 3, 4, 5, 7, 10, 15])\n"
     )
     assert files() == {}
 

@@ -53,7 +53,7 @@ def test_every_error_at_once(refused):
         "train.epochs: Input should be greater than 0 (it is 0)",
         "train.warmup_fraction: Input should be less than or equal to 1 (it is 1.5)",
         "train.clip_norm: Field required",
-        "train.clip_norms: Extra inputs are not permitted (it is 1.0)",
+        "train.clip_norms: there is no such key (it is 1.0)",
     ]
 
 
@@ -67,7 +67,7 @@ def test_all_sections_at_once(refused):
         "download.train.sources: List should have at least 1 item after validation, not 0"
         " (it is [])",
         "align.dev_sentences: Input should be a valid integer (it is 'none')",
-        "evaluation: Extra inputs are not permitted (it is 3)",
+        "evaluation: there is no such key, did you mean evaluate? (it is 3)",
     ]
 
 
@@ -143,7 +143,7 @@ def test_int8_is_not_for_cuda(refused):
             "{min_characters: 9, max_characters: 8}",
             "short: min_characters is 9, above max_characters = 8: no sentence has both",
         ),
-        ("{length: 3}", "short.length: Extra inputs are not permitted (it is 3)"),
+        ("{length: 3}", "short.length: there is no such key (it is 3)"),
         ("{meta: {}, type: null}", "short: has no condition: give one of pattern,"),
     ],
 )

@@ -11,9 +11,9 @@ from stages.serving.tagger import Tagger
 from stages.text.cells import cells_of
 from stages.text.labels import Labels, iob2_tags
 from stages.text.sentence import Sentence
+from stages.text.split_figures import window_rows
 from stages.text.tokens import CellEncoder
 from stages.text.windows_table import Aligned
-from stages.text.windows_writer import window_rows
 from tests.stages.english import TEXTS, write_english_encoder
 from tests.stages.tiny import CHARACTERS, write_encoder
 

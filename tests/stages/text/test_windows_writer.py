@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram, WordLevel
 from tokenizers.pre_tokenizers import Metaspace
 
-from stages.text import windows_writer
+from stages.text import split_figures
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
@@ -40,7 +40,7 @@ def write(tmp_path):
 def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monkeypatch, at_once):
     path, figures = write(SENTENCES * 2)
     expected = path.read_bytes()
-    monkeypatch.setattr(windows_writer, "SENTENCES_AT_ONCE", at_once)
+    monkeypatch.setattr(split_figures, "SENTENCES_AT_ONCE", at_once)
     lots = []
     path, again = write(SENTENCES * 2, lots.append)
     assert (path.read_bytes(), again) == (expected, figures)
@@ -54,7 +54,10 @@ def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monke
         "entities_kept": 32,
         "entities": {"LOC": 12, "PER": 20},
         "unknown_rate": 2 / 92,
+        "unknown_most": [["沪", 2]],
         "windows": 12,
+        "windowed_sentences": 2,
+        "longest_tokens": 36,
     }
 
 
@@ -66,6 +69,7 @@ def test_any_token_of_a_cell_makes_it_unknown(write):
     assert tokenizer.encode("王").ids == [3, 0]
     _, figures = write(SENTENCES, tokenizer=tokenizer)
     assert figures["unknown_rate"] == 6 / 46
+    assert figures["unknown_most"] == [["王", 5], ["沪", 1]]
 
 
 def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(write):
@@ -78,7 +82,7 @@ def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(w
 
 
 def test_python_objects_are_of_few_sentences(write, monkeypatch):
-    monkeypatch.setattr(windows_writer, "SENTENCES_AT_ONCE", 300)
+    monkeypatch.setattr(split_figures, "SENTENCES_AT_ONCE", 300)
     write(SENTENCES)  # what is imported and made once
 
     def peak_bytes(count):

@@ -14,7 +14,7 @@ from pipelines.errors import without_password
 from pipelines.flows import artifacts
 from pipelines.names import MODEL
 from pipelines.registry import aliases, pages
-from pipelines.tracking import connection, run_page
+from pipelines.tracking import connection, report_values, run_page
 from pipelines.workspaces import runtime
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
         console.print(f"{outcome.warning}\n", markup=False)
+    for warning in report_values.data_warnings(outcome.workspace):
+        console.print(f"Warning about the corpus: {warning}\n", markup=False)
     report = outcome.workspace / run_page.REPORT
     if report.is_file():
         console.print(f"Open the report in a browser:\n  {report}", markup=False)

@@ -1,0 +1,1 @@
+"""Checks a corpus against the parameters without running a stage."""

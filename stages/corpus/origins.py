@@ -1,0 +1,42 @@
+"""Names a corpus file as its owner does, for messages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+UNPINNED = "unpinned"
+
+
+def origins(raw: Path, params: Path = Path("params.yaml")) -> dict[str, str]:
+    """`raw`/SPLIT.txt → the file on this machine that `download` copied to it.
+
+    For messages alone: the names are no input of `align` in dvc.yaml, so no out may have them. A
+    file from another machine, or from one of several that may differ, keeps its name.
+    """
+    try:
+        section = yaml.safe_load(params.read_text(encoding="utf-8"))["download"]
+        found = {split: _origin(source) for split, source in section.items()}
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}  # who reads params.yaml for its values reports it
+    return {
+        str(raw / f"{split}.txt"): origin
+        for split, origin in found.items()
+        if origin and (raw / f"{split}.txt").is_file()
+    }
+
+
+def _origin(source: Any) -> str | None:
+    """The first of its addresses that is a path: with a hash, all of them have the same content."""
+    addresses = source.get("sources", ()) if isinstance(source, dict) else ()
+    if len(addresses) > 1 and source.get("sha256") == UNPINNED:
+        return None
+    return next((a for a in addresses if "://" not in a or a.startswith("file:")), None)
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """`text` with each key of `names` replaced by its value."""
+    for name, other in names.items():
+        text = text.replace(name, other)
+    return text
