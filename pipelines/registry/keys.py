@@ -34,7 +34,7 @@ def metric(figure: str) -> str:
 
 def figure(metric: str) -> str:
     """The figure of a metric, also of a run from before the prefixes."""
-    return FIGURES.get(metric) or metric.replace("/", ".", 1)
+    return FIGURES.get(metric) or re.sub(r"^(\w+)/", r"\1.", metric)
 
 
 def tags(version: ModelVersion) -> dict[str, str]:

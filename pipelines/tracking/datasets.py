@@ -17,8 +17,9 @@ DIGEST_CHARACTERS = 36  # MLflow's column; the profile has all of a longer hash
 def inputs(workspace: Path, commit: str | None) -> list[DatasetInput]:
     """The outs of the stages that read no other's, that is the data from outside.
 
-    One with a source.json is a corpus: a dataset for each split, by the name of the corpus. Its
-    source is the address in params.yaml, or else DVC's path and hash; its profile is source.json.
+    A corpus, whose source.json names it and its splits, is a dataset for each split by that name.
+    Its source is the address in params.yaml, or else DVC's path and hash. The profile is the
+    source.json.
     """
     stages = list(_yaml(workspace / "dvc.lock")["stages"].values())
     outs = [out for stage in stages for out in stage.get("outs", ()) if "md5" in out]
@@ -26,13 +27,14 @@ def inputs(workspace: Path, commit: str | None) -> list[DatasetInput]:
     first = [s for s in stages if not any(_below(d["path"], made) for d in s.get("deps", ()))]
     found: list[DatasetInput] = []
     for out in (out for stage in first for out in stage.get("outs", ()) if "md5" in out):
-        profile = workspace / out["path"] / SOURCE
-        if profile.is_file():
-            found = [*_splits(workspace, outs, out, commit), *found]  # MLflow shows the first
+        file = workspace / out["path"] / SOURCE
+        text = file.read_text(encoding="utf-8") if file.is_file() else None
+        if {"name", "train", "test"} <= json.loads(text or "{}").keys():
+            # MLflow's lists show the first one.
+            found = [*_splits(workspace, outs, out, commit), *found]
         else:
-            found.append(
-                _dataset(out["path"], out["md5"], _dvc(out, out["path"], commit), "source")
-            )
+            source = _dvc(out, out["path"], commit)
+            found.append(_dataset(out["path"], out["md5"], source, "source", text))
     return found
 
 

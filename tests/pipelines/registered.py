@@ -16,6 +16,7 @@ from pipelines import settings
 from pipelines.names import MODEL
 from pipelines.registry import versions
 from pipelines.registry.aliases import by_alias
+from pipelines.registry.keys import PROGRAMS, tags
 from pipelines.tracking import connection
 from pipelines.workspaces import overlays
 from stages.scoring.predictions import sha256
@@ -66,11 +67,11 @@ class Registered:
             versions.log_model(self.project)
         self.runs[name] = run.info.run_id
 
-    def version(self, run: str, **tags: str | None) -> str:
-        """Registers the run as a new version, the challenger; `tags` replace its own."""
+    def version(self, run: str, **figures: str | None) -> str:
+        """Registers the run as a new version, the challenger; `figures` replace tags of it."""
         number = versions.register(self.client, self.client.get_run(self.runs[run]))
-        for key, value in tags.items():
-            key = key.replace("__", ".")
+        for key, value in figures.items():
+            key = f"{PROGRAMS}{key.replace('__', '.')}"
             if value is None:
                 self.client.delete_model_version_tag(MODEL, number, key)
             else:
@@ -83,7 +84,8 @@ class Registered:
         return {alias: version for alias, version in found.items() if version}
 
     def tags(self, version: str) -> dict[str, str]:
-        return dict(self.client.get_model_version(MODEL, version).tags)
+        """Tag → value, without the prefix of those for programs."""
+        return tags(self.client.get_model_version(MODEL, version))
 
     def forget(self) -> None:
         """Deletes all versions; the runs stay."""

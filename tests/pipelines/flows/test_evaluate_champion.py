@@ -100,10 +100,10 @@ def test_a_drop_below_the_floor_fails_with_figure_and_floor(
     [run] = champion.search_runs([experiment.experiment_id])
     assert run.data.tags["version"] == "1"
     assert run.data.tags["prefect_run_id"] == str(low.state_details.flow_run_id)
-    points = champion.get_metric_history(run.info.run_id, "test.f1")
+    points = champion.get_metric_history(run.info.run_id, "aggregate/f1")
     assert [(p.step, round(p.value, 6)) for p in points] == [(0, 0.8), (1, 0.8)]
-    assert run.data.metrics["test.PER.recall"] == 0
-    assert run.data.metrics["test.LOC.support"] == 2
+    assert run.data.metrics["test/PER.recall"] == 0
+    assert run.data.metrics["test/LOC.support"] == 2
 
 
 def test_no_champion_is_said(evaluate) -> None:

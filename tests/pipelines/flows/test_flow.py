@@ -79,12 +79,16 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     assert warning.startswith("The outs were not pushed to the DVC remote store (")
     assert "nothing is lost" in warning
     [logged] = runs(connection.connect(project))
-    assert logged.data.metrics["compare.gap"] == 0.5
+    assert logged.data.metrics["compare/gap"] == 0.5
     assert "reports/compare.json" in artifacts(connection.connect(project), logged.info.run_id)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
-    assert f"run {logged.info.run_id}" in link["data"]
-    assert f"Report: {logged.info.artifact_uri}/reports/index.html" in link["data"]
+    assert link["key"] == "msra-ner"
+    assert "| all | 0.5000 | 1.0000 | 0.6250 | 4 |" in link["data"]
+    assert f"- MLflow run `{logged.info.run_id}`" in link["data"]
+    assert "- Version `1` of the model" in link["data"]
+    assert f"- Report: `{logged.info.artifact_uri}/reports/index.html`" in link["data"]
+    assert f"- Workspace `{made(project)}`" in link["data"]
 
 
 def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, caplog) -> None:

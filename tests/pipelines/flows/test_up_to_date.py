@@ -74,7 +74,7 @@ def test_a_run_that_finds_nothing_to_do_says_so_and_logs_nothing(
     [logged] = runs(connection.connect(finished))
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
-    assert f"run {logged.info.run_id}" in link["data"]
+    assert f"run `{logged.info.run_id}`" in link["data"]
 
 
 def test_the_command_says_it_in_a_line(

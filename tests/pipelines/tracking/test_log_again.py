@@ -10,7 +10,7 @@ from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry import aliases, versions
 from pipelines.tracking import connection, environment, run_log
 from pipelines.workspaces import workspace
-from tests.pipelines.logged import runs
+from tests.pipelines.logged import no_room, runs
 from tests.pipelines.logged import versions as numbers
 
 
@@ -42,6 +42,27 @@ class TestLoggedAgain:
         assert [run.info.run_id for run in runs(client)] == [run_id]
         assert numbers(client) == ["1"]
         assert not versions.is_binned(client, client.get_model_version(MODEL, "1"))
+
+    def test_what_is_only_looked_at_loses_no_result(self, copied: Path, capsys) -> None:
+        connected, made, client, run_id = self._opened(copied)
+        versions.forget(client, client.get_run(run_id))
+        client.delete_run(run_id)
+        errors = made.path / "reports" / "errors.jsonl"
+        errors.unlink()
+        errors.write_text("{")
+        with no_room(copied, "model_versions"):
+            logged = run_log.log_run(connected, made)
+        said = capsys.readouterr().err
+        assert "MLflow has no plots or worst sentences of the run (JSONDecodeError: " in said
+        assert f"MLflow has no description of version {logged.version} (MlflowException: " in said
+        assert aliases.by_alias(client, aliases.CHALLENGER) == logged.version
+        run = client.get_run(logged.run_id)
+        assert run.data.metrics["aggregate/f1"] == 0.625
+        assert run.data.tags[run_log.COMPLETE] == "true"
+        # Completed by the next call, if the last tag was not written either.
+        client.delete_tag(logged.run_id, run_log.COMPLETE)
+        assert run_log.log_run(connected, made).already_logged
+        assert "The card" in client.get_model_version(MODEL, logged.version).description
 
     def _opened(self, copied: Path):
         connected = connection.check(copied)

@@ -116,12 +116,13 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         assert (tmp_path / "artifacts").is_dir()
         assert aliases.by_alias(client, "challenger") == logged.version == "1"
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
-        assert run_log.page(connected, logged) == page
-        assert run_log.report(connected, logged) == f"{page}/artifacts/reports/index.html"
+        view = "?workflowType=machine_learning"
+        assert run_log.page(connected, logged) == page + view
+        assert run_log.report(connected, logged) == f"{page}/artifacts/reports/index.html{view}"
         version = client.get_model_version(MODEL, logged.version)
         for html in ("<p>of before", "<p>比较"):
             place = log_comparison(project, version, html)
-        assert place == f"{page}/artifacts/comparison.html"
+        assert place == f"{page}/artifacts/comparison.html{view}"
         kept = client.download_artifacts(logged.run_id, "comparison.html", str(tmp_path))
         assert Path(kept).read_text(encoding="utf-8") == "<p>比较"
     after = (project / "mlflow.db").read_bytes() if (project / "mlflow.db").exists() else None
