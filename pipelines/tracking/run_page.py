@@ -100,7 +100,7 @@ def _worst(errors: Path) -> list[dict[str, Any]]:
         {
             "sentence": sentence,
             **{
-                key: ", ".join(dict.fromkeys(row[key])) for key in ("gold", "predicted", "mistakes")
+                key: ", ".join(dict.fromkeys(row[key])) for key in ("predicted", "gold", "mistakes")
             },
             "weight": round(row["weight"], 4),
         }

@@ -61,10 +61,10 @@ def test_plots_stand_beside_their_data_and_sentences_in_a_table(opened, tmp_path
     assert {"F1 on test by type, with intervals", "PER", "LOC"} <= words
     table = Path(client.download_artifacts(run_id, run_page.WORST))
     assert json.loads(table.read_text()) == {
-        "columns": ["sentence", "gold", "predicted", "mistakes", "weight"],
+        "columns": ["sentence", "predicted", "gold", "mistakes", "weight"],
         "data": [
-            ["二", "王 PER", "王芳 PER", "too short", 1.0],
-            ["一", "李明 PER", "李 PER", "too short", 0.75],
+            ["二", "王芳 PER", "王 PER", "too short", 1.0],
+            ["一", "李 PER", "李明 PER", "too short", 0.75],
         ],
     }
 
