@@ -27,7 +27,7 @@ from pipelines.workspaces import overlays
 # Prefect's form takes constraints from the type and descriptions from the docstring.
 Ref = Annotated[str, Field(pattern=r"^[^\s-]\S*$", examples=["main"])]
 Overrides = Annotated[
-    dict[str, dict[str, Any]], Field(examples=[{"train": {"learning_rate": 0.0001}}])
+    dict[str, dict[str, Any]], Field(examples=[{"train": {"epochs": 5, "learning_rate": 0.0001}}])
 ]
 WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 
@@ -56,7 +56,8 @@ def train_on_demand(
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.
-        overrides: Merged over params.yaml as the last overlay, checked before anything runs.
+        overrides: Merged over params.yaml as the last overlay, checked before anything runs, such
+            as {"train": {"epochs": 5, "learning_rate": 0.0001}}.
         promote: Whether the new version becomes the champion if it passes the gates.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
         force: Run although a finished run had the same source, code, parameters and image.
