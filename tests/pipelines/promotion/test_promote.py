@@ -6,7 +6,7 @@ from pipelines.cli import status_table
 from pipelines.errors import Exit
 from pipelines.names import MODEL
 from pipelines.promotion.promote import rollback
-from pipelines.registry import history
+from pipelines.registry import history, versions
 from tests.pipelines import registered
 from tests.pipelines.promotion.promoting import forced, go, refused
 from tests.pipelines.registered import Registered
@@ -37,6 +37,17 @@ def test_the_first_champion_passes_all_gates_and_says_so(made: Registered) -> No
     assert tags["promoted.why"] == "gates passed"
     assert tags["promoted.who"] == history.who()
     assert history.events(made.client) == [done.event]
+
+
+def test_a_version_from_before_the_prefix_is_read_as_well(made: Registered) -> None:
+    number = made.version("good")
+    for key, value in made.client.get_model_version(MODEL, number).tags.items():
+        made.client.delete_model_version_tag(MODEL, number, key)
+        made.client.set_model_version_tag(MODEL, number, key.removeprefix("ner."), value)
+    assert versions.first_of(made.client, {"dvc_lock": "good"}).version == int(number)
+    assert go(made).event.f1 == 0.96
+    found = status_table.status(made.client)["champion"]
+    assert (found["f1"], found["type_f1"]["PER"], found["cuda_validated"]) == (0.96, 0.96, True)
 
 
 def test_a_better_one_takes_over_and_rollback_takes_it_back(made: Registered) -> None:

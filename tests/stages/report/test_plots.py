@@ -1,6 +1,6 @@
 import pytest
 
-from stages.report.plots import Axis, learning_curves, reliability_plot
+from stages.report.plots import Axis, f1_by_type, learning_curves, reliability_plot
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,16 @@ def test_a_column_is_as_high_as_the_share_that_is_right():
     [(x, y, width, height)] = plot.columns
     assert (x, x + width) == (plot.x.at(0.5) + 1, plot.x.at(1) - 1)
     assert (y, y + height) == (plot.y.at(0.25), pytest.approx(plot.y.at(0)))
+
+
+def test_a_type_has_a_dot_in_its_interval_and_its_name_beside_it():
+    rows = {name: {"f1": 0.8, "f1_low": 0.7, "f1_high": 0.95} for name in ("PER", "A_LONG_NAME")}
+    plot = f1_by_type(rows)
+    assert [name for _, name in plot.names] == list(rows)
+    for (x, y), (low, at, high), (beside, _) in zip(
+        plot.dots, plot.intervals, plot.names, strict=True
+    ):
+        assert (low, x, high) == tuple(plot.x.at(value) for value in (0.7, 0.8, 0.95))
+        assert y == at == beside
+    assert plot.dots[0][1] < plot.dots[1][1] < plot.y.at(0) + 2 * 26
+    assert plot.x.start >= 8 * len("A_LONG_NAME")
