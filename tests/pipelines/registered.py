@@ -67,11 +67,12 @@ class Registered:
             versions.log_model(self.project)
         self.runs[name] = run.info.run_id
 
-    def version(self, run: str, **figures: str | None) -> str:
-        """Registers the run as a new version, the challenger; `figures` replace tags of it."""
+    def version(self, run: str, **replaced: str | None) -> str:
+        """Registers the run as a new version, the challenger; `replaced` are tags of it."""
         number = versions.register(self.client, self.client.get_run(self.runs[run]))
-        for key, value in figures.items():
-            key = f"{PROGRAMS}{key.replace('__', '.')}"
+        for key, value in replaced.items():
+            key = key.replace("__", ".")
+            key = key if key.startswith("gate.") else f"{PROGRAMS}{key}"
             if value is None:
                 self.client.delete_model_version_tag(MODEL, number, key)
             else:

@@ -11,6 +11,7 @@ from pipelines.errors import Exit
 from pipelines.names import MODEL
 from pipelines.promotion import version_files
 from pipelines.registry import manifest
+from pipelines.registry.keys import PROGRAMS
 from stages.contract.hashing import as_text, checksums, difference, from_text
 from tests.pipelines.promotion.promoting import go, refused
 from tests.pipelines.promotion.test_promote_files import model_folder
@@ -117,7 +118,7 @@ def test_equal_folders_have_no_difference(tmp_path: Path) -> None:
 def test_a_deleted_tag_hides_no_change(made: Registered, kept, of_the_run_too: bool) -> None:
     model, version = kept
     code(model)
-    made.client.delete_model_version_tag(MODEL, version, manifest.TAG)
+    made.client.delete_model_version_tag(MODEL, version, f"{PROGRAMS}{manifest.TAG}")
     said = "code/stages/serving/tagger.py has SHA-256 "
     if of_the_run_too:
         digest = made.client.get_run(made.runs["worse"]).data.tags[manifest.TAG]

@@ -11,7 +11,7 @@ from pipelines.dvc_repo import lockfile
 from pipelines.errors import NothingToDo, PipelineError
 from pipelines.flows import up_to_date
 from pipelines.names import MODEL
-from pipelines.registry import serving_code
+from pipelines.registry import keys, serving_code
 from pipelines.tracking import connection, run_log
 from pipelines.workspaces import workspace
 from tests.conftest import ROOT
@@ -91,7 +91,7 @@ def test_a_serving_fix_is_a_new_version_of_the_same_result(
     up_to_date.require_change(connected, made)
     fixed = run_log.log_run(connected, made)
     assert (fixed.version, fixed.already_logged) == ("2", False)
-    tags = [client.get_model_version(MODEL, number).tags for number in ("1", "2")]
+    tags = [keys.tags(client.get_model_version(MODEL, number)) for number in ("1", "2")]
     assert {each["dvc_lock"] for each in tags} == {lockfile.sha256(made.path / "dvc.lock")}
     assert len({each["serving_sha256"] for each in tags}) == 2
     model = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/2"))
