@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import folders
-from pipelines.cli.output import run_summary
+from pipelines.cli import folders, run_summary
 from pipelines.errors import PipelineError
 from tests.pipelines.cli.test_run_summary import shown
 from tests.pipelines.registered import Registered
