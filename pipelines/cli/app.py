@@ -13,9 +13,10 @@ import typer
 
 from pipelines.cli import bring, check, doctor, gc, log, predict, promote, rebuild, run, setup
 from pipelines.cli.command import refuse
-from pipelines.cli.folders import LAUNCHED, PROGRAM
-from pipelines.cli.version import print_version
+from pipelines.errors import PipelineError
+from pipelines.names import LAUNCHED, PROGRAM
 from pipelines.prediction import stages_contract
+from pipelines.workspaces.places import CODE
 
 COMMANDS = (
     check.check,
@@ -73,13 +74,35 @@ def _show_help(context: typer.Context, asked: bool) -> None:
         raise typer.Exit
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        import tomllib
+
+        text = (CODE / "pyproject.toml").read_text(encoding="utf-8")
+        project, commit = tomllib.loads(text)["project"], _commit()
+        about = f" (commit {commit})" if commit else ""
+        print(f"{project['name']} {project['version']}{about}")
+        raise typer.Exit
+
+
+def _commit() -> str | None:
+    """That of this code; None if it is in no repository, or in one that has other files."""
+    from pipelines.workspaces import git
+
+    try:
+        git.run(CODE, "ls-files", "--error-unmatch", "pyproject.toml")
+        return git.run(CODE, "rev-parse", "--short=7", "HEAD").strip()
+    except PipelineError:
+        return None
+
+
 def _root(
     version: Annotated[
         bool,
         typer.Option(
             "--version",
             is_eager=True,
-            callback=print_version,
+            callback=_show_version,
             help="Show the version and the commit of the code, and exit.",
         ),
     ] = False,

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli.folders import PROGRAM, given, in_project
 from pipelines.errors import PipelineError, Refused
+from pipelines.names import PROGRAM
+from pipelines.workspaces import places
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON; errors too.")]
 
@@ -59,7 +61,7 @@ class Command:
 
         def parsed(as_json: bool = False, **options: Any) -> int:
             def found() -> Answer | None:
-                return self.function(**{name: given(value) for name, value in options.items()})
+                return self.function(**{name: _given(value) for name, value in options.items()})
 
             return answer(found, as_json, self.anywhere)
 
@@ -90,15 +92,27 @@ def command(
     return lambda function: Command(function, "\n".join(["\b", *parts]), takes_json, anywhere)
 
 
-def answer(function: Callable[[], Answer | None], as_json: bool, anywhere: bool) -> int:
-    """Calls `function` in the project's folder, prints its answer or its error.
+def _given(value: Any) -> Any:
+    """The value of an option or argument, with paths as the project's folder has them."""
+    if isinstance(value, list):
+        return [_given(each) for each in value]
+    if not isinstance(value, Path):
+        return value
+    if str(value).startswith("--"):  # `run --params --dirty`
+        raise typer.BadParameter(f"{value} is an option, not a file (which would be ./{value})")
+    return places.given(value)
 
-    Returns the exit code.
+
+def answer(function: Callable[[], Answer | None], as_json: bool, anywhere: bool) -> int:
+    """Calls `function` in the project's folder and prints its answer or its error.
 
     With `as_json` that is one line on stdout; whatever else is printed goes to stderr.
+
+    Returns:
+        The exit code.
     """
     try:
-        with in_project(anywhere):
+        with places.in_project(anywhere):
             with redirect_stdout(sys.stderr) if as_json else nullcontext():
                 found = function() or Answer({}, lambda: None)
             _print(found, as_json)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.folders import program_command, python_command, shown
 from pipelines.errors import without_password
 from pipelines.flows import artifacts
-from pipelines.names import MODEL
+from pipelines.names import LAUNCHED, MODEL
 from pipelines.registry import aliases
 from pipelines.tracking import connection, report_values, run_log
+from pipelines.workspaces.places import shown
 
 if TYPE_CHECKING:
     from pipelines.flows.train import Outcome
@@ -62,9 +63,9 @@ def _next_commands(
     if server.startswith("http"):
         ui = server
     else:
-        ui = f"{python_command()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
+        ui = f"{_python()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
     yield "Open it in MLflow (http://127.0.0.1:5000)" if ui != server else "Open it in MLflow", ui
-    program = program_command()
+    program = sys.argv[0] if LAUNCHED else f"{_python()} -m pipelines"
     yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
     client = connection.connect(project)
     if version != aliases.by_alias(client, aliases.CHAMPION):
@@ -74,3 +75,11 @@ def _next_commands(
         command = " ".join([program, "promote", *([] if default else [version]), *options])
         yield f"Promote it to {aliases.CHAMPION} if it passes the gates", command
     yield "Run the full job: MSRA, on a GPU", f"{program} run"
+
+
+def _python() -> str:
+    """The running interpreter, as the user would type it."""
+    own = Path(".venv", "bin")
+    if Path.cwd() / own == Path(sys.executable).parent:
+        return shown(own / "python")
+    return sys.executable if LAUNCHED else "python"

@@ -1,7 +1,10 @@
-"""Finds the project's folder, says which folders cannot be one, and makes addresses of paths."""
+"""Finds the project, names paths from the user's own folder, and makes addresses of them."""
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,6 +12,8 @@ from pipelines.errors import PipelineError
 
 MARKS = ("dvc.yaml", "params.yaml")  # a folder with both is a project's
 RUNS = ".runs"
+CODE = Path(__file__).parents[2]  # the clone that this code belongs to
+_users = ContextVar[Path]("the folder where the user stands")
 # What each library takes for something else, and does not let itself be told otherwise.
 DVC = {
     r"\$\w|\$\{": "the cache that DVC uses (diskcache) replaces by a variable",
@@ -25,12 +30,41 @@ def find_project(folder: Path) -> Path | None:
     return None
 
 
-def no_project(folder: Path, clone: Path) -> PipelineError:
-    """The error that there is none; `clone` is one that the user can go to."""
-    return PipelineError(
-        f"No project here: neither {folder} nor a folder above it has {' and '.join(MARKS)}: cd"
-        f" into a clone, such as {clone}"
-    )
+@contextmanager
+def in_project(anywhere: bool = False) -> Iterator[None]:
+    """Makes the nearest project the current folder; with `anywhere` stays where there is none.
+
+    Raises:
+        PipelineError: if there is none.
+    """
+    here = Path.cwd()
+    project = find_project(here) or (here if anywhere else None)
+    if project is None:
+        raise PipelineError(
+            f"No project here: neither {here} nor a folder above it has {' and '.join(MARKS)}: cd"
+            f" into a clone, such as {CODE}"
+        )
+    token = _users.set(here)
+    try:
+        with chdir(project):
+            yield
+    finally:
+        _users.reset(token)
+
+
+def given(path: Path) -> Path:
+    """A path of the user's folder, absolute if that is not the project's.
+
+    So it means the same in each message and in each command that a message names.
+    """
+    users = _users.get(Path.cwd())
+    return path if users == Path.cwd() else users / path
+
+
+def shown(path: str | Path) -> str:
+    """A path of the project's folder as the user would type it where they stand."""
+    users = _users.get(Path.cwd())
+    return str(path) if users == Path.cwd() else os.path.relpath(path, users)
 
 
 def require_project(folder: Path) -> None:

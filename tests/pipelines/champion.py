@@ -14,7 +14,8 @@ from tests.pipelines.standin import PYFUNC
 
 def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     """Registers what `export` wrote to `onnx` as a run of `project` would, as champion."""
-    shutil.copy(ROOT / "dvc.yaml", project)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, project)
     shutil.copytree(ROOT / "stages", project / "stages")
     (project / PYFUNC).parent.mkdir(parents=True)
     shutil.copy(ROOT / PYFUNC, project / PYFUNC)

@@ -180,7 +180,6 @@ def test_in_a_read_only_project_predict_works_and_the_others_say_so(
 ) -> None:
     folder = tmp_path / "project"
     shutil.copytree(registered, folder)
-    shutil.copy(standin.ROOT / "params.yaml", folder)
     connection.check(folder)  # makes the experiment, as a run would have
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     for path in folders:

@@ -3,13 +3,14 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import folders, run_summary
 from pipelines.errors import PipelineError
+from pipelines.workspaces import places
 from tests.pipelines.cli.test_run_summary import shown
 from tests.pipelines.registered import Registered
 from tests.pipelines.standin import ROOT, clean_environment
@@ -42,12 +43,12 @@ def test_the_commands_that_are_printed_are_right_there(
     made: Registered, below: Path, capsys
 ) -> None:
     version = made.version("good")
-    with folders.in_project():
+    with places.in_project():
         assert Path.cwd() == made.project
-        text = shown(made, version, capsys, folders.given(Path("../a.yaml")))
+        text = shown(made, version, capsys, places.given(Path("../a.yaml")))
     assert "promote --params ../a.yaml\n" in text
     assert "mlflow ui --backend-store-uri sqlite:///../../mlflow.db\n" in text
-    assert run_summary.shown("mlflow.db") == "mlflow.db"
+    assert places.shown("mlflow.db") == "mlflow.db"
 
 
 def test_a_runs_own_copy_is_no_project(made: Registered, monkeypatch) -> None:
@@ -56,7 +57,7 @@ def test_a_runs_own_copy_is_no_project(made: Registered, monkeypatch) -> None:
     for name in ("dvc.yaml", "params.yaml"):
         (copy / name).touch()
     monkeypatch.chdir(copy / "reports")
-    with folders.in_project():
+    with places.in_project():
         assert Path.cwd() == made.project
 
 
@@ -67,15 +68,15 @@ def test_outside_a_project_only_doctor_looks(tmp_path: Path, monkeypatch, comman
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert err.startswith(f"No project here: neither {tmp_path} nor a folder above it has dvc.")
         assert err.endswith(f": cd into a clone, such as {ROOT}\n")
-    with pytest.raises(PipelineError), folders.in_project():
+    with pytest.raises(PipelineError), places.in_project():
         pass
-    with folders.in_project(anywhere=True):
+    with places.in_project(anywhere=True):
         assert Path.cwd() == tmp_path
     assert not list(tmp_path.iterdir())
 
 
 def launched(folder: Path, *words: object, **env: str) -> "subprocess.CompletedProcess[str]":
-    env = clean_environment() | {"VENV": str(Path(folders.sys.executable).parents[1])} | env
+    env = clean_environment() | {"VENV": str(Path(sys.executable).parents[1])} | env
     del env["PYTHONPATH"]
     return subprocess.run(
         [*map(str, words)], cwd=folder, env=env, capture_output=True, text=True, check=False

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -20,7 +19,6 @@ from tests.pipelines.workspaces.test_process_group import gone, wait_for
 def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
     _, done = ran
     assert done.returncode == 0, done.stderr
-    assert done.stdout.lstrip().startswith("Test scores ")  # what the stages print is on stderr
     for row in ("all", "PER", "ORG", "LOC"):
         assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
@@ -186,10 +184,9 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
     ],
 )
 def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) -> None:
-    started = time.process_time(), psutil.Process().cpu_times()
+    before_s = psutil.Process().cpu_times().children_user
     done = pipelines(tmp_path, *arguments, "--help")
-    used = psutil.Process().cpu_times()
-    spent_s = used.children_user - started[1].children_user
+    spent_s = psutil.Process().cpu_times().children_user - before_s
     assert done.returncode == 0
     assert all(word in done.stdout for word in words)
     assert spent_s < 0.5
@@ -201,9 +198,8 @@ def test_help_imports_no_framework(tmp_path: Path) -> None:
         "from pipelines.cli.app import COMMANDS, main\n"
         "for words in ([], *([each.function.__name__] for each in COMMANDS)):\n"
         "    assert main([*words, '--help']) == 0\n"
-        "heavy = {'torch', 'transformers', 'mlflow', 'prefect', 'dvc', 'numpy'}\n"
-        "heavy |= {'pydantic', 'rich'}\n"
-        "print(heavy & set(sys.modules))\n"
+        "heavy = 'torch transformers mlflow prefect dvc pydantic numpy rich'.split()\n"
+        "print(set(heavy) & set(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True
