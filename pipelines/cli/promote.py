@@ -102,7 +102,7 @@ def rollback(reason: Reason = None) -> Answer:
 @command("history", "history --json")
 def history() -> Answer:
     """Prints who promoted which version when, and why, oldest first."""
-    from pipelines.cli.output import status_table
+    from pipelines.cli import status_table
     from pipelines.registry import history
 
     found = history.events(_client(Path.cwd()))
@@ -113,7 +113,7 @@ def history() -> Answer:
 @command("status", "status --json")
 def status() -> Answer:
     """Prints champion, challenger and previous with their figures."""
-    from pipelines.cli.output import status_table
+    from pipelines.cli import status_table
 
     found = status_table.status(_client(Path.cwd()))
     return Answer(dict(found), lambda: status_table.show_status(found))

@@ -52,7 +52,7 @@ def run(
         said = str(nothing)
         fields = {**vars(nothing.logged), "nothing_to_do": said}
         return Answer(fields, lambda: print(f"{said}; --force runs anyway"))
-    from pipelines.cli.output import run_summary
+    from pipelines.cli import run_summary
 
     return Answer(_fields(outcome), lambda: run_summary.show(outcome, folder, params))
 

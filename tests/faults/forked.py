@@ -46,7 +46,7 @@ def serve() -> None:
     """Forks as asked on standard input: prints a fork's process id, then its exit code."""
     import mlflow.pyfunc  # noqa: F401
 
-    import pipelines.cli.output.run_summary  # noqa: F401
+    import pipelines.cli.run_summary  # noqa: F401
     from pipelines.cli.app import main
 
     for line in sys.stdin:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.output import run_summary
+from pipelines.cli import run_summary
 from pipelines.flows.train import Outcome
 from pipelines.names import MODEL, Logged
 from tests.pipelines.registered import Registered

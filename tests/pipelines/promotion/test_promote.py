@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.cli.output import status_table
+from pipelines.cli import status_table
 from pipelines.errors import Exit
 from pipelines.names import MODEL
 from pipelines.promotion.promote import rollback
