@@ -42,7 +42,7 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
         run_id, _, name = place.partition("/runs/")[2].partition("/artifacts/")
         place = made.client.download_artifacts(run_id, name)
     page = Path(place).read_text(encoding="utf-8")
-    assert "msra-ner version 2 against version 1, the champion" in page
+    assert "msra-ner version 2 against version 1" in page
 
     code, out, _ = command("promote", "--force", "--reason", "a trial", "--json")
     event = json.loads(out)["event"]
