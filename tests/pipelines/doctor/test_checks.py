@@ -155,7 +155,7 @@ def test_variables_of_the_network(monkeypatch, tmp_path: Path) -> None:
     [found] = network.check(Requirements())
     assert (found.level, found.message) == (Level.OK, "no proxy is set")
     with socket.create_server(("127.0.0.1", 0)) as proxy:
-        address = f"http://me:secret@127.0.0.1:{proxy.getsockname()[1]}"
+        address = f"http://me:secret@127.0.0.1:{proxy.getsockname()[1]}"  # pragma: allowlist secret
         monkeypatch.setenv("https_proxy", address)
         [found] = network.check(Requirements())
         assert (found.level, found.message) == (Level.OK, "https_proxy: proxies answer")

@@ -73,7 +73,10 @@ def test_plots_stand_beside_their_data_and_sentences_in_a_table(opened, tmp_path
     ("origin", "page"),
     [
         ("git@github.com:us/ner.git", "https://github.com/us/ner/commit/"),
-        ("https://me:secret@git.example.org/us/ner", "https://git.example.org/us/ner/commit/"),
+        (
+            "https://me:secret@git.example.org/us/ner",  # pragma: allowlist secret
+            "https://git.example.org/us/ner/commit/",
+        ),
         ("ssh://git@example.org:2222/ner.git", "https://example.org/ner/commit/"),
         ("/srv/ner.git", None),
     ],

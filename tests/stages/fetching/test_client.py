@@ -34,7 +34,7 @@ def test_a_variable_that_cannot_be_used_is_named(monkeypatch, name, value, said)
 
 
 def test_no_password_is_shown(monkeypatch):
-    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@h:1")
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@h:1")  # pragma: allowlist secret
     assert network_problem().startswith("ALL_PROXY is socks5://***@h:1, which cannot")
 
 
