@@ -95,6 +95,19 @@ def test_a_learning_rate_runs_train_evaluate_export(job, tmp_path):
     assert [stage for stage in STAGES if f"Running stage '{stage}'" in said] == STAGES[2:]
 
 
+@pytest.mark.slow  # docs/your-own-corpus.md says so; `run` needs no such line
+def test_repro_sees_a_changed_corpus_that_is_a_dependency(job, tmp_path):
+    folder = shutil.copytree(job, tmp_path / "copy", symlinks=True)
+    corpus = folder / "samples/corpus/train.txt"
+    stages = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    stages = stages.replace("    deps:\n", "    deps:\n      - samples/corpus/train.txt\n", 1)
+    (folder / "dvc.yaml").write_text(stages, encoding="utf-8")
+    run(folder, "dvc", "repro", "download")
+    corpus.write_text(corpus.read_text(encoding="utf-8") * 2, encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"download: train\.txt could not be fetched: .* bytes"):
+        run(folder, "dvc", "repro", "download")
+
+
 def test_dvc_shows_what_its_users_expect(job):
     metrics = json.loads(run(job, "dvc", "metrics", "show", "--json"))[""]["data"]
     assert {*metrics} == {
