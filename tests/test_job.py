@@ -104,7 +104,7 @@ def test_repro_sees_a_changed_corpus_that_is_a_dependency(job, tmp_path):
     (folder / "dvc.yaml").write_text(stages, encoding="utf-8")
     run(folder, "dvc", "repro", "download")
     corpus.write_text(corpus.read_text(encoding="utf-8") * 2, encoding="utf-8")
-    with pytest.raises(AssertionError, match=r"download: train\.txt could not be fetched: .* bytes"):
+    with pytest.raises(AssertionError, match=r"train\.txt could not be fetched: .* bytes"):
         run(folder, "dvc", "repro", "download")
 
 
