@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.pipelines.serving import Server
 from tests.pipelines.standin import clean_environment
 from tests.pipelines.workspaces.test_process_group import wait_for
+from tests.support.clone import commit
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests/faults/README.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +67,8 @@ def test_the_commands_of_readme_run(tmp_path: Path) -> None:
         _jsonl(clone / f"samples/corpus/{split}.txt", clone / f"corpus/{split}.jsonl")
     (clone / "own.yaml").write_text(_overlay(clone), encoding="utf-8")
     (clone / "texts.csv").write_text("id,text\n1,李明在北京。\n", encoding="utf-8")
+    commit(clone, "add", "--all")
+    commit(clone, "commit", "--quiet", "--message", "A corpus of one's own")
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S))
     commands, curl = commands.replace("\\\n", " ").split("curl ", 1)
     for line in commands.splitlines():
