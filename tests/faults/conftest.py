@@ -34,7 +34,7 @@ class Origin:
 
 
 @pytest.fixture(scope="session")
-def forks(prefect_url, tmp_path_factory):
+def forked(prefect_url, tmp_path_factory):
     made = Forks(prefect_url, tmp_path_factory.mktemp("prefect"))
     yield made
     made.stop()

@@ -63,14 +63,14 @@ def failed(disturbed: Round) -> str:
 @pytest.mark.faults
 @mounts
 @pytest.mark.parametrize("free_kb", [0, 150, 300])
-def test_a_full_disk(two, forks, tmp_path, free_kb) -> None:
+def test_a_full_disk(two, forked, tmp_path, free_kb) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "-t", "tmpfs", "-o", "size=64m", "none"):
         project = two.copy(disk)
         overlay = tmp_path / "overlay.yaml"
         overlay.write_text("run: {free_disk_gb: 0}")
-        disturbed = Round(forks, project, two.dvc_lock, "run", "--params", str(overlay))
+        disturbed = Round(forked, project, two.dvc_lock, "run", "--params", str(overlay))
         disturbed.log = tmp_path / "log"
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"x" * (free - free_kb * 1024))
@@ -82,11 +82,11 @@ def test_a_full_disk(two, forks, tmp_path, free_kb) -> None:
 
 @pytest.mark.faults
 @mounts
-def test_a_read_only_cache(two, forks, tmp_path) -> None:
+def test_a_read_only_cache(two, forked, tmp_path) -> None:
     project = two.copy(tmp_path)
     cache = project / ".dvc" / "cache"
     cache.mkdir()
-    disturbed = Round(forks, project, two.dvc_lock)
+    disturbed = Round(forked, project, two.dvc_lock)
     with mounted(cache, "-t", "tmpfs", "-o", "ro", "none"):
         assert "Read-only file system" in failed(disturbed)
     disturbed.complete()
