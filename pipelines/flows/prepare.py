@@ -15,6 +15,7 @@ from pipelines.registry import serving_code
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import disk, run_state, runtime, workspace
 from pipelines.workspaces.overlays import Values
+from pipelines.workspaces.runtime import Runtime
 from pipelines.workspaces.workspace import Purpose, Workspace
 from stages.contract.disk import full_disk
 
@@ -51,6 +52,7 @@ class Prepared:
     project: Project
     request: Request
     workspace: Workspace
+    runtime: Runtime
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
         where = runtime.fix(made.path)
         if request.purpose == "training":
             runtime.require_device(made.params, where, lambda: dvc_stages.not_cached(made.path))
-        yield Prepared(project, request, made)
+        yield Prepared(project, request, made, where)
 
 
 @contextmanager

@@ -166,6 +166,7 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
         made = workspace.belonging_to(made, flow_run.get_id(), _page())
         _name_flow_run(made.run_id)
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
+        get_run_logger().info("Stages run %s", prepared.runtime)
         disk.require(folder, made.params.run.free_disk_gb)
         cache.require_within(folder)
         yield made

@@ -22,6 +22,11 @@ class Runtime(NamedTuple):
     kind: Literal["image", "local"]
     reason: str
 
+    def __str__(self) -> str:
+        """`in the image (docker has it)`, for a sentence."""
+        where = "in the image" if self.kind == "image" else "in this Python environment"
+        return f"{where} ({self.reason})"
+
 
 def choose(folder: Path) -> Runtime:
     """What docker/runtime of the project or workspace `folder` says.

@@ -61,5 +61,4 @@ def _image(digest: str | None) -> Finding:
     except PipelineError as error:
         message, _, remedy = str(error).partition(": ")
         return Finding("image", Level.ERROR, message, remedy)
-    where = "the image" if chosen.kind == "image" else "this environment, which records no image"
-    return Finding("image", Level.OK, f"stages run in {where} ({chosen.reason})")
+    return Finding("image", Level.OK, f"stages run {chosen}")

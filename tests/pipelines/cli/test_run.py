@@ -26,6 +26,7 @@ def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> No
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
     assert "train: at work" in done.stderr
     assert re.search(r"Flow run '(\S+)' - Workspace \S+/\.runs/\1, commit ", done.stderr)
+    assert "Stages run in this Python environment (NER_RUNTIME is local)\n" in done.stderr
     assert "Stage 3/5: train\n" in done.stderr
     assert re.search(r"Finished in state Completed\('Stage 3/5 took \d+\.\d s'\)", done.stderr)
     assert "Traceback" not in done.stderr
