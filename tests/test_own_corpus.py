@@ -43,6 +43,7 @@ def run(clone, *commands, **env):
     return done.stdout
 
 
+@pytest.mark.slow  # the page's commands; tests/pipelines/corpus_check has each finding
 def test_check_comes_before_the_training_and_says_what_is_wrong(clone):
     [at] = [number for number, block in enumerate(COMMANDS) if CHECKED in block]
     lines = run(clone, *COMMANDS[: at + 1]).splitlines()

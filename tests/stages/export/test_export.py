@@ -172,6 +172,7 @@ def test_what_was_measured(tiny):
     assert measured["provider_options"].keys() == {"CPUExecutionProvider"}
 
 
+@pytest.mark.slow  # two exports; the gpu tests export fp16 too
 def test_fp16_and_another_opset(tiny, exported, tmp_path):
     report = json.loads(exported(precision="fp16", opset=18)["export.json"])
     assert_made_for(tmp_path / "exported/onnx/model.onnx", report["opset"])

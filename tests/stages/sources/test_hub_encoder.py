@@ -35,6 +35,7 @@ def run(work, hub, tmp_path):
     return lambda: work.run(**env, HF_ENDPOINT=hub.mirror.url)
 
 
+@pytest.mark.slow  # it trains; each step alone is tested elsewhere
 def test_the_encoder_is_brought_aligned_with_and_trained(run, work, hub, chinese, tmp_path):
     random = Random(3)  # noqa: S311
     for split, count in (("train", 80), ("test", 20)):
