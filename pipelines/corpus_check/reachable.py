@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -42,8 +43,9 @@ def require_reachable(folder: Path, params: Download) -> None:
     ]
     for thread in asked:
         thread.start()
+    deadline = time.monotonic() + ANSWER_S
     for thread in asked:
-        thread.join(ANSWER_S)
+        thread.join(max(0.0, deadline - time.monotonic()))
     found = dict(problems)  # a thread may still wait for a name server
     lacking = [
         f"  {key}: {address}: {found[address]}"
