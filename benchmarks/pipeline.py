@@ -86,11 +86,11 @@ def _run(project: Path) -> dict[str, object]:
 def _align(project: Path, shared: Path) -> Spent:
     """The stage alone, as DVC would run it, with the parameters of the full job."""
     work = project.with_name("align")
-    (work / "data" / "msra").mkdir(parents=True)
+    (work / "data" / "corpus").mkdir(parents=True)
     shutil.copy(project / "params.yaml", work)
     for name, file in FILES.items():
         source = shared / "msra" / file
-        (work / "data" / "msra" / f"{name}.txt").symlink_to(source)
+        (work / "data" / "corpus" / f"{name}.txt").symlink_to(source)
     (work / "data" / "encoder").symlink_to(shared / "encoders" / "minilm-zh-char")
     figures = _spent(work, "stages.align", PYTHONPATH=str(project))
     found = json.loads((work / ".measured" / "align.json").read_text(encoding="utf-8"))

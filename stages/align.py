@@ -77,11 +77,11 @@ def main() -> None:
         Align,
         lambda params: align(
             params,
-            Path("data/msra"),
+            Path("data/corpus"),
             Path("data/encoder"),
             Path("data/aligned"),
             Path("reports/align.json"),
-            origins(Path("data/msra")),
+            origins(Path("data/corpus")),
         ),
         "Align a corpus with the encoder's tokens, and split off dev.",
     )

@@ -98,7 +98,7 @@ def main() -> None:
     """Runs the stage in the current folder."""
     command(
         Download,
-        lambda params: download(params, Path("data/msra"), Path("data/encoder")),
+        lambda params: download(params, Path("data/corpus"), Path("data/encoder")),
         "Fetch the corpus and the encoder from their pinned sources.",
     )
 

@@ -91,7 +91,7 @@ def main() -> None:
             Path("models/ner"),
             Path("data/aligned"),
             StageReports(
-                source=Path("data/msra/source.json"),
+                source=Path("data/corpus/source.json"),
                 align=Path("reports/align.json"),
                 curve=Path("reports/train.csv"),
             ),

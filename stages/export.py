@@ -107,7 +107,7 @@ def main() -> None:
             Inputs(
                 model=Path("models/ner"),
                 aligned=Path("data/aligned"),
-                source=Path("data/msra/source.json"),
+                source=Path("data/corpus/source.json"),
                 metrics=Path("reports/metrics.json"),
             ),
             Outs(

@@ -21,7 +21,7 @@ from tests.support.clone import clone, commit
 
 STAGES = ["download", "align", "train", "evaluate", "export"]
 OUTS = {
-    "data/msra": ["source.json", "test.txt", "train.txt"],
+    "data/corpus": ["source.json", "test.txt", "train.txt"],
     "data/encoder": ["config.json", "tokenizer_config.json", "vocab.txt"],
     "data/aligned": ["dev.parquet", "labels.json", "test.parquet", "train.parquet"],
     "models/ner": [

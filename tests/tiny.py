@@ -129,8 +129,8 @@ def cpu_only() -> None:
 
 
 def write_aligned(path: Path, params: Params, train: list[Tagged], test: list[Tagged]) -> None:
-    """Makes data/msra and data/aligned in the workspace `path`, which has an encoder."""
-    raw = path / "data/msra"
+    """Makes data/corpus and data/aligned in the workspace `path`, which has an encoder."""
+    raw = path / "data/corpus"
     raw.mkdir(parents=True)
     for name, sentences in (("train", train), ("test", test)):
         lines = ["".join(f"{cell}\t{tag}\n" for cell, tag in sentence) for sentence in sentences]

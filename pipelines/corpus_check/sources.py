@@ -61,8 +61,8 @@ def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -
                 missing.append(str(error))
     if len(missing) == len(source.sources):  # an earlier copy might be of another file
         raise StageError(f"{where}: {'; '.join(missing)}")
-    for data, known in _fetched(project):
-        path = data / f"msra/{split}.txt"
+    for corpus, known in _fetched(project):
+        path = corpus / f"{split}.txt"
         if _is(known.get(split), source) and path.is_file():
             return _found(path, str(path.relative_to(project)), split, source, layers)
     return None
@@ -78,8 +78,8 @@ def encoder_folder(project: Path, encoder: Encoder) -> Iterator[Path | None]:
     """
     if encoder.folder is None:
         origin = {"hub_id": encoder.hub_id, "revision": encoder.revision}
-        known = [data for data, source in _fetched(project) if source["encoder"]["from"] == origin]
-        yield known[0] / "encoder" if known else None
+        known = [path for path, source in _fetched(project) if source["encoder"]["from"] == origin]
+        yield known[0].with_name("encoder") if known else None
         return
     folder = project / expanded(encoder.folder)
     where = f"download.encoder.folder {encoder.folder}"
@@ -104,13 +104,17 @@ def _found(path: Path, name: str, split: str, source: Source, layers: Mapping[st
 
 
 def _fetched(project: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Each `data/` that `download` filled, with its source.json: the project's, then of runs."""
+    """Each corpus folder that `download` filled, and its source.json: the project's, then of runs.
+
+    Its name is not asked: in an older run it is not `corpus`.
+    """
     runs = sorted((project / ".runs").glob("[!.]*/data"), reverse=True)
     for data in [project / "data", *runs]:
-        try:
-            yield data, json.loads((data / "msra/source.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
+        for file in sorted(data.glob("[!.]*/source.json")):
+            try:
+                yield file.parent, json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
 
 
 def _is(known: Mapping[str, Any] | None, source: Source) -> bool:

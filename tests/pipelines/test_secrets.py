@@ -34,8 +34,8 @@ def fetching(project: Path, mirror: Mirror) -> Path:
     dvc_yaml = yaml.safe_load((project / "dvc.yaml").read_text())
     fetch = dvc_yaml["stages"]["download"]
     fetch |= {"cmd": "python -m stages.download", "deps": ["stages/download.py"]}
-    fetch["outs"] = ["data/msra", "data/encoder"]
-    dvc_yaml["stages"]["align"]["deps"] = ["stage.py", "data/msra"]
+    fetch["outs"] = ["data/corpus", "data/encoder"]
+    dvc_yaml["stages"]["align"]["deps"] = ["stage.py", "data/corpus"]
     (project / "dvc.yaml").write_text(yaml.safe_dump(dvc_yaml))
     params = yaml.safe_load((project / "params.yaml").read_text())
     sample = yaml.safe_load((ROOT / "samples" / "params.yaml").read_text())["download"]

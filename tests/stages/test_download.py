@@ -15,18 +15,18 @@ from stages.params.download import Download
 from tests.stage_process import until_made
 
 OUTS = [
+    "data/corpus/source.json",
+    "data/corpus/test.txt",
+    "data/corpus/train.txt",
     "data/encoder/config.json",
     "data/encoder/model.safetensors",
     "data/encoder/tokenizer_config.json",
     "data/encoder/vocab.txt",
-    "data/msra/source.json",
-    "data/msra/test.txt",
-    "data/msra/train.txt",
 ]
 
 
 def fetch_all(work):
-    return download(work.params(), work.path / "data/msra", work.path / "data/encoder")
+    return download(work.params(), work.path / "data/corpus", work.path / "data/encoder")
 
 
 def git_blob(path):
@@ -43,9 +43,9 @@ def test_the_command_leaves_these_files(work, encoder, tmp_path):
         path = work.path / name
         assert not path.is_symlink()
         assert path.stat().st_mode & 0o777 == 0o644
-    assert files["data/msra/train.txt"] == (tmp_path / "train").read_bytes()
-    assert files["data/msra/test.txt"] == (tmp_path / "test").read_bytes()
-    assert json.loads(files["data/msra/source.json"]) == {
+    assert files["data/corpus/train.txt"] == (tmp_path / "train").read_bytes()
+    assert files["data/corpus/test.txt"] == (tmp_path / "test").read_bytes()
+    assert json.loads(files["data/corpus/source.json"]) == {
         "name": "语料",
         "language": "zh",
         "licence": "许可",
@@ -69,7 +69,7 @@ def test_the_command_leaves_these_files(work, encoder, tmp_path):
                 Path(name).name: hashlib.sha256(
                     (encoder / Path(name).name).read_bytes()
                 ).hexdigest()
-                for name in OUTS[:4]
+                for name in OUTS[3:]
             },
         },
     }
@@ -100,8 +100,8 @@ def test_a_dev_split_of_any_format(work, tmp_path, content, counts):
     work.section["dev"] = {"sources": [str(tmp_path / "dev")]} | checks
     fetch_all(work)
     files = work.files()
-    assert files["data/msra/dev.txt"] == content
-    source = json.loads(files["data/msra/source.json"])
+    assert files["data/corpus/dev.txt"] == content
+    source = json.loads(files["data/corpus/source.json"])
     about = ["name", "language", "licence"]
     assert [*source] == [*about, "train", "dev", "test", "encoder"]
     assert {k: v for k, v in source["dev"].items() if k in ("sentences", "entities")} == counts
@@ -177,12 +177,12 @@ def test_sigterm_leaves_nothing_behind(work, mirror, tmp_path):
     body = (tmp_path / "test").read_bytes()
     work.section["test"]["sources"] = [mirror.put("/test", body, hang_after=9)]
     with work.start() as process:
-        until_made("data/.msra.partial/test.txt", work.path, process)
+        until_made("data/.corpus.partial/test.txt", work.path, process)
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
         assert process.stderr.read() == ""
     assert work.files() == before
-    assert sorted(p.name for p in (work.path / "data").iterdir()) == ["encoder", "msra"]
+    assert sorted(p.name for p in (work.path / "data").iterdir()) == ["corpus", "encoder"]
 
 
 def test_the_real_test_file_is_the_one_of_params(shared, request):
@@ -200,6 +200,6 @@ def test_the_real_files(shared, work, request, monkeypatch):
     work.section["encoder"]["folder"] = "$NER_SHARED/encoders/minilm-zh-char"
     fetch_all(work)
     assert list(work.files()) == OUTS
-    source = json.loads((work.path / "data/msra/source.json").read_text(encoding="utf-8"))
+    source = json.loads((work.path / "data/corpus/source.json").read_text(encoding="utf-8"))
     assert source["test"]["sentences"] == 3442
     assert source["test"]["entities"] == {"LOC": 2886, "ORG": 1331, "PER": 1973}

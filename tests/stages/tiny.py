@@ -89,7 +89,7 @@ def align_text(
     **changes: object,
 ) -> Result:
     """Aligns these corpora below `folder`."""
-    raw = folder / "data/msra"
+    raw = folder / "data/corpus"
     raw.mkdir(parents=True, exist_ok=True)
     for name, corpus in (("train", train), ("test", test)):
         text = corpus if isinstance(corpus, str) else bio(*corpus)

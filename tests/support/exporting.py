@@ -20,7 +20,7 @@ def exported(tiny, tmp_path):
             Inputs(
                 model,
                 tiny.aligned,
-                tiny.path / "data/msra/source.json",
+                tiny.path / "data/corpus/source.json",
                 tiny.report("metrics.json"),
             ),
             Outs(out / "onnx", out / "export.json", out / "predictions.jsonl"),

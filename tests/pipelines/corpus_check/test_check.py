@@ -173,7 +173,8 @@ def test_repairs_have_the_users_own_name(own, check):
     assert "3 tags or spans of train were repaired, which has 6 entities: stray_i 3" in said
 
 
-def test_of_addresses_it_reads_what_was_fetched(own, check):
+@pytest.mark.parametrize("folder", ["corpus", "msra"])  # the second in older runs
+def test_of_addresses_it_reads_what_was_fetched(own, check, folder):
     """As `download` leaves it, here or in a run's workspace."""
     content = digests(own / "corpus/train.txt")
     pins = {"train": content, "test": digests(own / "corpus/test.txt")}
@@ -188,14 +189,14 @@ def test_of_addresses_it_reads_what_was_fetched(own, check):
         "train: https://example.org/train is not on this machine; `dvc repro download` fetches it"
     )
     data = own / ".runs/20260101T000000Z-aaaaaa/data"
-    shutil.copytree(own / "corpus", data / "msra")
-    (data / "msra/source.json").write_text(json.dumps(pins | {"encoder": {"from": "folder"}}))
+    shutil.copytree(own / "corpus", data / folder)
+    (data / folder / "source.json").write_text(json.dumps(pins | {"encoder": {"from": "folder"}}))
     found = check()
     [unknown] = found["not_looked_at"]
     assert unknown.startswith("unknown characters and token lengths: someone/bert is not on this")
     assert found["splits"]["test"] == {"sentences": 1, "characters": 4, "entities": {"SHOP": 1}}
-    assert found["files"]["train"]["name"] == f"{data.relative_to(own)}/msra/train.txt"
-    (data / "msra/source.json").write_text(json.dumps(pins | {"encoder": {"from": hub}}))
+    assert found["files"]["train"]["name"] == f"{data.relative_to(own)}/{folder}/train.txt"
+    (data / folder / "source.json").write_text(json.dumps(pins | {"encoder": {"from": hub}}))
     shutil.copytree(own / "encoder", data / "encoder")
     assert check()["not_looked_at"] == []
 

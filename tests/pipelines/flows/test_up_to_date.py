@@ -23,13 +23,13 @@ from tests.pipelines.logged import runs
 
 SAID = "Nothing to do: source, code, parameters and image are those of msra-ner version 1"
 SOURCE = """\
-    Path("data/msra").mkdir(parents=True, exist_ok=True)
+    Path("data/corpus").mkdir(parents=True, exist_ok=True)
     import hashlib
     found = {
         split: {"sha256": hashlib.sha256(Path(of["sources"][0]).read_bytes()).hexdigest()}
         for split, of in params["download"].items() if split in ("train", "test")
     }
-    put("data/msra/source.json", found)
+    put("data/corpus/source.json", found)
 def align"""
 
 
@@ -163,7 +163,7 @@ def test_an_unpinned_source_is_asked_and_counts_by_its_hash(
     stage.write_text(stage.read_text().replace("def align", SOURCE))
     dvc_yaml.write_text(
         dvc_yaml.read_text().replace(
-            "[data/raw.txt]\n  align", "[data/raw.txt, data/msra]\n  align"
+            "[data/raw.txt]\n  align", "[data/raw.txt, data/corpus]\n  align"
         )
     )
     finish(project)

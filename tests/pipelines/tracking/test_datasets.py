@@ -17,9 +17,9 @@ WEB = "https://example.org/train.txt"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    outs = [{"path": "data/msra", "md5": MSRA}, {"path": "data/encoder", "md5": "2" * 32}]
+    outs = [{"path": "data/corpus", "md5": MSRA}, {"path": "data/encoder", "md5": "2" * 32}]
     later = {
-        "deps": [{"path": "data/msra/train.txt"}],
+        "deps": [{"path": "data/corpus/train.txt"}],
         "outs": [{"path": "data/aligned", "md5": ALIGNED}],
     }
     lock = {"stages": {"a": {"deps": [{"path": "code.py"}], "outs": outs}, "b": later}}
@@ -27,7 +27,7 @@ def workspace(tmp_path: Path) -> Path:
     sources = {"train": {"sources": ["copy.txt", WEB]}, "dev": None}
     sources["test"] = {"sources": ["test.txt"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"download": sources}))
-    for folder in ("msra", "aligned"):
+    for folder in ("corpus", "aligned"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     (tmp_path / "data" / "aligned" / "dev.parquet").touch()
     return tmp_path
@@ -35,9 +35,9 @@ def workspace(tmp_path: Path) -> Path:
 
 def test_each_split_has_the_name_of_the_corpus_and_a_source(workspace: Path) -> None:
     text = json.dumps(CONTENT)
-    (workspace / "data" / "msra" / "source.json").write_text(text)
+    (workspace / "data" / "corpus" / "source.json").write_text(text)
     found = datasets.inputs(workspace, "c0ffee")
-    dvc = {"commit": "c0ffee", "path": "data/msra/test.txt", "md5": MSRA}
+    dvc = {"commit": "c0ffee", "path": "data/corpus/test.txt", "md5": MSRA}
     dev = {"commit": "c0ffee", "path": "data/aligned/dev.parquet", "md5": ALIGNED}
     encoder = {"commit": "c0ffee", "path": "data/encoder", "md5": "2" * 32}
     assert [
@@ -54,7 +54,7 @@ def test_each_split_has_the_name_of_the_corpus_and_a_source(workspace: Path) -> 
 
 
 def test_other_data_from_outside_is_one_dataset(workspace: Path) -> None:
-    (workspace / "data" / "msra" / "source.json").write_text('{"licence": "research"}')
+    (workspace / "data" / "corpus" / "source.json").write_text('{"licence": "research"}')
     found = datasets.inputs(workspace, None)[0].dataset
-    assert (found.name, found.digest) == ("data/msra", MSRA)
+    assert (found.name, found.digest) == ("data/corpus", MSRA)
     assert found.profile == '{"licence": "research"}'

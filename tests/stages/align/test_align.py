@@ -45,7 +45,7 @@ def files(folder):
 
 def test_leaves_these_files(run, tmp_path):
     run()
-    assert files(tmp_path) == FILES | {"data/msra/test.txt", "data/msra/train.txt"}
+    assert files(tmp_path) == FILES | {"data/corpus/test.txt", "data/corpus/train.txt"}
 
 
 def test_schema_and_labels(run):
@@ -126,7 +126,7 @@ STRAY = "京\tI-LOC\n大\tI-LOC\n\n1\tI-PER\n"
 
 
 def test_stray_tags_in_test_are_refused_or_repaired_and_listed_first(run, tmp_path):
-    with pytest.raises(StageError, match=r"/data/msra/test.txt:1: I-LOC follows neither B-LOC nor"):
+    with pytest.raises(StageError, match=r"/corpus/test.txt:1: I-LOC follows neither B-LOC nor"):
         run(STRAY)
     assert not FILES & files(tmp_path)
     result = run(STRAY, repair_test_tags=True)
@@ -137,7 +137,7 @@ def test_stray_tags_in_test_are_refused_or_repaired_and_listed_first(run, tmp_pa
 
 def test_repairs_are_shown_with_their_first_places(run, tmp_path, capsys):
     report = run(FILLER, STRAY + "\n2\tO\n\tO\n3\tO\n\n4\tO\n\n5\tO\n").report
-    train = tmp_path / "data/msra/train.txt"
+    train = tmp_path / "data/corpus/train.txt"
     assert report["repaired_first"]["train"] == {
         "stray_i": [f"{train}:1", f"{train}:4"],
         "empty_token": [f"{train}:7"],
@@ -162,7 +162,7 @@ def test_malformed_input_keeps_what_was_there(run, tmp_path):
     run()
     bytes_before = {path: (tmp_path / path).read_bytes() for path in FILES}
     for text, line in (("京\tB-ORGAN\n", 1), ("京\tO\n\n京 O\n", 3)):
-        with pytest.raises(StageError, match=rf"/data/msra/train.txt:{line}: "):
+        with pytest.raises(StageError, match=rf"/data/corpus/train.txt:{line}: "):
             run(FILLER, text)
     assert {path: (tmp_path / path).read_bytes() for path in FILES} == bytes_before
 

@@ -47,7 +47,7 @@ def test_the_same_bytes_again_and_in_another_process(work):
 
 @pytest.mark.slow  # contract/test_command.py ends a stage so, and download is ended in its tests
 def test_sigterm_leaves_what_was_there(work):
-    (work / "data/msra/train.txt").write_text(bio(*TRAIN * 60, *FILLER), encoding="utf-8")
+    (work / "data/corpus/train.txt").write_text(bio(*TRAIN * 60, *FILLER), encoding="utf-8")
     before = files(work)
     with start("align", work) as process:
         until_made("data/.aligned.partial/labels.json", work, process)
@@ -59,13 +59,13 @@ def test_sigterm_leaves_what_was_there(work):
 
 
 def test_one_line_for_a_bad_line(work):
-    (work / "data/msra/test.txt").write_text("京\tO\n京\tB-TIME\n", encoding="utf-8")
+    (work / "data/corpus/test.txt").write_text("京\tO\n京\tB-TIME\n", encoding="utf-8")
     before = files(work)
     with start("align", work) as process:
         printed = process.communicate()[1]
         assert process.returncode == 1
     assert printed == (
-        "align: data/msra/test.txt:2: unknown tag 'B-TIME'; align.scheme BIO and align.types in"
+        "align: data/corpus/test.txt:2: unknown tag 'B-TIME'; align.scheme BIO and align.types in"
         " params.yaml allow O, B-LOC, I-LOC, B-ORG, I-ORG, B-PER, I-PER\n"
     )
     assert files(work) == before

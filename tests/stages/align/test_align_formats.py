@@ -91,8 +91,8 @@ def test_too_many_types_or_none(tmp_path, encoder, tags, count):
 
 
 def test_a_dev_split_of_its_own(tmp_path, encoder):
-    (tmp_path / "data/msra").mkdir(parents=True)
-    (tmp_path / "data/msra/dev.txt").write_text("北\tI-LOC\n", encoding="utf-8")
+    (tmp_path / "data/corpus").mkdir(parents=True)
+    (tmp_path / "data/corpus/dev.txt").write_text("北\tI-LOC\n", encoding="utf-8")
     train = [tagged("张三", (0, 2, "PER"))]  # too few to hold any out
     result = align_text(tmp_path, encoder, train, train)
     assert result.sentences("dev") == [[("北", "B-LOC")]]

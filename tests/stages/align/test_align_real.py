@@ -49,7 +49,7 @@ def test_counts(real):
     figures = real.report
     assert figures["repaired"] == {"train": {"empty_token": EMPTY_TOKENS}, "test": {}}
     first = figures["repaired_first"]["train"]["empty_token"]
-    assert [place.partition("/data/msra/")[2] for place in first] == [
+    assert [place.partition("/data/corpus/")[2] for place in first] == [
         f"train.txt:{line}" for line in (15157, 57352, 287765)
     ]
     assert figures["test"]["sentences"] == SENTENCES["test"]

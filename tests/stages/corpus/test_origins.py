@@ -36,7 +36,7 @@ def test_no_params(tmp_path):
 
 
 def test_named():
-    assert named("data/msra/train.txt:7: no", {"data/msra/train.txt": "a.txt"}) == "a.txt:7: no"
+    assert named("data/corpus/train.txt:7: no", {"data/corpus/train.txt": "a.txt"}) == "a.txt:7: no"
 
 
 def test_align_prints_the_users_own_name_and_writes_none(tmp_path):
@@ -46,13 +46,13 @@ def test_align_prints_the_users_own_name_and_writes_none(tmp_path):
     download = {"train": PINNED | {"sources": ["corpus/own.txt"]}}
     params = tmp_path / "params.yaml"
     params.write_text(yaml.safe_dump({"align": PARAMS, "download": download}))
-    train = tmp_path / "data/msra/train.txt"
+    train = tmp_path / "data/corpus/train.txt"
     train.write_text("京\tI-LOC\n\n" + train.read_text("utf-8"), encoding="utf-8")
     with start("align", tmp_path) as process:
         err = process.communicate()[1]
     assert err.startswith("align: train: repaired 1 x stray_i, first at corpus/own.txt:1\n")
     report = json.loads((tmp_path / "reports/align.json").read_text("utf-8"))
-    assert report["repaired_first"]["train"] == {"stray_i": ["data/msra/train.txt:1"]}
+    assert report["repaired_first"]["train"] == {"stray_i": ["data/corpus/train.txt:1"]}
     train.write_text("京\tB-LOC\n京\tB-WHAT\n", encoding="utf-8")
     with start("align", tmp_path) as process:
         assert process.communicate()[1].startswith("align: corpus/own.txt:2: unknown tag 'B-WHAT'")

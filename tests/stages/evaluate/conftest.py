@@ -40,7 +40,7 @@ def scored(tiny, tmp_path):
     def scored(aligned=tiny.aligned, model=tiny.ner, **changes):
         params = tiny.params.evaluate.model_copy(update=changes)
         reports = StageReports(
-            tiny.path / "data/msra/source.json",
+            tiny.path / "data/corpus/source.json",
             *map(tiny.report, ["align.json", "train.csv"]),
         )
         outs = Outs(*(tmp_path / name for name in REPORTS))

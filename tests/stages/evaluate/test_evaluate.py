@@ -28,7 +28,7 @@ def test_the_metrics_are_those_of_an_independent_count(tiny, gold, found):
 
 
 def test_no_entity_of_the_corpus_is_left_out(tiny, gold):
-    raw = (tiny.path / "data/msra/test.txt").read_text(encoding="utf-8")
+    raw = (tiny.path / "data/corpus/test.txt").read_text(encoding="utf-8")
     assert tiny.json("metrics.json")["test"]["support"] == raw.count("\tB-") == sum(map(len, gold))
     assert [len(sentence) for sentence in tiny.test[:2]] == [600, 2500]
     assert min(len(entities) for entities in gold[:2]) > 90  # in windows of 62 characters

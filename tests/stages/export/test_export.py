@@ -45,7 +45,7 @@ def test_the_report(tiny):
     assert report.keys() | scores.keys() - {"PER", "ORG", "LOC"} < NOT_A_TYPE
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
-    raw = (tiny.path / "data/msra/test.txt").read_bytes()
+    raw = (tiny.path / "data/corpus/test.txt").read_bytes()
     assert report.pop("test_sha256") == hashlib.sha256(raw + b"\n").hexdigest()
     assert report.pop("test_sentences") == len(tiny.test)
     assert report.pop("nodes_per_provider").keys() == {"CPUExecutionProvider"}
@@ -116,7 +116,7 @@ def test_it_equals_torch_at_every_length_and_batch(tiny):
 def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path, monkeypatch, capfd):
     """In another process too, whose hashes have another seed."""
     place = tmp_path / "命名 实体 (2)"
-    for name in ("data/aligned", "data/msra", "models/ner"):
+    for name in ("data/aligned", "data/corpus", "models/ner"):
         shutil.copytree(tiny.path / name, place / name)
     (place / "reports").mkdir()
     for name in ("params.yaml", "reports/metrics.json"):

@@ -24,7 +24,7 @@ def test_brings_the_files_whole(run, work, hub, encoder, mirror):
     files = work.files()
     brought = {Path(n).name: b for n, b in files.items() if n.startswith("data/encoder/")}
     assert brought == {name: (encoder / name).read_bytes() for name in TAKEN}
-    source = json.loads(files["data/msra/source.json"])["encoder"]
+    source = json.loads(files["data/corpus/source.json"])["encoder"]
     assert source["from"] == {"hub_id": hub.hub_id, "revision": hub.revision}
     assert list(source["sha256"]) == TAKEN
     measured = json.loads(files[".measured/download.json"])["files"]

@@ -17,7 +17,7 @@ def made(tiny, tmp_path):
 
     def made(source=None, **metrics):
         changed = {
-            "source": json.loads((tiny.path / "data/msra/source.json").read_text("utf-8")),
+            "source": json.loads((tiny.path / "data/corpus/source.json").read_text("utf-8")),
             "metrics": tiny.json("metrics.json"),
         }
         for name, changes in (("source", source or {}), ("metrics", metrics)):
@@ -71,4 +71,6 @@ def test_slices_an_encoder_of_a_folder_and_a_name_that_is_no_yaml(made):
 
 def test_what_it_needs_is_named(tiny, tmp_path):
     with pytest.raises(StageError, match=r"^.*none is not here: run `dvc repro evaluate` first$"):
-        model_card(tiny.json("export.json"), tmp_path / "none", tiny.path / "data/msra/source.json")
+        model_card(
+            tiny.json("export.json"), tmp_path / "none", tiny.path / "data/corpus/source.json"
+        )

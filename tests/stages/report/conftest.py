@@ -18,7 +18,7 @@ def made(tiny, tmp_path):
         params = tiny.params.evaluate.model_copy(update={"errors": 200})
         test = with_intervals(scores(sentences), sentences, types, params.bootstrap)
         file = tmp_path / "source.json"
-        of_tiny = json.loads((tiny.path / "data/msra/source.json").read_text(encoding="utf-8"))
+        of_tiny = json.loads((tiny.path / "data/corpus/source.json").read_text(encoding="utf-8"))
         file.write_text(json.dumps(of_tiny | (source or {})), encoding="utf-8")
         metrics["test"] = test | {"ece": None}
         bins = reliability(sentences, params.confidence_bins)

@@ -105,7 +105,7 @@ def test_its_figures_are_those_of_the_metrics(page, tiny):
 
 def test_its_head_names_what_is_known_of_data_and_model(page, tiny):
     facts = [text for _, text in page.all("dd")][:4]
-    source = tiny.json("../data/msra/source.json")
+    source = tiny.json("../data/corpus/source.json")
     hub = source["encoder"]["from"]
     assert facts == [
         f"MSRA, {len(tiny.test)} sentences, SHA-256 {source['test']['sha256'][:12]}",

@@ -53,7 +53,7 @@ def msra(shared):
 
 @pytest.fixture
 def brought(work, msra, mirror, chinese):
-    """`brought(**changes)`: data/msra as `download` brings it, with the sources so changed."""
+    """`brought(**changes)`: data/corpus as `download` brings it, with the sources so changed."""
 
     def brought(**changes):
         for split in msra:
@@ -62,7 +62,7 @@ def brought(work, msra, mirror, chinese):
             }
             work.section[split] |= changes.get(split, {})
         work.section["encoder"]["folder"] = str(chinese)
-        raw = work.path / "data/msra"
+        raw = work.path / "data/corpus"
         return raw, download(work.params(), raw, work.path / "data/encoder")["files"]
 
     return brought

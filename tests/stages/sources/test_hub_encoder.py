@@ -59,7 +59,7 @@ def test_the_encoder_is_brought_aligned_with_and_trained(run, work, hub, chinese
     params = write_params(tmp_path, epochs=1, pretrain=PARAMS["train"]["pretrain"] | {"epochs": 1})
     aligned, models, reports = tmp_path / "aligned", tmp_path / "models", tmp_path / "reports"
     align_params = params.align.model_copy(update={"dev_sentences": 20})
-    align(align_params, work.path / "data/msra", encoder, aligned, reports / "align.json")
+    align(align_params, work.path / "data/corpus", encoder, aligned, reports / "align.json")
     published = load_file(chinese / "model.safetensors")
     for model in (new_tagger(encoder, Labels.read(aligned)), new_masked_lm(encoder)):
         norm = model.bert.encoder.layer[0].output.LayerNorm
@@ -85,5 +85,5 @@ def test_the_encoder_under_its_former_name(run, work, hub):
     for now, then in moved.items():
         hub.mirror.put(then, status=307, headers={"Location": now})
     assert run() == (0, "")
-    source = json.loads((work.path / "data/msra/source.json").read_text(encoding="utf-8"))
+    source = json.loads((work.path / "data/corpus/source.json").read_text(encoding="utf-8"))
     assert source["encoder"]["from"] == {"hub_id": former, "revision": hub.revision}
