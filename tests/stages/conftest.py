@@ -23,6 +23,7 @@ from stages.train import train
 from tests.conftest import ROOT
 from tests.stages.curve import curve
 from tests.support.mirror import Mirror
+from tests.support.once import once
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()
@@ -208,3 +209,17 @@ def fit(tiny, tmp_path):
         return measured, json.loads((fit.folder / "train.json").read_text()), curve(fit.folder)
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory):
+    """The folder of a family's tiny encoder, see `tests.support.families`; tests change nothing."""
+    from tests.support.families import make_family
+
+    def family(name):
+        parent = once(
+            tmp_path_factory, f"family-{name}", lambda path: make_family(name, path / "e")
+        )
+        return parent / "e"
+
+    return family
