@@ -75,7 +75,7 @@ def encoder(tmp_path: Path) -> Path:
     """The folder of a whole encoder, and files beside it that nobody needs."""
     folder = tmp_path / "tiny-bert"
     folder.mkdir()
-    (folder / "config.json").write_text('{"vocab_size": 7}')
+    (folder / "config.json").write_text('{"model_type": "bert", "vocab_size": 7}')
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n京\n\u2028\n[CLS]\n[SEP]\n[MASK]\n")
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     save_file({"embedding": np.zeros((4, 8), np.float32)}, folder / "model.safetensors")
