@@ -6,13 +6,13 @@ from typing import Any
 from stages.contract.errors import StageError
 
 # Each `model_type` for which transformers has a head for masked language modelling (others see only
-# the text before a token, or have a decoder), one for token classification, and a fast tokenizer.
-# Importing transformers to ask it takes 3 s.
+# the text before a token, or have a decoder), one for token classification, and a fast tokenizer;
+# without those that take pictures. Importing transformers to ask it takes 3 s.
 ENCODERS = frozenset(
     "albert bert big_bird camembert convbert data2vec-text deberta deberta-v2 distilbert electra"  # noqa: SIM905
     " ernie esmc eurobert fnet funnel gte ibert jina_embeddings_v3 layoutlm longformer luke"
-    " megatron-bert mobilebert modernbert modernvbert mpnet mra nomic_bert nystromformer rembert"
-    " roberta roberta-prelayernorm roformer squeezebert ultrabert ultravbert xlm-roberta"
+    " megatron-bert mobilebert modernbert mpnet mra nomic_bert nystromformer rembert"
+    " roberta roberta-prelayernorm roformer squeezebert ultrabert xlm-roberta"
     " xlm-roberta-xl xmod yoso".split()
 )
 # Tokenizers of such encoders that transformers has in Python only.

@@ -3,15 +3,16 @@
 import json
 from bisect import bisect_left
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stages.contract.errors import StageError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 LEAST_TOKENS = 8  # the shortest window that `align` allows
 THIN = {"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 8, "intermediate_size": 8}
+OF_ANY_TOKENIZER = ("tokenizer.json", "tokenizer.model")  # whatever its class
 OF_EACH_LAYER = ("attention_window", "layer_types")  # Longformer's, ModernBERT's
 
 
@@ -47,17 +48,12 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     config = AutoConfig.from_pretrained(encoder, local_files_only=True)
     if getattr(config, "rope_parameters", None):
         return min(wanted, int(config.max_position_embeddings))
-    for name in OF_EACH_LAYER:
-        if isinstance(value := getattr(config, name, None), list):
-            setattr(config, name, value[:1])
-    for name, size in THIN.items():
-        setattr(config, name, size)
     token = (config.pad_token_id or 0) + 1  # no padding, which RoBERTa does not count
-    config.vocab_size = token + 1
     try:
+        _make_thin(config, token + 1)
         with torch.random.fork_rng(devices=[]):  # else the weights of `train` would be others
             model = AutoModel.from_config(config).eval()
-    except (ValueError, RuntimeError):
+    except Exception:  # of the family's own code, such as Funnel, which has no number of layers
         return wanted
 
     @torch.inference_mode()
@@ -65,7 +61,7 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
         ids = torch.full((1, tokens), token)
         try:
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
-        except (IndexError, RuntimeError):
+        except (IndexError, RuntimeError, ValueError):
             return False
         return True
 
@@ -75,34 +71,59 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     return lengths[bisect_left(lengths, True, key=lambda tokens: not takes(tokens)) - 1]
 
 
+def _make_thin(config: "PretrainedConfig", vocab_size: int) -> None:
+    for name in OF_EACH_LAYER:
+        if isinstance(value := getattr(config, name, None), list):
+            setattr(config, name, value[:1])
+    for name, size in (THIN | {"vocab_size": vocab_size}).items():
+        setattr(config, name, size)
+
+
 def load_tokenizer(encoder: Path) -> "PreTrainedTokenizerFast":
     """The fast tokenizer of the encoder in that folder, from whichever files it has.
 
-    RoFormer's own splits text into words by jieba, which a cell never needs and the saved tokenizer
-    no longer does; the rest of it is BERT's.
+    vocab.txt where the family has another file is of BERT's tokenizer (Chinese ALBERT). RoFormer's
+    own splits text into words by jieba, which a cell never needs and the saved tokenizer no longer
+    does; the rest of it is BERT's.
 
     Raises:
-        StageError: transformers cannot read it, or has no fast version of it.
+        StageError: transformers cannot read it, has no fast version of it, or finds no vocabulary.
     """
-    from transformers import AutoTokenizer
+    own = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    made = _auto_tokenizer(encoder, "bert" if own.get("model_type") == "roformer" else None)
+    if not made.is_fast:
+        raise StageError(f"the tokenizer in {encoder} lacks a fast version; choose another encoder")
+    lacking = sorted(name for name in _files_of(made) if not (encoder / name).is_file())
+    if not lacking or any((encoder / name).is_file() for name in OF_ANY_TOKENIZER):
+        return made
+    if (encoder / "vocab.txt").is_file():
+        return _auto_tokenizer(encoder, "bert")
+    # Without them transformers makes one that knows no character, and says nothing.
+    raise StageError(
+        f"the tokenizer in {encoder}, of class {type(made).__name__}, lacks {', '.join(lacking)}:"
+        " rename its file, name its tokenizer_class in tokenizer_config.json, or choose another"
+        " encoder"
+    )
+
+
+def _auto_tokenizer(encoder: Path, type_: str | None) -> "PreTrainedTokenizerFast":
+    from transformers import AutoTokenizer  # 2 s
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # it advises to train tokens that it adds itself
-    own = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    type_ = "bert" if own.get("model_type") == "roformer" else None
     try:
-        made: Any = AutoTokenizer.from_pretrained(
-            encoder, local_files_only=True, tokenizer_type=type_
-        )
+        return AutoTokenizer.from_pretrained(encoder, local_files_only=True, tokenizer_type=type_)
     except Exception as error:  # of the tokenizer's own class, or a package that is not here
         first = str(error).strip().splitlines()[0:1]
         raise StageError(
             f"the tokenizer in {encoder} cannot be read ({''.join(first) or type(error).__name__});"
             " choose another encoder"
         ) from None
-    if not made.is_fast:
-        raise StageError(f"the tokenizer in {encoder} lacks a fast version; choose another encoder")
-    return made
+
+
+def _files_of(tokenizer: "PreTrainedTokenizerFast") -> set[str]:
+    """The files that hold the vocabulary of such a tokenizer, where there is no tokenizer.json."""
+    return {*tokenizer.vocab_files_names.values()} - {*OF_ANY_TOKENIZER}
 
 
 def special_ids(tokenizer: "PreTrainedTokenizerFast") -> dict[str, int | None]:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM
 
 from stages.contract.errors import StageError
+from stages.contract.hashing import sha256
 from stages.fetching.encoder import fetch_encoder
 from stages.fetching.pickled import convert
 from tests.conftest import ROOT
@@ -47,6 +48,18 @@ def test_all_shards_are_taken(bring, shards):
     assert {path.name for path in bring(shards).iterdir()} == there
     with pytest.raises(StageError, match=r"has weights, but download.encoder.from_scratch is true"):
         bring(shards, from_scratch=True)
+
+
+def test_all_shards_of_the_hub_are_brought_with_their_hashes(hub, work, shards, tmp_path):
+    hub = type(hub)(hub.mirror, shards)
+    env = {"HF_ENDPOINT": hub.mirror.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
+    assert work.run(**env) == (0, "")
+    source = json.loads((work.path / "data/msra/source.json").read_text(encoding="utf-8"))
+    parts = {path.name: sha256(path) for path in shards.glob("model*")}
+    assert parts.items() <= source["encoder"]["sha256"].items()
+    # The last of all files, so that a shard that is not there costs no gigabyte.
+    last = [path.rpartition("/")[2] for path, _ in hub.mirror.requests][1 - len(parts) :]
+    assert last == sorted(parts.keys() - {INDEX})
 
 
 def test_one_file_is_preferred(bring, shards, family, tmp_path):

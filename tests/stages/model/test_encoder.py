@@ -58,6 +58,12 @@ def test_modernbert_takes_8192_tokens(tmp_path):
     assert usable_tokens(tmp_path, 10_000) == 8192
 
 
+@pytest.mark.parametrize("kind", ["funnel", "xmod"])
+def test_a_family_of_which_no_thin_layer_can_be_asked(tmp_path, kind):
+    AutoConfig.for_model(kind).save_pretrained(tmp_path)
+    assert usable_tokens(tmp_path, 600) == 600
+
+
 # 京 is not in the vocabularies.
 PIECES = {
     "word": ["赵", "州", "[UNK]", "[UNK]", "[UNK]"],
@@ -112,3 +118,24 @@ def test_a_tokenizer_that_has_no_fast_version(family, tmp_path, class_, says):
     assert str(error.value).startswith(f"the tokenizer in {encoder} {says}")
     assert str(error.value).endswith("; choose another encoder")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["ALBERT", "RoBERTa", "XLM-R"])
+def test_a_vocabulary_of_bert_in_another_family(family, tmp_path, name):
+    """As Chinese models of ALBERT have it, without a word in tokenizer_config.json."""
+    shutil.copy(family(name) / "config.json", tmp_path)
+    shutil.copy(family("BERT") / "vocab.txt", tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.get_vocab() == load_tokenizer(family("BERT")).get_vocab()
+
+
+def test_a_vocabulary_under_another_name(family, tmp_path):
+    """transformers 5.24 makes a tokenizer of special tokens alone, and says nothing."""
+    encoder = shutil.copytree(family("ALBERT"), tmp_path / "e")
+    (encoder / "spiece.model").rename(encoder / "spm.model")
+    with pytest.raises(StageError) as error:
+        load_tokenizer(encoder)
+    assert str(error.value) == (
+        f"the tokenizer in {encoder}, of class AlbertTokenizer, lacks spiece.model: rename its"
+        " file, name its tokenizer_class in tokenizer_config.json, or choose another encoder"
+    )
