@@ -29,8 +29,8 @@ from stages.fetching.weights import (
     INDEX,
     PICKLE,
     WHOLE,
-    check_shards,
     check_weights,
+    named_weights,
     weights_of,
 )
 from stages.params.download import Download, Encoder
@@ -70,20 +70,19 @@ def fetch_encoder(params: Download, out: Path) -> Measured:
     def take(some: Iterable[str]) -> None:
         for name in sorted(some):
             measured[name] = bring(name)
-            found, expected = sha256(out / name), encoder.sha256.get(name)
-            if expected not in (None, found):
+            expected = encoder.sha256.get(name)
+            if expected and (found := sha256(out / name)) != expected:
                 raise StageError(
                     f"{where}: {name} has sha256 {found}, download.encoder.sha256 expects"
                     f" {expected}"
                 )
 
-    told, weights = {CONFIG, TOKENIZER_CONFIG}, weights_of(names)
-    take(told & names)
+    first = names & {CONFIG, TOKENIZER_CONFIG}
+    take(first)
     config = _checked_config(out, names, where)
-    take(names - told - weights)
+    take(names - first - weights_of(names))
     _check_tokenizer(out, config, where)
-    check_shards(out, names, where)
-    take(weights)
+    take(named_weights(out, names, where))
     _check_weights(out, config, where)
     return measured
 

@@ -22,18 +22,20 @@ def weights_of(names: Collection[str]) -> set[str]:
     return {name for name in names if fnmatchcase(name, SHARD)} if INDEX in names else set()
 
 
-def check_shards(folder: Path, names: Collection[str], where: str) -> None:
-    """Checks that all shards that the index in `folder` names are among `names`.
+def named_weights(folder: Path, names: Collection[str], where: str) -> set[str]:
+    """The same, but of shards only those that the index in `folder` names.
 
     Raises:
-        StageError: one is missing, or the index is broken.
+        StageError: one of them is not among `names`, or the index is broken.
     """
-    if WHOLE not in names and INDEX in names:
-        named = set(_tensors(folder, where).values())
-        if missing := named - weights_of(names):
-            raise StageError(
-                f"{where} has no {', '.join(sorted(missing))}, which {INDEX} names: copy all shards"
-            )
+    if WHOLE in names or INDEX not in names:
+        return weights_of(names)
+    named = set(_tensors(folder, where).values())
+    if missing := named - weights_of(names):
+        raise StageError(
+            f"{where} has no {', '.join(sorted(missing))}, which {INDEX} names: copy all shards"
+        )
+    return named
 
 
 def check_weights(folder: Path, vocab_size: int, where: str) -> None:
@@ -44,9 +46,10 @@ def check_weights(folder: Path, vocab_size: int, where: str) -> None:
             has, or the embedding has other rows.
     """
     names = {path.name for path in folder.iterdir()}
-    check_shards(folder, names, where)
-    found = {file: _rows(folder / file, where) for file in sorted(weights_of(names))}
-    if WHOLE not in names and INDEX in names:
+    found = {
+        file: _rows(folder / file, where) for file in sorted(named_weights(folder, names, where))
+    }
+    if WHOLE not in found and INDEX in names:
         for tensor, file in _tensors(folder, where).items():
             if tensor not in found[file]:
                 raise StageError(

@@ -62,6 +62,12 @@ def test_all_shards_of_the_hub_are_brought_with_their_hashes(hub, work, shards, 
     assert last == sorted(parts.keys() - {INDEX})
 
 
+def test_a_shard_that_the_index_does_not_name_is_left(bring, shards, tmp_path):
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    (copy / "model-00001-of-00099.safetensors").write_text("of an older version")
+    assert not (bring(copy) / "model-00001-of-00099.safetensors").exists()
+
+
 def test_one_file_is_preferred(bring, shards, family, tmp_path):
     copy = shutil.copytree(shards, tmp_path / "copy")
     shutil.copy(family("BERT") / "model.safetensors", copy)
