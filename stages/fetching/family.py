@@ -7,10 +7,11 @@ from stages.contract.errors import StageError
 
 # Each `model_type` for which transformers has a head for masked language modelling (others see only
 # the text before a token, or have a decoder), one for token classification, and a fast tokenizer;
-# without those that take pictures. Importing transformers to ask it takes 3 s.
+# without those that take pictures, and FNet, in which padding changes the result. Importing
+# transformers to ask it takes 3 s.
 ENCODERS = frozenset(
     "albert bert big_bird camembert convbert data2vec-text deberta deberta-v2 distilbert electra"  # noqa: SIM905
-    " ernie esmc eurobert fnet funnel gte ibert jina_embeddings_v3 layoutlm longformer luke"
+    " ernie esmc eurobert funnel gte ibert jina_embeddings_v3 layoutlm longformer luke"
     " megatron-bert mobilebert modernbert mpnet mra nomic_bert nystromformer rembert"
     " roberta roberta-prelayernorm roformer squeezebert ultrabert xlm-roberta"
     " xlm-roberta-xl xmod yoso".split()
@@ -76,4 +77,4 @@ def _reason(config: Mapping[str, Any], own_code: str) -> str:
     if own_code or config.get("auto_map"):
         code = own_code or "its model"
         return f"{code} is code of its own repository, which is never run"
-    return "transformers has no such model with heads for masked words and for tokens"
+    return "transformers has no such model with a mask and with heads for masked words and tokens"

@@ -2,16 +2,17 @@
 
 import json
 from bisect import bisect_left
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.contract.errors import StageError
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
 LEAST_TOKENS = 8  # the shortest window that `align` allows
-THIN = {"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 8, "intermediate_size": 8}
+THIN = {"num_attention_heads": 1, "hidden_size": 8, "intermediate_size": 8, "embedding_size": 8}
 OF_ANY_TOKENIZER = ("tokenizer.json", "tokenizer.model")  # whatever its class
 OF_EACH_LAYER = ("attention_window", "layer_types")  # Longformer's, ModernBERT's
 
@@ -48,12 +49,13 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     config = AutoConfig.from_pretrained(encoder, local_files_only=True)
     if getattr(config, "rope_parameters", None):
         return min(wanted, int(config.max_position_embeddings))
-    token = (config.pad_token_id or 0) + 1  # no padding, which RoBERTa does not count
+    token = make_thin(config, 1)
+    for name, size in THIN.items():
+        setattr(config, name, size)
     try:
-        _make_thin(config, token + 1)
         with torch.random.fork_rng(devices=[]):  # else the weights of `train` would be others
             model = AutoModel.from_config(config).eval()
-    except Exception:  # of the family's own code, such as Funnel, which has no number of layers
+    except Exception:  # whatever the family's own code raises at such sizes
         return wanted
 
     @torch.inference_mode()
@@ -71,12 +73,16 @@ def usable_tokens(encoder: Path, wanted: int) -> int:
     return lengths[bisect_left(lengths, True, key=lambda tokens: not takes(tokens)) - 1]
 
 
-def _make_thin(config: "PretrainedConfig", vocab_size: int) -> None:
+def make_thin(config: Any, layers: int) -> int:
+    """Leaves the config few `layers` and tokens; returns the first of two that are not padding."""
+    with suppress(NotImplementedError):  # Funnel has blocks of layers: they stay
+        config.num_hidden_layers = min(layers, config.num_hidden_layers)
     for name in OF_EACH_LAYER:
         if isinstance(value := getattr(config, name, None), list):
-            setattr(config, name, value[:1])
-    for name, size in (THIN | {"vocab_size": vocab_size}).items():
-        setattr(config, name, size)
+            setattr(config, name, value[:layers])
+    token = int(config.pad_token_id or 0) + 1  # RoBERTa does not count padding
+    config.vocab_size = token + 2
+    return token
 
 
 def load_tokenizer(encoder: Path) -> "PreTrainedTokenizerFast":

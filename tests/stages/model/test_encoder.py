@@ -58,9 +58,9 @@ def test_modernbert_takes_8192_tokens(tmp_path):
     assert usable_tokens(tmp_path, 10_000) == 8192
 
 
-@pytest.mark.parametrize("kind", ["funnel", "xmod"])
-def test_a_family_of_which_no_thin_layer_can_be_asked(tmp_path, kind):
-    AutoConfig.for_model(kind).save_pretrained(tmp_path)
+def test_a_family_of_which_no_forward_pass_works(tmp_path):
+    """X-MOD wants to be told the language."""
+    AutoConfig.for_model("xmod").save_pretrained(tmp_path)
     assert usable_tokens(tmp_path, 600) == 600
 
 
