@@ -14,7 +14,7 @@ from stages.corpus.corpus import Corpus
 from stages.corpus.data_warnings import data_warnings
 from stages.corpus.origins import named, origins
 from stages.corpus.splits import entity_types, read_split, split_corpora
-from stages.model.positions import usable_tokens
+from stages.model.encoder import check_window, load_tokenizer, special_ids
 from stages.params.align import Align
 from stages.text.labels import Labels, iob2_tags
 from stages.text.tokens import CellEncoder
@@ -114,20 +114,14 @@ def tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellE
     """
     if not (encoder / "config.json").is_file():  # transformers would look for it on the hub
         raise StageError(f"there is no encoder in {encoder}: run `dvc repro download` first")
-    _require_tokens(params.window_tokens, usable_tokens(encoder, params.window_tokens), encoder)
-    from transformers import AutoTokenizer  # 2 s: only once all else is known to be good
-
-    made = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
-    _require_tokens(params.window_tokens, made.model_max_length, encoder)
-    cls, sep, unknown = (made.cls_token_id, made.sep_token_id, made.unk_token_id)
-    special = {"[CLS]": cls, "[SEP]": sep, "[UNK]": unknown}
-    lacking = [token for token, id_ in special.items() if id_ is None]
-    if not made.is_fast:
-        lacking.append("a fast version")
-    if lacking:
+    check_window(encoder, params.window_tokens)
+    made = load_tokenizer(encoder)
+    special = special_ids(made)
+    if lacking := [token for token, id_ in special.items() if id_ is None]:
         raise StageError(
             f"the tokenizer in {encoder} lacks {', '.join(lacking)}; choose another encoder"
         )
+    cls, sep, unknown = (id_ for id_ in special.values() if id_ is not None)
     labels = Labels(
         tags=iob2_tags(types),
         window_tokens=params.window_tokens,
@@ -138,14 +132,6 @@ def tokenizer(encoder: Path, params: Align, types: Sequence[str]) -> tuple[CellE
         cells=params.cells,
     )
     return CellEncoder(made.backend_tokenizer, unknown, params.cells), labels
-
-
-def _require_tokens(wanted: int, most: int, encoder: Path) -> None:
-    if wanted > most:
-        raise StageError(
-            f"align.window_tokens is {wanted}, but the encoder in {encoder} takes at most {most}"
-            " tokens; lower it"
-        )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.model.device import choose_bf16, choose_device, device_figures, make_repeatable
+from stages.model.encoder import load_tokenizer
 from stages.model.tagger import new_tagger
 from stages.params.train import Train
 from stages.text.labels import Labels
@@ -116,7 +117,7 @@ def _learn(
 
 def _write_model(folder: Path, model: PreTrainedModel, encoder: Path, labels: Labels) -> None:
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+    load_tokenizer(encoder).save_pretrained(folder)
     labels.write(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # only the owner can read what safetensors writes

@@ -1,6 +1,7 @@
 """Makes, loads and runs the tagger, a token classifier of transformers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,18 +10,20 @@ from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
+    PretrainedConfig,
     PreTrainedModel,
 )
 from transformers.utils import logging
 
 from stages.contract.errors import StageError
 from stages.model.emissions import Forward
-from stages.model.positions import usable_tokens
+from stages.model.encoder import check_window
 from stages.text.labels import Labels
 
 # A new head is missing from the weights, as it should be; the bars last under a second.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # whole, or in shards
 
 
 def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
@@ -41,36 +44,35 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
         label2id={tag: label for label, tag in enumerate(labels.tags)},
         dtype="float32",
     )
-    most = usable_tokens(encoder, labels.window_tokens)
-    if labels.window_tokens > most:
-        raise StageError(
-            f"align.window_tokens is {labels.window_tokens}, but the encoder {encoder} takes at"
-            f" most {most} tokens: lower it"
-        )
-    if not (encoder / "model.safetensors").is_file():
+    check_window(encoder, labels.window_tokens)
+    return _with_weights(AutoModelForTokenClassification, encoder, config)
+
+
+def new_masked_lm(encoder: Path) -> PreTrainedModel:
+    """The encoder with a head for masked language modelling, its own if the weights include one.
+
+    Raises:
+        StageError: its weights are of another model, or only a pickle.
+    """
+    config = AutoConfig.from_pretrained(encoder, dtype="float32")
+    return _with_weights(AutoModelForMaskedLM, encoder, config)
+
+
+def _with_weights(head: Any, encoder: Path, config: PretrainedConfig) -> PreTrainedModel:
+    if not any((encoder / name).is_file() for name in WEIGHTS):
         if any(encoder.glob("*.bin")):
             raise StageError(f"{encoder} has its weights as a pickle only: take model.safetensors")
-        return AutoModelForTokenClassification.from_config(config)
-    model, info = AutoModelForTokenClassification.from_pretrained(
+        return head.from_config(config)
+    model, info = head.from_pretrained(
         encoder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
     )
     missing = [k for k in info["missing_keys"] if k.startswith(model.base_model_prefix + ".")]
     if missing:
         raise StageError(
-            f"{encoder}/model.safetensors lacks {len(missing)} weights that its config.json asks"
+            f"the weights in {encoder} lack {len(missing)} tensors that its config.json asks"
             f" for, {min(missing)} among them: take both from one model"
         )
     return model
-
-
-def new_masked_lm(encoder: Path) -> PreTrainedModel:
-    """The encoder with a head for masked language modelling, its own if the weights include one."""
-    config = AutoConfig.from_pretrained(encoder, dtype="float32")
-    if not (encoder / "model.safetensors").is_file():
-        return AutoModelForMaskedLM.from_config(config)
-    return AutoModelForMaskedLM.from_pretrained(
-        encoder, config=config, dtype=torch.float32, use_safetensors=True
-    )
 
 
 def first_position(model: PreTrainedModel) -> int:

@@ -125,7 +125,7 @@ def _unknown(
     labels: Labels,
     encode: CellEncoder,
 ) -> Counter[str]:
-    """The cells with [UNK] among their tokens; SentencePiece puts a known "▁" before it.
+    """The cells with [UNK] among their tokens; SentencePiece puts a known "▁" before a word.
 
     Only the few sentences with an [UNK] in their rows are encoded again, whole.
     """

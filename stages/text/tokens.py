@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace, PreTokenizer, Sequence
 
 from .cells import SURROGATE
 from .labels import Cells
@@ -17,10 +18,17 @@ class CellEncoder:
     """Encodes cells (see `stages.text.cells`) one at a time, and caches them."""
 
     def __init__(self, tokenizer: Tokenizer, unknown: int, cells: Cells = "characters") -> None:
-        """Takes a tokenizer and its [UNK] id; switches off its padding and truncation."""
+        """Takes a tokenizer and its [UNK] id; switches off its padding and truncation.
+
+        For characters it also switches off the space that SentencePiece and some tokenizers of
+        bytes put before a text: a cell is no text, and Chinese has no spaces.
+        """
         # Sentence encoders' files switch them on; a cell would be padded to 128 tokens.
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        if cells == "characters":
+            # Else "京" is "▁" and "京": half as many cells in a window, each labelled at its "▁".
+            _add_no_space(tokenizer.pre_tokenizer)
         self._tokenizer = tokenizer
         self._unknown = unknown
         self._encode = self._of_word if cells == "words" else self._of_character
@@ -58,3 +66,14 @@ class CellEncoder:
                 [] if surrogate else self._tokenizer.encode(character, add_special_tokens=False).ids
             )
         return ids or [self._unknown]
+
+
+def _add_no_space(own: PreTokenizer | None) -> None:
+    """Makes the tokenizer that has this part add no space before a text."""
+    if isinstance(own, Sequence):
+        for part in own:  # type: ignore[attr-defined]
+            _add_no_space(part)
+    elif isinstance(own, Metaspace):
+        own.prepend_scheme = "never"
+    elif isinstance(own, ByteLevel):
+        own.add_prefix_space = False

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
 from stages.contract.errors import StageError
+from stages.model.encoder import load_tokenizer
 from stages.model.tagger import first_position, new_masked_lm
 from stages.params.train import Train
 from stages.text.labels import IGNORED, Labels
@@ -37,7 +37,7 @@ def pretrain(
     Raises:
         StageError: the tokenizer has no [MASK]; the loss is not finite.
     """
-    mask_id = AutoTokenizer.from_pretrained(encoder, local_files_only=True).mask_token_id
+    mask_id = load_tokenizer(encoder).mask_token_id
     if mask_id is None:
         raise StageError(
             f"the tokenizer of {encoder} has no [MASK]: set train.pretrain.epochs to 0"

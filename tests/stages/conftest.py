@@ -23,6 +23,7 @@ from stages.train import train
 from tests.conftest import ROOT
 from tests.stages.curve import curve
 from tests.support.mirror import Mirror
+from tests.support.once import once
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TRAIN = "张\tB-PER\n三\tI-PER\n在\tO\n\n\n京\tB-LOC\n\n".encode()
@@ -74,7 +75,7 @@ def encoder(tmp_path: Path) -> Path:
     """The folder of a whole encoder, and files beside it that nobody needs."""
     folder = tmp_path / "tiny-bert"
     folder.mkdir()
-    (folder / "config.json").write_text('{"vocab_size": 7}')
+    (folder / "config.json").write_text('{"model_type": "bert", "vocab_size": 7}')
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n京\n\u2028\n[CLS]\n[SEP]\n[MASK]\n")
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     save_file({"embedding": np.zeros((4, 8), np.float32)}, folder / "model.safetensors")
@@ -208,3 +209,17 @@ def fit(tiny, tmp_path):
         return measured, json.loads((fit.folder / "train.json").read_text()), curve(fit.folder)
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory):
+    """The folder of a family's tiny encoder, see `tests.support.families`; tests change nothing."""
+    from tests.support.families import make_family
+
+    def family(name):
+        parent = once(
+            tmp_path_factory, f"family-{name}", lambda path: make_family(name, path / "e")
+        )
+        return parent / "e"
+
+    return family

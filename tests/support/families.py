@@ -55,7 +55,7 @@ def make_family(name: str, folder: Path, *, weights: bool = True, **config: Any)
 def texts(count: int = 200) -> Iterator[str]:
     """Sentences of the invented corpus, to learn a vocabulary from."""
     random = Random(1)  # noqa: S311
-    return (text_of(a_sentence(random)) for _ in range(count))
+    return (text_of(a_sentence(random, of=30)) for _ in range(count))
 
 
 def word_piece(*special: str) -> Callable[[Path], dict[str, int]]:

@@ -69,6 +69,8 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             with contextlib.suppress(ConnectionError):  # the client has had enough
                 self._answer(reply, int(asked[6:-1]) if asked and ranges else None)
 
+        do_HEAD = do_GET  # noqa: N815
+
         def _answer(self, reply: Reply, start: int | None) -> None:
             if reply.silent:
                 mirror.closing.wait()
@@ -87,6 +89,8 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             if reply.length and not reply.endless:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if self.command == "HEAD":
+                return
             if reply.cuts:
                 body = body[: reply.cuts.pop(0)]
             self.wfile.write(body[: reply.hang_after])

@@ -175,21 +175,23 @@ def test_no_encoder(tmp_path):
     assert not FILES & files(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "config"),
-    [("config.json", {}), ("tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})],
-)
-def test_a_window_that_is_more_than_the_encoder_takes(tmp_path, name, config):
-    encoder = write_encoder(tmp_path / "bert", max_position_embeddings=512)
-    key = "max_position_embeddings" if name == "config.json" else "model_max_length"
-    values = json.loads((encoder / name).read_text())
-    (encoder / name).write_text(json.dumps(values | config | {key: 31}))
+def test_a_window_that_is_more_than_the_encoder_takes(tmp_path):
+    encoder = write_encoder(tmp_path / "bert", max_position_embeddings=31)
     with pytest.raises(StageError) as error:
         align_text(tmp_path, encoder)
     assert str(error.value) == (
         f"align.window_tokens is 32, but the encoder in {encoder} takes at most 31 tokens; lower it"
     )
     assert align_text(tmp_path, encoder, window_tokens=31).report["test"]["windows"] == 5
+
+
+def test_where_a_tokenizer_would_cut_a_text_off_limits_no_window(tmp_path):
+    """Sentence encoders and models with relative positions have a number far below theirs."""
+    encoder = write_encoder(tmp_path / "bert")
+    file = encoder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 10}))
+    text = [tagged("张三" * 10)]
+    assert align_text(tmp_path, encoder, test=text).report["test"]["windows"] == 1
 
 
 def test_a_window_of_all_positions_of_roberta(tmp_path):

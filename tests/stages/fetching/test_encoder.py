@@ -10,6 +10,7 @@ from tokenizers.models import WordLevel, WordPiece
 
 from stages.contract.errors import StageError
 from stages.fetching.encoder import fetch_encoder
+from tests.support.families import FAMILIES
 
 TAKEN = {"config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"}
 
@@ -46,13 +47,60 @@ def test_takes_what_is_needed(bring, encoder):
         assert (out / name).read_bytes() == (encoder / name).read_bytes()
 
 
-def test_takes_sentencepiece_and_links(bring, encoder, tmp_path):
-    (encoder / "vocab.txt").unlink()
-    (tmp_path / "blob").write_bytes(b"pieces")
-    (encoder / "spiece.model").symlink_to(tmp_path / "blob")
-    piece = bring() / "spiece.model"
-    assert piece.read_bytes() == b"pieces"
-    assert not piece.is_symlink()
+def test_takes_links(bring, encoder, tmp_path):
+    vocabulary = (encoder / "vocab.txt").read_bytes()
+    (encoder / "vocab.txt").rename(tmp_path / "blob")
+    (encoder / "vocab.txt").symlink_to(tmp_path / "blob")
+    copy = bring() / "vocab.txt"
+    assert copy.read_bytes() == vocabulary
+    assert not copy.is_symlink()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_takes_the_files_of_a_family(bring, refused, family, tmp_path, name):
+    """All of them, and knows by how many rows the embedding is too small."""
+    folder = family(name)
+    out = bring(folder=str(folder))
+    assert {path.name for path in out.iterdir()} == {path.name for path in folder.iterdir()}
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    rows = config["vocab_size"]
+    (copy / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 1}))
+    refused(f"has {rows} rows, but vocab_size in config.json is {rows + 1}", folder=str(copy))
+    (copy / "model.safetensors").unlink()
+    # Of CamemBERT, transformers adds three tokens that only it knows of.
+    known = rows - 3 if name == "CamemBERT" else rows
+    for size in (known, known - 1):
+        (copy / "config.json").write_text(json.dumps(config | {"vocab_size": size}))
+        if size == known:
+            assert bring(folder=str(copy), from_scratch=True)
+    refused(f"its tokenizer has {known} tokens, more than vocab_size {known - 1}")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "says"),
+    [
+        ("RoBERTa", "vocab.json", "its tokenizer cannot be read"),
+        ("RoBERTa", "merges.txt", "its tokenizer cannot be read"),
+        ("ALBERT", "spiece.model", "its tokenizer cannot be read"),
+        ("EuroBERT", "tokenizer.json", "its tokenizer cannot be read"),
+    ],
+)
+def test_a_broken_tokenizer(refused, family, tmp_path, name, file, says):
+    """As git leaves it without git-lfs."""
+    copy = shutil.copytree(family(name), tmp_path / "copy")
+    (copy / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    refused(f"{copy}: {says}", folder=str(copy))
+    (copy / file).unlink()
+    refused(f"{copy} has no tokenizer: none of tokenizer.json, vocab.txt, vocab.json with merges")
+
+
+def test_a_vocabulary_of_roberta_without_its_special_tokens(refused, family, tmp_path):
+    copy = shutil.copytree(family("RoBERTa"), tmp_path / "copy")
+    ids = json.loads((copy / "vocab.json").read_text())
+    ids = {{"<s>": "[CLS]", "<unk>": "[UNK]"}.get(token, token): id_ for token, id_ in ids.items()}
+    (copy / "vocab.json").write_text(json.dumps(ids))
+    refused("vocab.json has no <unk>, <s>, which every text needs", folder=str(copy))
 
 
 def test_variable_in_folder(bring, refused, encoder, monkeypatch):
@@ -87,11 +135,6 @@ def test_from_scratch(bring, refused, encoder):
     (encoder / "pytorch_model.bin").unlink()
     assert {path.name for path in bring().iterdir()} == TAKEN - {"model.safetensors"}
     refused("has no model.safetensors", "set download.encoder.from_scratch", from_scratch=False)
-
-
-def test_pickled_weights(refused, encoder):
-    (encoder / "model.safetensors").unlink()
-    refused(f"{encoder} has its weights only as a pickle", "model.safetensors")
 
 
 def test_sha256(bring, refused, encoder):

@@ -1,13 +1,14 @@
+import json
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM, BertModel
+from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, BertModel
 
 from stages.contract.errors import StageError
 from stages.model.device import choose_bf16, choose_device, make_repeatable
-from stages.model.tagger import forward_of, load_tagger, new_tagger
+from stages.model.tagger import forward_of, load_tagger, new_masked_lm, new_tagger
 from stages.text.labels import Labels
 from tests.invented import write_encoder
 
@@ -86,17 +87,39 @@ def test_a_pickle_is_never_read(pretrained, labels):
 
 
 def test_weights_of_another_model_are_refused(pretrained, labels):
+    """Also before masked language modelling, which would train a random layer."""
     path = pretrained / "model.safetensors"
     weights = load_file(path)
     left = {name: w for name, w in weights.items() if "attention" not in name}
     save_file(left, path, metadata={"format": "pt"})
-    with pytest.raises(StageError) as error:
-        new_tagger(pretrained, labels)
-    assert str(error.value) == (
-        f"{path} lacks {len(weights) - len(left)} weights that its config.json asks for,"
-        f" bert.encoder.layer.0.attention.output.LayerNorm.bias among them:"
-        " take both from one model"
-    )
+    for made in (lambda: new_tagger(pretrained, labels), lambda: new_masked_lm(pretrained)):
+        with pytest.raises(StageError) as error:
+            made()
+        assert str(error.value) == (
+            f"the weights in {pretrained} lack {len(weights) - len(left)} tensors that its"
+            " config.json asks for, bert.encoder.layer.0.attention.output.LayerNorm.bias among"
+            " them: take both from one model"
+        )
+
+
+def test_a_layer_that_the_weights_lack_is_refused(family, labels, tmp_path):
+    """Of an encoder in shards, as of one in a file."""
+    folder = shutil.copytree(family("DistilBERT"), tmp_path / "e")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_layers": 3}))
+    whole = AutoModelForMaskedLM.from_pretrained(family("DistilBERT"))
+    (folder / "model.safetensors").unlink()
+    whole.save_pretrained(tmp_path / "shards", max_shard_size="40KB")
+    for path in (tmp_path / "shards").glob("model*"):
+        shutil.copy(path, folder)
+    assert (folder / "model.safetensors.index.json").is_file()
+    for made in (lambda: new_tagger(folder, labels), lambda: new_masked_lm(folder)):
+        with pytest.raises(
+            StageError, match=r"lack 16 tensors .* distilbert\.transformer\.layer\.2"
+        ):
+            made()
+    (folder / "config.json").write_text(json.dumps(config))
+    assert same(new_tagger(folder, labels), whole.distilbert.state_dict())
 
 
 def test_a_model_that_train_has_not_written(tiny, tmp_path):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.models import BPE, Unigram
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace, Sequence, WhitespaceSplit
 from transformers import AutoTokenizer
 
 from stages.text.tokens import CellEncoder
@@ -165,6 +165,18 @@ def test_a_space_before_a_word_is_one_to_a_tokenizer_of_bytes():
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     encode = CellEncoder(tokenizer, 0, "words")
     assert encode(["Bo", " Bo", "\n\u3000Bo"]) == ([2, 3, 4, 3, 4, 3], [0, 2, 4])
+
+
+def test_sentencepiece_puts_a_space_before_a_word_but_before_no_character():
+    names = ["<unk>", "▁", "京", "▁ab", "ab"]
+    for part in (Metaspace(), Sequence([WhitespaceSplit(), Metaspace()])):
+        tokenizer = Tokenizer(Unigram([(name, -1.0) for name in names], 0, False))
+        tokenizer.pre_tokenizer = part
+        assert CellEncoder(tokenizer, 0, "words")(["ab", " ab", "京"])[0] == [3, 3, 1, 2]
+        assert CellEncoder(tokenizer, 0)("京沪京") == ([2, 0, 2], [0, 1, 2])
+    tokenizer = Tokenizer(BPE({"?": 0, "Ġ": 1, "B": 2}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    assert CellEncoder(tokenizer, 0)("BB") == ([2, 2], [0, 1])
 
 
 def test_padding_and_truncation_of_a_tokenizer_file_do_not_count(tiny, tmp_path):

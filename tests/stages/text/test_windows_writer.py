@@ -61,8 +61,8 @@ def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monke
     }
 
 
-def test_any_token_of_a_cell_makes_it_unknown(write):
-    """XLM-R encodes an unknown character as a known "▁" and <unk>."""
+def test_a_space_before_each_character_would_hide_that_it_is_unknown(write):
+    """XLM-R encodes a text of an unknown character as a known "▁" and <unk>."""
     names = ["<unk>", "<s>", "</s>", "▁", *sorted(set(TEXT) - {"王"})]
     tokenizer = Tokenizer(Unigram([(name, -1.0) for name in names], 0, False))
     tokenizer.pre_tokenizer = Metaspace()

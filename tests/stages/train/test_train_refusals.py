@@ -70,7 +70,7 @@ def test_no_encoder(refusal, tmp_path):
 def test_windows_longer_than_the_encoder(refusal, tmp_path):
     encoder = write_encoder(tmp_path / "short", max_position_embeddings=63)
     assert refusal(encoder=encoder) == (
-        f"align.window_tokens is 64, but the encoder {encoder} takes at most 63 tokens: lower it"
+        f"align.window_tokens is 64, but the encoder in {encoder} takes at most 63 tokens; lower it"
     )
 
 
