@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from stages.model.decode import Decoder
 from stages.model.tagger import first_position, forward_of
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
@@ -30,7 +31,8 @@ def fine_tune(
         # Batches of dev have many shapes, and each would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
             forward = forward_of(model, runtime.bf16)
-            _, predicted = predict(data.dev, forward, tags, params.tokens_per_batch, on_batch)
+            decoder = Decoder(tags)
+            _, predicted = predict(data.dev, forward, decoder, params.tokens_per_batch, on_batch)
         return float(score(data.dev, predicted, tags)["f1"])
 
     objective = Objective(
