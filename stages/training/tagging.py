@@ -13,6 +13,7 @@ from stages.scoring.spans import predict, score
 from stages.text.labels import IGNORED
 from stages.training.batches import batch_maker, plan_steps, sum_per_step
 from stages.training.checkpoint import TrainingState
+from stages.training.crf import transitions_of
 from stages.training.data import Data
 from stages.training.loop import fit
 from stages.training.objective import Evaluation, Objective
@@ -31,7 +32,7 @@ def fine_tune(
         # Batches of dev have many shapes, and each would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
             forward = forward_of(model, runtime.bf16)
-            decoder = Decoder(tags)
+            decoder = Decoder(tags, transitions_of(model))
             _, predicted = predict(data.dev, forward, decoder, params.tokens_per_batch, on_batch)
         return float(score(data.dev, predicted, tags)["f1"])
 
