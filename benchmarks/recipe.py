@@ -19,6 +19,7 @@ import yaml
 
 from benchmarks.machine import machine
 from pipelines.workspaces.overlays import sections
+from stages.model.decode import Decoder
 from stages.model.device import device_figures
 from stages.model.tagger import forward_of, load_tagger
 from stages.params.train import Train
@@ -75,6 +76,7 @@ def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, A
             "dev_f1": round(best["best_dev_f1"], 5),
             "best_step": best["best_step"],
             "seconds": round(pretrain_seconds + seconds, 1),
+            "tokens_per_s": measured["tokens_per_s"],
             "memory_mib": {
                 name: measured.get(f"gpu_memory_{name}_mib") for name in ("estimate", "peak")
             },
@@ -89,7 +91,8 @@ def _run(params: Train, aligned: Path, encoder: Path, test: bool) -> dict[str, A
         if test:
             model = load_tagger(ner, torch.device(measured["device"]))
             tags, data = Labels.read(aligned).tags, read_aligned(aligned / "test.parquet")
-            predicted = predict(data, forward_of(model), tags, params.tokens_per_batch)[1]
+            decoder = Decoder.read(ner, tags)
+            predicted = predict(data, forward_of(model), decoder, params.tokens_per_batch)[1]
             run["test_f1"] = round(score(data, predicted, tags)["f1"], 5)
     return run
 

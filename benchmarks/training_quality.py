@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from benchmarks.machine import machine
 from benchmarks.tutorial import tutorial_loop
 from stages.contract.section import read
+from stages.model.decode import Decoder
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.model.tagger import forward_of, new_tagger
 from stages.params.train import Train
@@ -115,7 +116,8 @@ def tutorial(params: Train, aligned: Path, encoder: Path) -> dict[str, Any]:
         if step % every == 0 or step == steps:
             model.eval()
             forward = forward_of(model)
-            predicted = predict(dev, forward, labels.tags, params.tokens_per_batch)[1]
+            decoder = Decoder(labels.tags)
+            predicted = predict(dev, forward, decoder, params.tokens_per_batch)[1]
             f1 = score(dev, predicted, labels.tags)["f1"]
             curve.append([round(time.monotonic() - began, 1), f1])
             print(f"step {step} of {steps}: dev F1 {f1:.4f}", file=sys.stderr)

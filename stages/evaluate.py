@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.contract.progress import progress
-from stages.model.decode import Span, confidence, spans
+from stages.model.decode import Decoder, Span, confidence, spans
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.model.emissions import Forward
 from stages.model.tagger import forward_of, load_tagger
@@ -68,12 +68,13 @@ def evaluate(
     split = read_aligned(aligned / "test.parquet")
     slices = members(params.slices, split, _types(labels))
     forward = forward_of(load_tagger(model, device))
-    judged = _judged(params, split, labels, forward, device)
+    decoder = Decoder.read(model, labels.tags)
+    judged = _judged(params, split, forward, decoder, device)
     bins = reliability(judged, params.confidence_bins)
     metrics = {
         "test": _test_scores(params, judged, labels, bins),
         "slices": slice_scores(slices, judged),
-        "robustness": robustness(params, split, labels, model / "tokenizer.json", forward),
+        "robustness": robustness(params, split, labels, model, forward, decoder),
     }
     in_train = _entity_counts(aligned / "train.parquet", labels.tags)
     results = Results(judged, _types(labels), metrics, bins, in_train, slices, device.type)
@@ -115,30 +116,28 @@ def _types(labels: Labels) -> list[str]:
 
 
 def _judged(
-    params: Evaluate, split: Aligned, labels: Labels, forward: Forward, device: torch.device
+    params: Evaluate, split: Aligned, forward: Forward, decoder: Decoder, device: torch.device
 ) -> list[Judged]:
     """The sentences of `split` with what the model predicts in each."""
     with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
-        emissions, predicted = predict(
-            split, forward, labels.tags, params.tokens_per_batch, bar.update
-        )
+        emissions, predicted = predict(split, forward, decoder, params.tokens_per_batch, bar.update)
     return [
-        Judged(cells, pair.gold, pair.predicted, _confidences(pair, path, scores))
-        for cells, pair, path, scores in zip(
+        Judged(cells, pair.gold, pair.predicted, _confidences(pair, path, marginals))
+        for cells, pair, path, marginals in zip(
             split.sentence_cells(),
-            pairs(split, predicted, labels.tags),
+            pairs(split, predicted, decoder.tags),
             predicted,
-            emissions,
+            decoder.log_marginals(emissions),
             strict=True,
         )
     ]
 
 
 def _confidences(
-    pair: Pair, path: NDArray[np.intp], emission: NDArray[np.float32]
+    pair: Pair, path: NDArray[np.intp], marginals: NDArray[np.float32]
 ) -> dict[Span, float]:
     both = {*pair.gold, *pair.predicted}
-    return {span: round(confidence(span, path, emission), 6) for span in both}
+    return {span: round(confidence(span, path, marginals), 6) for span in both}
 
 
 def _test_scores(

@@ -18,12 +18,13 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.model import tagger as torch_model
 from stages.model.batches import batches_by_length, padded
+from stages.model.decode import Decoder
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.onnx_export.cuda import cuda_problem
 from stages.onnx_export.graph import write_onnx
 from stages.onnx_export.model_card import model_card
 from stages.onnx_export.onnx_files import MODEL, files_sha256
-from stages.onnx_export.parity import Compared, checked
+from stages.onnx_export.parity import Compared, checked, tag_agreement
 from stages.onnx_export.placement import RECORD, per_provider, placed, profiled, require_cuda
 from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
 from stages.params.export import Export
@@ -52,8 +53,8 @@ class Outs:
     """The files and folders that the stage writes."""
 
     folder: Path
-    """model.onnx, tokenizer.json, labels.json, which `stages.serving.tagger` needs, and README.md,
-    the model card."""
+    """model.onnx, tokenizer.json, labels.json and, of a CRF head, transitions.json, which
+    `stages.serving.tagger` needs, and README.md, the model card."""
     report: Path
     """Providers asked for and got, nodes of each provider, the largest difference of a logit from
     torch's, the share of equal tags, scores of the ONNX file, and its F1 minus torch's."""
@@ -73,6 +74,7 @@ def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
     labels = Labels.read(inputs.aligned)
     split = read_aligned(inputs.aligned / "test.parquet")
     tagger = torch_model.load_tagger(inputs.model, torch.device("cpu"))
+    decoder = Decoder.read(inputs.model, labels.tags)
     with whole(*vars(outs).values()) as files:
         written = Outs(*files)
         written.folder.mkdir()
@@ -80,11 +82,14 @@ def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
         fused = write_onnx(tagger, onnx, params.precision, params.opset, params.one_file_bytes)
         copyfile(inputs.model / "tokenizer.json", written.folder / "tokenizer.json")
         labels.write(written.folder)
+        if decoder.transitions:
+            decoder.transitions.write(written.folder, labels.tags)
         session = _open(params, onnx)
         placement = _placement(params, session)
         compared = Compared(forward_of(session), torch_model.forward_of(tagger.to(device)))
         figures = {
-            **_scores(params, compared, split, labels, device, written.predictions),
+            **_scores(params, compared, split, decoder, device, written.predictions),
+            "model_head": "crf" if decoder.transitions else "linear",
             "onnx_precision": params.precision,
             **placement,
             "fused_operators": fused,
@@ -170,26 +175,27 @@ def _scores(
     params: Export,
     compared: Compared,
     split: Aligned,
-    labels: Labels,
+    decoder: Decoder,
     device: torch.device,
     predictions: Path,
 ) -> dict[str, Any]:
     """Scores of the ONNX model and its parity with torch; writes `predictions`."""
     with progress(len(split.input_ids), f"check on {device}", " windows") as bar:
-        _, predicted = predict(split, compared, labels.tags, params.tokens_per_batch, bar.update)
-    by_torch = compared.torch_predicted(split, labels.tags, params.tokens_per_batch)
+        _, predicted = predict(split, compared, decoder, params.tokens_per_batch, bar.update)
+    by_torch = compared.torch_predicted(split, decoder, params.tokens_per_batch)
     onnx_scores, torch_scores = (
-        score(split, found, labels.tags) for found in (predicted, by_torch)
+        score(split, found, decoder.tags) for found in (predicted, by_torch)
     )
+    same = tag_agreement(predicted, by_torch)
     gold, found = (
-        [[labels.tags[label] for label in sentence] for sentence in sentences]
+        [[decoder.tags[label] for label in sentence] for sentence in sentences]
         for sentences in (split.sentence_labels(), predicted)
     )
     cells = split.sentence_cells()
     write_predictions(predictions, cells, gold, found)
     return {
         **onnx_scores,
-        **checked(params, compared, onnx_scores["f1"], torch_scores["f1"]),
+        **checked(params, compared.difference, same, onnx_scores["f1"], torch_scores["f1"]),
         "test_sentences": len(gold),
         "test_sha256": sha256(cells, gold),
     }

@@ -17,6 +17,7 @@ from stages.params.train import Train
 from stages.text.labels import Labels
 from stages.training import checkpoint, memory
 from stages.training.checkpoint import TrainingState
+from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
 from stages.training.masked_lm import pretrain
 from stages.training.ranks import process_count, process_group, run
@@ -37,14 +38,14 @@ def train(
 
     With `pretrain.epochs` the encoder is first trained further by masked language modelling on that
     text. AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping,
-    bf16 if the GPU has it, early stop. The loss of a step is the mean cross-entropy over its
-    labelled tokens, whatever the number of batches.
+    bf16 if the GPU has it, early stop. The loss of a step is the mean cross-entropy, or with a CRF
+    the negative log-likelihood, over its labelled tokens, whatever the number of batches.
 
     If torchrun started several processes, each calls this; rank 0 writes.
 
-    Writes `out` (`save_pretrained` layout, tokenizer, labels.json), `report` (best dev F1 and
-    its step), `curve` (step, loss, lr, dev_f1). If interrupted, it leaves only a checkpoint below
-    the folder `checkpoints`, from which the same call resumes.
+    Writes `out` (`save_pretrained` layout, tokenizer, labels.json, and transitions.json with a
+    CRF), `report` (best dev F1 and its step), `curve` (step, loss, lr, dev_f1). If interrupted, it
+    leaves only a checkpoint below the folder `checkpoints`, from which the same call resumes.
 
     Raises:
         StageError: the device or its bf16 is missing; no data, or no encoder that fits it; the
@@ -56,6 +57,8 @@ def train(
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
         data = Data.read(aligned)
         model = new_tagger(encoder, data.labels)
+        if params.head == "crf":
+            model.crf = Crf(data.labels.tags)  # so that its parameters are among the model's
         estimate = {}
         if device.type == "cuda":
             estimate = memory.check_free(params, model, data.labels, bf16, ranks)
@@ -68,10 +71,9 @@ def train(
                 state, measured = _learn(params, encoder, model, data, runtime)
             if ranks.first:
                 model.load_state_dict(state.best_weights)
-                model.to(getattr(torch, params.save_dtype))
                 with whole(out, report, curve) as [ner, report_file, curve_file]:
-                    _write_model(ner, model, encoder, data.labels)
                     _write_report(report_file, state, measured.pop("steps_planned"), model)
+                    _write_model(ner, model, params.save_dtype, encoder, data.labels)
                     _write_curve(curve_file, state.rows)
             if folder:
                 checkpoint.remove(folder)
@@ -115,8 +117,14 @@ def _learn(
     return state, measured | {f"pretrain_{name}": value for name, value in pretrained.items()}
 
 
-def _write_model(folder: Path, model: PreTrainedModel, encoder: Path, labels: Labels) -> None:
-    model.save_pretrained(folder)
+def _write_model(
+    folder: Path, model: PreTrainedModel, dtype: str, encoder: Path, labels: Labels
+) -> None:
+    folder.mkdir()
+    if transitions := transitions_of(model):
+        transitions.write(folder, labels.tags)
+        del model.crf
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
     load_tokenizer(encoder).save_pretrained(folder)
     labels.write(folder)
     for path in folder.iterdir():

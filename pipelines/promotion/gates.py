@@ -44,7 +44,7 @@ class Figures:
         test_sha256: Hash of the test split.
         test_sentences: Number of test sentences.
         precision: Of the exported weights; the next two apply to all but fp32.
-        tag_agreement: Share of tokens with the same tag as torch.
+        tag_agreement: Share of cells with the same tag as torch.
         f1_delta: F1 of the exported file minus F1 of torch.
     """
 

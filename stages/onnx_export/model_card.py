@@ -10,6 +10,10 @@ from stages.contract.errors import StageError
 
 NAME = "msra-ner"
 TASK = "token-classification"
+HEADS = {
+    "linear": "linear, the most probable tags that IOB2 allows",
+    "crf": "linear-chain CRF, the most probable tag sequence by its learnt transitions",
+}
 METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 
 
@@ -67,6 +71,7 @@ def _body(
     test = before["test"]
     yield f"# {NAME}"
     yield f"\nFinds entities in text, language {corpus['language']}: {', '.join(types)}."
+    yield f"Head: {HEADS[export['model_head']]}."
     yield "\n## Scores\n"
     yield (
         f"Of this file ({export['onnx_precision']}) on the test split of {corpus['name']},"
@@ -92,6 +97,11 @@ def _body(
     yield (
         "`model.onnx` scores each label for each token, `labels.json` has the tag of each label and"
         " the window length, `tokenizer.json` is the tokenizer."
+        + (
+            " `transitions.json` has the CRF's score of each tag after each other."
+            if export["model_head"] == "crf"
+            else ""
+        )
     )
     yield "\n## Data\n"
     yield f"{corpus['name']}. Licence: {corpus['licence']}."

@@ -1,12 +1,12 @@
 """Compares an ONNX model with the torch model on the same windows."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
+from stages.model.decode import Decoder
 from stages.model.emissions import Forward
 from stages.params.export import Export
 from stages.scoring.spans import predict
@@ -21,7 +21,6 @@ class Compared:
         self._logits: list[NDArray[np.float32]] = []
         self.difference = 0.0
         """The largest difference of a logit."""
-        self._same_tags = self._tags = 0
 
     def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The ONNX model's logits."""
@@ -31,24 +30,24 @@ class Compared:
         ours, reference = logits[real].astype(np.float32), expected[real]
         # Not max(), which drops NaN.
         self.difference = float(np.maximum(self.difference, np.abs(ours - reference).max()))
-        self._same_tags += int((ours.argmax(-1) == reference.argmax(-1)).sum())
-        self._tags += len(ours)
         return logits
 
-    @property
-    def tag_agreement(self) -> float:
-        """The share of tokens with the same most probable tag as in torch."""
-        return self._same_tags / self._tags
-
     def torch_predicted(
-        self, split: Aligned, tags: Sequence[str], tokens_per_batch: int
+        self, split: Aligned, decoder: Decoder, tokens_per_batch: int
     ) -> list[NDArray[np.intp]]:
         """The labels by torch's logits, after `predict` ran on `split` in the same batches."""
         kept = iter(self._logits)
-        return predict(split, lambda *_: next(kept), tags, tokens_per_batch)[1]
+        return predict(split, lambda *_: next(kept), decoder, tokens_per_batch)[1]
 
 
-def checked(params: Export, compared: Compared, f1: float, torch_f1: float) -> dict[str, float]:
+def tag_agreement(ours: list[NDArray[np.intp]], torchs: list[NDArray[np.intp]]) -> float:
+    """The share of cells with the same label in both."""
+    return float((np.concatenate(ours) == np.concatenate(torchs)).mean())
+
+
+def checked(
+    params: Export, difference: float, agreement: float, f1: float, torch_f1: float
+) -> dict[str, float]:
     """The figures of the comparison; `f1` is the ONNX model's.
 
     Raises:
@@ -56,27 +55,27 @@ def checked(params: Export, compared: Compared, f1: float, torch_f1: float) -> d
             torch's.
     """
     figures = {
-        "logit_difference_max": compared.difference,
-        "tag_agreement": compared.tag_agreement,
+        "logit_difference_max": difference,
+        "tag_agreement": agreement,
         "f1_delta": f1 - torch_f1,
     }
     what = f"the {params.precision} model"
-    if not math.isfinite(compared.difference):
+    if not math.isfinite(difference):
         raise StageError(
             f"a logit of {what}, ONNX or torch, is not a number; lower train.learning_rate"
             + ("" if params.precision == "fp32" else ", or set export.precision: fp32")
         )
     if params.precision == "fp32":
-        if compared.difference > params.logit_tolerance:
+        if difference > params.logit_tolerance:
             raise StageError(
-                f"a logit of the ONNX model is {compared.difference:.2e} away from torch's, more"
+                f"a logit of the ONNX model is {difference:.2e} away from torch's, more"
                 f" than export.logit_tolerance = {params.logit_tolerance}; try another opset"
                 f" (now {params.opset})"
             )
         return figures
-    if compared.tag_agreement < params.tag_agreement_min:
+    if agreement < params.tag_agreement_min:
         raise StageError(
-            f"{what} gives torch's tag to {compared.tag_agreement:.3%} of the tokens, fewer than"
+            f"{what} gives torch's tag to {agreement:.3%} of the cells, fewer than"
             f" export.tag_agreement_min = {params.tag_agreement_min:.3%}; set export.precision:"
             " fp32"
         )

@@ -14,7 +14,7 @@ TYPE = r"\w(\w[\w./:-]*)?"
 # Keys beside the types in metrics.json and export.json, and rows beside them in tables.
 NOT_A_TYPE = {
     *("all", "none", "precision", "recall", "f1", "f1_low", "f1_high", "support", "ece"),
-    *("cpu_nodes_not_allowed", "cuda_validated", "f1_delta", "fused_operators"),
+    *("cpu_nodes_not_allowed", "cuda_validated", "f1_delta", "fused_operators", "model_head"),
     *("logit_difference_max", "nodes_per_provider", "onnx_precision", "onnx_sha256", "opset"),
     *("providers_asked", "providers_got", "tag_agreement", "test_sentences", "test_sha256"),
 }

@@ -24,7 +24,7 @@ class Export(Section):
         description="Largest difference of ONNX to torch, fp32"
     )
     tag_agreement_min: Fraction = Field(
-        description="Share of tokens with torch's tag, other precisions"
+        description="Share of cells with torch's tag, other precisions"
     )
     f1_delta_max: Fraction = Field(
         description="Difference to torch's F1 in either direction, other precisions"

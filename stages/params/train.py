@@ -32,6 +32,12 @@ class Train(Section):
     seed: Seed
     deterministic: bool = Field(description="Same bytes on the same kind of device")
     pretrain: Pretrain
+    head: Literal["linear", "crf"] = Field(
+        description="linear: each token's own tag; crf: a linear-chain CRF's tag sequence"
+    )
+    crf_learning_rate: Annotated[float, Field(gt=0)] = Field(
+        description="Of the CRF's transitions; no weight decay"
+    )
     epochs: Positive
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         description="Of the head and the last layer"
@@ -68,4 +74,10 @@ class Train(Section):
     def _checkpointing_excludes_compilation(self) -> Self:
         if self.gradient_checkpointing and self.compile:
             raise ValueError("gradient_checkpointing needs compile: false")
+        return self
+
+    @model_validator(mode="after")
+    def _crf_excludes_r_drop(self) -> Self:
+        if self.head == "crf" and self.r_drop:
+            raise ValueError("head: crf needs r_drop: 0, because R-Drop compares single tokens")
         return self

@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from stages.contract.progress import progress
+from stages.model.decode import Decoder
 from stages.model.emissions import Forward
 from stages.params.evaluate import Evaluate
 from stages.scoring.spans import Figures, counts, figures, pairs, predict
@@ -22,14 +23,21 @@ FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and t
 
 
 def robustness(
-    params: Evaluate, split: Aligned, labels: Labels, tokenizer: Path, forward: Forward
+    params: Evaluate,
+    split: Aligned,
+    labels: Labels,
+    model: Path,
+    forward: Forward,
+    decoder: Decoder,
 ) -> dict[str, Figures]:
     """Micro figures of the first `params.robustness.sentences` of `split` in each of the `forms`.
 
-    Each form is aligned again with the model's own tokenizer.json, as `align` does it, so that
-    normalisation and windows are part of what is measured.
+    Each form is aligned again with the tokenizer.json of the folder `model`, as `align` does it, so
+    that normalisation and windows are part of what is measured.
     """
-    encode = CellEncoder(Tokenizer.from_file(str(tokenizer)), labels.unknown_id, labels.cells)
+    encode = CellEncoder(
+        Tokenizer.from_file(str(model / "tokenizer.json")), labels.unknown_id, labels.cells
+    )
     first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
     between = "" if labels.cells == "characters" else " "
     aligned = {
@@ -40,7 +48,7 @@ def robustness(
     windows = sum(len(each.input_ids) for each in aligned.values())
     with progress(windows, "robustness", " windows") as bar:
         for name, each in aligned.items():
-            _, paths = predict(each, forward, labels.tags, params.tokens_per_batch, bar.update)
+            _, paths = predict(each, forward, decoder, params.tokens_per_batch, bar.update)
             all_types = counts(pairs(each, paths, labels.tags))
             result[name] = figures(all_types) | {"sentences": len(first)}
     return result

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.model.decode import Span, best_tags, spans
+from stages.model.decode import Decoder, Span, spans
 from stages.model.emissions import Forward, emissions
 from stages.text.windows_table import Aligned
 
@@ -119,7 +119,7 @@ def pairs(split: Aligned, predicted: Sequence[NDArray[np.intp]], tags: Sequence[
 def predict(
     split: Aligned,
     forward: Forward,
-    tags: Sequence[str],
+    decoder: Decoder,
     tokens_per_batch: int,
     on_batch: Callable[[int], object] = lambda _: None,
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.intp]]]:
@@ -130,4 +130,4 @@ def predict(
     log_probabilities = emissions(
         split.input_ids, split.scored, split.sentence, forward, tokens_per_batch, on_batch
     )
-    return log_probabilities, best_tags(log_probabilities, tags)
+    return log_probabilities, decoder.best_tags(log_probabilities)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ..model.decode import best_tags, confidence, spans
+from ..model.decode import Decoder, confidence, spans
 from ..model.emissions import emissions
 from ..onnx_export.session import forward_of, has_cuda, open_session
 from ..text.cells import cells_of, offsets
@@ -35,14 +35,15 @@ class Tagger:
     """Finds entities with the model of a folder that `export` wrote."""
 
     def __init__(self, folder: Path, cpu_threads: int | None = None) -> None:
-        """Opens model.onnx, tokenizer.json and labels.json; on CUDA where that works.
+        """Opens the model, its tokenizer, labels and transitions; on CUDA where that works.
 
         Raises:
-            StageError: `folder` has no labels.json.
+            StageError: `folder` has no labels.json, or a transitions.json of other tags.
         """
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._encode = CellEncoder(tokenizer, self._labels.unknown_id, self._labels.cells)
+        self._decoder = Decoder.read(folder, self._labels.tags)
         session = open_session(folder / "model.onnx", has_cuda(), cpu_threads)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
@@ -66,11 +67,12 @@ class Tagger:
         if not filled:
             return found
         log_probabilities = emissions(input_ids, scored, sentence, self._forward, TOKENS_PER_BATCH)
-        labels = best_tags(log_probabilities, self._labels.tags)
-        for index, path, emission in zip(filled, labels, log_probabilities, strict=True):
+        labels = self._decoder.best_tags(log_probabilities)
+        marginals = self._decoder.log_marginals(log_probabilities)
+        for index, path, probable in zip(filled, labels, marginals, strict=True):
             starts, stops = offsets(cells[index])
             for span in spans([self._labels.tags[label] for label in path]):
                 start, end = starts[span.start], stops[span.stop - 1]
-                score = round(confidence(span, path, emission), 4)
+                score = round(confidence(span, path, probable), 4)
                 found[index].append(Entity(texts[index][start:end], span.type, start, end, score))
         return found

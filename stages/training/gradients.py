@@ -25,6 +25,8 @@ class Gradients:
     wrapped for DDP averages the gradients over the ranks during the backward of the last batch,
     which therefore has its own graph, NCCL's kernels included.
 
+    A model with a CRF as its attribute `crf` gets the CRF's loss in place of cross-entropy.
+
     With `r_drop` each batch goes through the model twice, with different dropout, and the loss
     includes `r_drop` times the divergence of the two outputs (https://arxiv.org/abs/2106.14448).
     """
@@ -38,6 +40,7 @@ class Gradients:
     ) -> None:
         self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
         self._ddp = isinstance(model, DistributedDataParallel)
+        self._crf = getattr(model.module if self._ddp else model, "crf", None)
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # key: is it a step's last batch
         self._loss = torch.zeros((), device=model.device)
         self._share = torch.zeros((), device=model.device)  # one labelled token's weight
@@ -45,8 +48,8 @@ class Gradients:
     def __call__(self, batches: Sequence[torch.Tensor], labelled: float, seed: int) -> torch.Tensor:
         """Adds the gradients to the parameters' `.grad`; returns the loss, on the device.
 
-        The loss is the mean cross-entropy over the step's labelled tokens, whatever the number of
-        batches, so accumulation changes results by rounding only. `seed` decides the dropout.
+        The loss is the mean over the step's labelled tokens, whatever the number of batches, so
+        accumulation changes results by rounding only. `seed` decides the dropout.
         """
         if self._replay and not self._graphs:
             self._batch = batches[0].to(self._model.device)
@@ -75,11 +78,15 @@ class Gradients:
         mask = windows[:, None, :, None] == windows[:, None, None, :]
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self._model(input_ids=ids, position_ids=positions, attention_mask=mask).logits
-        total = cross_entropy(
-            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+        logits = logits.float()
+        if self._crf is None:
+            total = cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+        else:
+            total = self._crf(logits, labels, windows)
         if self._r_drop:
-            total = total / 2 + self._r_drop * _divergence(logits.float(), labels)
+            total = total / 2 + self._r_drop * _divergence(logits, labels)
         loss = total * self._share
         loss.backward()  # type: ignore[no-untyped-call]
         self._loss += loss.detach()

@@ -15,7 +15,9 @@ def make_optimizer(
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
     """AdamW, and a learning rate that rises linearly at first, then falls linearly to 0."""
     optimizer = torch.optim.AdamW(
-        decay_groups(model, learning_rate, params.weight_decay, layer_decay),
+        decay_groups(
+            model, learning_rate, params.weight_decay, layer_decay, params.crf_learning_rate
+        ),
         lr=learning_rate,
         fused=model.device.type == "cuda",
     )
@@ -24,24 +26,30 @@ def make_optimizer(
 
 
 def decay_groups(
-    model: PreTrainedModel, rate: float, weight_decay: float, layer_decay: float = 1.0
+    model: PreTrainedModel,
+    rate: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+    crf_rate: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Parameters grouped by learning rate and weight decay; head and last layer come first.
 
     Weight decay applies to matrices, not to biases and layer norms, as in BERT's training. Each
     layer learns at `layer_decay` times the rate of the layer above, the embeddings below the first
-    layer (https://aclanthology.org/P18-1031: general features should change less).
+    layer (https://aclanthology.org/P18-1031: general features should change less). The transitions
+    of a CRF come last, with a rate of their own, `crf_rate`, and no decay.
     """
+    transitions = dict.fromkeys(model.crf.parameters()) if hasattr(model, "crf") else {}
     layers = model.base_model.encoder.layer
     depths = {p: len(layers) for p in model.base_model.parameters()}
     for number, layer in enumerate(layers, start=1):
         depths |= dict.fromkeys(layer.parameters(), len(layers) - number)
     groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     for parameter in model.parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and parameter not in transitions:
             key = depths.get(parameter, 0), parameter.ndim < 2
             groups.setdefault(key, []).append(parameter)
-    return [
+    result: list[dict[str, Any]] = [
         {
             "params": parameters,
             "lr": rate * layer_decay**depth,
@@ -49,3 +57,6 @@ def decay_groups(
         }
         for (depth, vector), parameters in sorted(groups.items(), key=lambda group: group[0])
     ]
+    if transitions:
+        result.append({"params": [*transitions], "lr": crf_rate, "weight_decay": 0.0})
+    return result

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from stages.model.decode import Decoder
 from stages.model.tagger import first_position, forward_of
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
 from stages.text.labels import IGNORED
 from stages.training.batches import batch_maker, plan_steps, sum_per_step
 from stages.training.checkpoint import TrainingState
+from stages.training.crf import transitions_of
 from stages.training.data import Data
 from stages.training.loop import fit
 from stages.training.objective import Evaluation, Objective
@@ -30,7 +32,8 @@ def fine_tune(
         # Batches of dev have many shapes, and each would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
             forward = forward_of(model, runtime.bf16)
-            _, predicted = predict(data.dev, forward, tags, params.tokens_per_batch, on_batch)
+            decoder = Decoder(tags, transitions_of(model))
+            _, predicted = predict(data.dev, forward, decoder, params.tokens_per_batch, on_batch)
         return float(score(data.dev, predicted, tags)["f1"])
 
     objective = Objective(

@@ -50,6 +50,7 @@ def test_the_report(tiny):
     assert report.pop("test_sentences") == len(tiny.test)
     assert report.pop("nodes_per_provider").keys() == {"CPUExecutionProvider"}
     assert report == {
+        "model_head": "linear",
         "onnx_precision": "fp32",
         "providers_asked": ["CPUExecutionProvider"],
         "providers_got": ["CPUExecutionProvider"],

@@ -5,13 +5,12 @@ import pytest
 
 from stages.contract.errors import StageError
 from stages.contract.section import read
-from stages.onnx_export.parity import Compared, checked
+from stages.onnx_export.parity import Compared, checked, tag_agreement
 from stages.params.export import Export
 from tests.conftest import ROOT
 
 PARAMS = read(Export, ROOT / "params.yaml")
 MASK = np.array([[1] * 1000, [1] * 500 + [0] * 500])
-TOKENS = 1500
 
 
 def logits(wrong=0, error=0.0):
@@ -30,26 +29,32 @@ def compared(**found):
     return result
 
 
-def said(precision, f1_delta=0.0, **found):
+def said(precision, f1_delta=0.0, same=1.0, **found):
     params = PARAMS.model_copy(update={"precision": precision})
     with pytest.raises(StageError) as error:
-        checked(params, compared(**found), 0.9 + f1_delta, 0.9)
+        checked(params, compared(**found).difference, same, 0.9 + f1_delta, 0.9)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_the_figures():
-    assert checked(PARAMS, compared(error=0.0005), 0.9, 0.9) == {
+    assert checked(PARAMS, compared(error=0.0005).difference, 1.0, 0.9, 0.9) == {
         "logit_difference_max": pytest.approx(0.0005, rel=1e-3),
         "tag_agreement": 1.0,
         "f1_delta": 0.0,
     }
     half = PARAMS.model_copy(update={"precision": "fp16"})
-    assert checked(half, compared(wrong=1), 0.8995, 0.9) == {
+    assert checked(half, compared(wrong=1).difference, 0.9995, 0.8995, 0.9) == {
         "logit_difference_max": 2.0,
-        "tag_agreement": pytest.approx(1 - 1 / TOKENS),
+        "tag_agreement": 0.9995,
         "f1_delta": pytest.approx(-0.0005),
     }
+
+
+def test_tags_agree_where_the_decoded_labels_are_equal():
+    ours, torchs = ([np.array(row) for row in rows] for rows in ([[0, 1], [2]], [[0, 2], [2]]))
+    assert tag_agreement(ours, ours) == 1
+    assert tag_agreement(ours, torchs) == pytest.approx(2 / 3)
 
 
 def test_fp32_is_held_to_the_logits():
@@ -61,8 +66,8 @@ def test_fp32_is_held_to_the_logits():
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_the_others_are_held_to_tags_and_f1(precision):
-    assert said(precision, wrong=2) == (
-        f"the {precision} model gives torch's tag to 99.867% of the tokens, fewer than"
+    assert said(precision, same=0.99867) == (
+        f"the {precision} model gives torch's tag to 99.867% of the cells, fewer than"
         " export.tag_agreement_min = 99.900%; set export.precision: fp32"
     )
     for delta in (0.0011, -0.0011):

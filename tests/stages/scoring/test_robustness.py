@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from stages.model.decode import spans
+from stages.model.decode import Decoder, spans
 from stages.scoring import robustness
 from stages.scoring.robustness import forms
 from stages.text.labels import Labels
@@ -120,8 +120,9 @@ def test_all_sentences_as_they_are_score_as_the_split_does(tiny, monkeypatch):
         params,
         read_aligned(tiny.aligned / "test.parquet"),
         Labels.read(tiny.aligned),
-        tiny.ner / "tokenizer.json",
+        tiny.ner,
         forward_of(load_tagger(tiny.ner, torch.device("cpu"))),
+        Decoder.read(tiny.ner, Labels.read(tiny.aligned).tags),
     )
     test = tiny.json("metrics.json")["test"]
     assert found["as_it_is"]["f1"] == pytest.approx(test["f1"], abs=1e-12)

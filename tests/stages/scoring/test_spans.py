@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from stages.model.decode import spans
+from stages.model.decode import Decoder, spans
 from stages.scoring.spans import predict, score, strict_scores
 from stages.text.labels import IGNORED, follows, iob2_tags
 from stages.text.windows_table import Aligned
@@ -156,7 +156,8 @@ def test_predict_and_score_whole_sentences():
     )
     done = []
     logits = np.eye(10, len(TAGS), dtype=np.float32) * 9
-    log_probabilities, labels = predict(split, lambda ids, _: logits[ids], TAGS, 12, done.append)
+    forward, decoder = lambda ids, _: logits[ids], Decoder(TAGS)
+    log_probabilities, labels = predict(split, forward, decoder, 12, done.append)
     assert [row.tolist() for row in labels] == [[b, i, i, o], [b]]
     assert [rows.shape for rows in log_probabilities] == [(4, len(TAGS)), (1, len(TAGS))]
     assert sum(done) == 3

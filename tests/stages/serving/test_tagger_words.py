@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stages.model.decode import spans
+from stages.model.decode import Decoder, spans
 from stages.serving.tagger import Tagger
 from stages.text.cells import offsets
 from stages.text.labels import Labels
@@ -35,7 +35,7 @@ def model(tmp_path_factory):
     AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
     result.labels.write(folder)
     split, tags = result.splits["test"], result.labels.tags
-    _, predicted = predict(split, forward_of(tagger), tags, 512)
+    _, predicted = predict(split, forward_of(tagger), Decoder(tags), 512)
     found = []
     for cells, labels in zip(split.sentence_cells(), predicted, strict=True):
         starts, stops = offsets(cells)

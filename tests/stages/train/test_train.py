@@ -10,6 +10,7 @@ from transformers.models.bert.modeling_bert import BertAttention
 
 import stages.contract.progress
 import stages.training.objective
+from stages.model.decode import Decoder
 from stages.model.device import choose_device
 from stages.model.tagger import forward_of, load_tagger, new_tagger
 from stages.scoring.spans import predict, score
@@ -81,7 +82,8 @@ def test_the_best_are_kept_though_the_last_are_worse(tiny, fit):
 def dev_f1(tiny, model):
     dev, tags = read_aligned(tiny.aligned / "dev.parquet"), Labels.read(tiny.aligned).tags
     forward = forward_of(load_tagger(model, choose_device("cpu", "")))
-    return score(dev, predict(dev, forward, tags, 1024)[1], tags)["f1"]
+    found = predict(dev, forward, Decoder.read(model, tags), 1024)[1]
+    return score(dev, found, tags)["f1"]
 
 
 def test_the_curve(tiny):

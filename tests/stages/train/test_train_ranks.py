@@ -13,13 +13,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from stages.model.decode import Decoder
+from stages.text.labels import Labels
 from tests.invented import write_encoder
 from tests.stage_process import files, start, until_made
 from tests.tiny import write_params
 
 
 @pytest.fixture
-def workspaces(tiny, tmp_path):
+def head():
+    return "linear"
+
+
+@pytest.fixture
+def workspaces(tiny, tmp_path, head):
     """Two of the same parameters, an encoder without dropout and steps of seven rows."""
     encoder = write_encoder(
         tmp_path / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
@@ -31,6 +38,7 @@ def workspaces(tiny, tmp_path):
             folder,
             epochs=2,
             gpus=gpus,
+            head=head,
             tokens_per_step=448,
             tokens_per_batch=128,
             evals_per_epoch=1,
@@ -49,8 +57,14 @@ def same(alone: Path, together: Path) -> None:
     weights = [load_file(folder / "models/ner/model.safetensors") for folder in (alone, together)]
     for name, tensor in weights[0].items():
         np.testing.assert_allclose(weights[1][name], tensor, atol=2e-3, err_msg=name)
+    tags = Labels.read(alone / "data/aligned").tags
+    ours, theirs = (Decoder.read(f / "models/ner", tags).transitions for f in (alone, together))
+    if ours and theirs:
+        np.testing.assert_allclose(theirs.scores, ours.scores, atol=2e-3)
+        assert np.abs(ours.scores[np.isfinite(ours.scores)]).max() > 0.05
 
 
+@pytest.mark.parametrize("head", ["linear", "crf"])
 def test_two_ranks_come_to_the_weights_of_one_process(workspaces, forks):
     alone, together = workspaces
     with socket.socket() as free:
