@@ -40,6 +40,8 @@ def _checked_type(type_: str) -> str:
 
 Type = Annotated[str, AfterValidator(_checked_type)]
 
+Nested = Literal["refuse", "outermost", "innermost"]
+
 
 class Conll(Section):
     """One token per line, a blank line between sentences."""
@@ -88,6 +90,10 @@ class Align(Section):
     )
     types: Annotated[list[Type], Field(min_length=1, max_length=TYPES_MAX)] | None = Field(
         description="Entity types; null: all types in the corpus"
+    )
+    nested: Nested = Field(
+        description="Of jsonl spans that overlap: the longer or the shorter ones stay, the others"
+        " are counted; refuse: they are an error"
     )
     dev_sentences: Positive = Field(
         description="Held out of train, repeated ones together, if download.dev is null"

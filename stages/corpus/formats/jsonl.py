@@ -11,11 +11,10 @@ from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.formats.lines import lines
 from stages.corpus.formats.meta import meta_of
+from stages.corpus.formats.overlaps import Span, without_overlaps
 from stages.params.align import Align, type_problem
 from stages.text.cells import SURROGATE, cells_of, offsets
 from stages.text.sentence import Sentence
-
-Spans = list[tuple[int, int, str]]  # start and end in characters, type
 
 
 def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
@@ -24,12 +23,14 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     A file is one object per line, or one array of objects over any number of lines.
     A text without a cell is skipped and counted (`empty`), besides the repairs of `lines`. With
     `repair`, and where cells are words, so is an entity that begins or ends with white space
-    (`space`), which is left out, or inside a word, which is cut there (`cut_word`).
+    (`space`), which is left out, or inside a word, which is cut there (`cut_word`). Of spans that
+    overlap, those stay that `align.nested` chooses; the others are counted (see `overlaps`).
 
     Raises:
         StageError: with file and line, or record of the array: not UTF-8, not JSON, no such key;
             a span that is not [start, end, type], is outside its text, has a type that is not in
-            `align.types`, overlaps another, or would need `repair`.
+            `align.types`, overlaps another where `align.nested` refuses that, or would need
+            `repair`.
     """
     repairs = Repairs()
     sentences: list[Sentence] = []
@@ -87,9 +88,11 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
     text = record.pop(keys.text)
     spans = _checked(record.pop(keys.spans, None), text, params)
     if params.cells == "characters":
-        return Sentence(text, _tags(text, spans), meta_of(record)), []
-    trimmed = [_trimmed(text, span) for span in spans]
-    spaced = [span for span in spans if span not in trimmed]
+        spans, left_out = without_overlaps(spans, params.nested)
+        return Sentence(text, _tags(text, spans), meta_of(record)), left_out
+    # White space is left out first: two spans that share only a blank do not overlap in words.
+    trimmed, left_out = without_overlaps([_trimmed(text, s) for s in spans], params.nested)
+    spaced = [s for s in spans if s not in trimmed and _trimmed(text, s) in trimmed]
     starts, stops = map(set, offsets(cells_of(text, "words")))
     inside = [span for span in trimmed if span[0] not in starts or span[1] not in stops]
     if (spaced or inside) and not repair:
@@ -102,17 +105,17 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
     edges = {edge for start, end, _ in inside for edge in (start, end)}
     cuts = sorted(stops | (edges - starts))
     cells = tuple(text[start:end] for start, end in pairwise([0, *cuts]))
-    kinds = ["space"] * len(spaced) + ["cut_word"] * len(inside)
+    kinds = [*left_out, *["space"] * len(spaced), *["cut_word"] * len(inside)]
     return Sentence(cells, _tags(cells, trimmed), meta_of(record)), kinds
 
 
-def _checked(given: Any, text: str, params: Align) -> Spans:
-    """The spans, checked and sorted."""
+def _checked(given: Any, text: str, params: Align) -> list[Span]:
+    """The spans, checked, in the order of the file."""
     if not isinstance(given, list):
         raise ValueError(
             f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans"
         )
-    spans: Spans = []
+    spans: list[Span] = []
     for span in given:
         match span:
             case [int(start), int(end), str(type_)] if 0 <= start < end <= len(text):
@@ -129,17 +132,10 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
             )
         if problem := type_problem(type_):
             raise ValueError(problem)
-    spans.sort()
-    for one, two in pairwise(spans):
-        if two[0] < one[1]:
-            raise ValueError(
-                f"the spans {list(one)} and {list(two)} overlap, but a cell has one tag;"
-                " remove one of them"
-            )
     return spans
 
 
-def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
+def _trimmed(text: str, span: Span) -> Span:
     start, end, type_ = span
     inner = text[start:end].strip()
     if not inner:
@@ -148,7 +144,7 @@ def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
     return start, start + len(inner), type_
 
 
-def _tags(cells: Sequence[str], spans: Spans) -> tuple[str, ...]:
+def _tags(cells: Sequence[str], spans: Sequence[Span]) -> tuple[str, ...]:
     """The cells' tags in IOB2; spans begin and end where cells do."""
     starts, stops = offsets(cells)
     tags = ["O"] * len(cells)
