@@ -2,16 +2,17 @@
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, Repairs
-from stages.corpus.formats.lines import lines
+from stages.corpus.formats.lines import CONVERT
 from stages.corpus.formats.meta import meta_of
 from stages.corpus.formats.overlaps import Span, without_overlaps
+from stages.corpus.formats.records import records
 from stages.params.align import Align, type_problem
 from stages.text.cells import SURROGATE, cells_of, offsets
 from stages.text.sentence import Sentence
@@ -34,7 +35,7 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     """
     repairs = Repairs()
     sentences: list[Sentence] = []
-    for where, line in _records(path, repairs):
+    for where, line in records(path, repairs):
         try:
             sentence, kinds = _sentence(line, params, repair)
         except ValueError as error:
@@ -48,32 +49,6 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     return Corpus(sentences, repairs)
 
 
-def _records(path: Path, repairs: Repairs) -> Iterator[tuple[str, str]]:
-    """The place and the JSON of each record: a line, or an element of the file's one array."""
-    rows = lines(path, repairs)
-    begun = False
-    for number, line in rows:
-        if not line.strip():
-            if line:
-                repairs.add("blank", f"{path}:{number}")
-        elif begun or not line.lstrip().startswith("["):
-            begun = True
-            yield f"{path}:{number}", line
-        else:
-            yield from _elements(path, "\n".join([line, *(line for _, line in rows)]))
-
-
-def _elements(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    try:
-        array = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{path} begins with [, but is not one JSON array ({error}); write one object per line"
-        ) from None
-    for index, record in enumerate(array):
-        yield f"{path}: record {index}", json.dumps(record)
-
-
 def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
     """The sentence, and the kinds of the repairs in it."""
     keys = params.jsonl
@@ -84,7 +59,9 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
     if "\\u" in line and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise ValueError("half of a surrogate pair, which is not a character; correct it")
     if not isinstance(record, dict) or not isinstance(record.get(keys.text), str):
-        raise ValueError(f"no text under the key {keys.text!r}; correct it or align.jsonl.text")
+        raise ValueError(
+            f"no text under the key {keys.text!r}; correct it or align.jsonl.text; {CONVERT}"
+        )
     text = record.pop(keys.text)
     spans = _checked(record.pop(keys.spans, None), text, params)
     if params.cells == "characters":
@@ -113,7 +90,8 @@ def _checked(given: Any, text: str, params: Align) -> list[Span]:
     """The spans, checked, in the order of the file."""
     if not isinstance(given, list):
         raise ValueError(
-            f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans"
+            f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans;"
+            f" {CONVERT}"
         )
     spans: list[Span] = []
     for span in given:
@@ -123,7 +101,8 @@ def _checked(given: Any, text: str, params: Align) -> list[Span]:
             case _:
                 raise ValueError(
                     f"span {json.dumps(span, ensure_ascii=False)[:80]} is not [start, end, type]"
-                    f" with 0 <= start < end <= {len(text)}, the length of the text; correct it"
+                    f" with 0 <= start < end <= {len(text)}, the length of the text; correct it;"
+                    f" {CONVERT}"
                 )
         if params.types is not None and type_ not in params.types:
             raise ValueError(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.corpus.formats.lines import CONVERT
 from stages.text.cells import offsets
 from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import read
@@ -106,8 +107,19 @@ def test_refused_with_file_and_line(refused, spans, message):
         ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object per line"),
         ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is not a character"),
         ('"[]"', "no text under the key 'text'; correct it or align."),
-        ('{"data": "a"}', "no text under the key 'text'; correct it or align."),
-        ('{"text": "a", "entities": []}', "no list under the key 'label'; correct it or align."),
+        (
+            '{"data": {"text": "a"}, "annotations": []}',  # Label Studio
+            f"no text under the key 'text'; correct it or align.jsonl.text; {CONVERT}",
+        ),
+        (
+            '{"text": "a", "label": {"LOC": {"a": [[0, 0]]}}}',  # CLUENER
+            f"no list under the key 'label'; correct it or align.jsonl.spans; {CONVERT}",
+        ),
+        (
+            '{"text": "a", "label": [{"start_offset": 0}]}',  # doccano
+            'span {"start_offset": 0} is not [start, end, type] with 0 <= start < end <= 1, the'
+            f" length of the text; correct it; {CONVERT}",
+        ),
         ('{"text": "a", "label": [[0, 1, "X"]]}', "unknown type 'X'; align.types in params.yaml"),
     ],
 )
