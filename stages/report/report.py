@@ -20,7 +20,7 @@ from stages.scoring.calibration import at_thresholds
 from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, with_figures
 from stages.scoring.mistakes import KINDS, Judged
 from stages.scoring.slices import Members
-from stages.scoring.spans import counts
+from stages.scoring.spans import SparseCounts, counts
 
 NONE = "none"  # no entity at that span
 
@@ -138,5 +138,6 @@ def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
 
 def _slice(members: Members, judged: Sequence[Judged], bootstrap: Bootstrap) -> Row:
     found = counts([judged[number] for number in members.sentences], members.type)
-    [row] = with_figures({members.slice: found}, bootstrap if len(found) else None)
+    group = {members.slice: SparseCounts.of(found)}
+    [row] = with_figures(group, bootstrap if len(found) else None)
     return {"interval": None, **row, "sentences": len(found)}

@@ -5,6 +5,7 @@ import pytest
 
 from stages.params.evaluate import Bootstrap
 from stages.scoring.bootstrap import f1_intervals, resampled, with_intervals
+from stages.scoring.spans import SparseCounts
 from tests.stages.scoring.test_mistakes import judged
 
 BOOTSTRAP = Bootstrap(samples=4000, confidence=0.9, seed=1)
@@ -26,7 +27,8 @@ def test_an_interval_is_that_of_the_sentences_drawn_anew():
 
 def test_resamples_without_an_entity_of_the_group_are_left_out():
     one, none = np.array([[10, 10, 9]]), np.zeros((99, 3), dtype=np.int64)
-    found = f1_intervals([np.vstack([one, none]), np.vstack([none, 0 * one])], BOOTSTRAP)
+    groups = [np.vstack([one, none]), np.vstack([none, 0 * one])]
+    found = f1_intervals([*map(SparseCounts.of, groups)], BOOTSTRAP)
     assert found == [(0.9, 0.9), (0, 0)]
 
 
@@ -34,7 +36,7 @@ def test_the_sums_are_exact_and_memory_is_bounded_at_128_types():
     n, samples = 3000, 400
     counts = np.random.default_rng(0).integers(0, 2**40, (n, 3 * 129))
     tracemalloc.start()
-    drawn = resampled(counts, samples, seed=17)
+    [drawn] = resampled([SparseCounts.of(counts)], samples, seed=17)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64e6  # the drawn counts themselves are 3 GB
