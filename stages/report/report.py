@@ -23,6 +23,7 @@ from stages.scoring.slices import Members
 from stages.scoring.spans import SparseCounts, counts
 
 NONE = "none"  # no entity at that span
+COLUMNS = 20  # types beside each other in a table
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,25 @@ def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
 
 
 def _mistakes(params: Evaluate, results: Results) -> dict[str, Any]:
-    judged, names = results.judged, [*results.types, NONE]
+    judged, columns = results.judged, _columns(results)
+    names = [*columns, NONE]
     at_same_span = Counter(confusion(judged, NONE))
     return {
-        "kinds": by_kind(judged, results.types),
+        "columns": columns,
+        "kinds": by_kind(judged, columns),
         "meanings": KINDS,
         "matrix": [(gold, [at_same_span[gold, other] for other in names]) for gold in names],
         "nothing": NONE,
         "worst": worst(judged, params.errors),
         "wrong": sum(bool(sentence.mistakes) for sentence in judged),
     }
+
+
+def _columns(results: Results) -> list[str]:
+    """The types that have a column of their own: of many those with the most mistakes."""
+    mistakes = Counter(each.span.type for s in results.judged for each in s.mistakes)
+    most = sorted(results.types, key=lambda type_: -mistakes[type_])[:COLUMNS]
+    return [type_ for type_ in results.types if type_ in most]
 
 
 def _parts(params: Evaluate, results: Results) -> dict[str, Any]:

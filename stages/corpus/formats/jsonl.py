@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stages.contract.errors import StageError
+from stages.contract.errors import StageError, listed
 from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.formats.lines import CONVERT
 from stages.corpus.formats.meta import meta_of
@@ -106,8 +106,7 @@ def _checked(given: Any, text: str, params: Align) -> list[Span]:
                 )
         if params.types is not None and type_ not in params.types:
             raise ValueError(
-                f"unknown type {type_!r}; align.types in params.yaml allows"
-                f" {', '.join(params.types)}"
+                f"unknown type {type_!r}; align.types in params.yaml allows {listed(params.types)}"
             )
         if problem := type_problem(type_):
             raise ValueError(problem)

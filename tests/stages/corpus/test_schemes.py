@@ -81,6 +81,7 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
             ["B", "A"],
             " and align.types in params.yaml allow O, B-A, I-A, B-B, I-B",
         ),
+        ("B-X", "BIO", [f"T{n:02}" for n in range(20)], "I-T13, B-T14 and 11 more"),
     ],
 )
 def test_unknown_tags(tag, scheme, types, message):
