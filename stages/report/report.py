@@ -83,6 +83,7 @@ def report(params: Evaluate, results: Results, reports: StageReports) -> str:
 
 def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
     scores = results.metrics["test"]
+    of_types = scores["types"]
     gold, predicted, hits = counts(results.judged).sum(axis=0).tolist()
     return {
         "test": scores,
@@ -100,11 +101,11 @@ def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
         "by_type": [
             {
                 "name": type_,
-                **scores[type_],
-                "interval": (scores[type_]["f1_low"], scores[type_]["f1_high"]),
+                **of_types[type_],
+                "interval": (of_types[type_]["f1_low"], of_types[type_]["f1_high"]),
             }
             for type_ in results.types
-            if type_ in scores
+            if type_ in of_types
         ],
     }
 

@@ -16,15 +16,17 @@ CELLS_AT_ONCE = 2**20  # of (resamples, sentences): bounds the memory
 def with_intervals(
     scores: dict[str, Any], judged: Sequence[Judged], types: Sequence[str], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """`scores`, overall and of the `types` in it, with `f1_low` and `f1_high`."""
-    scored = [type_ for type_ in types if type_ in scores]
+    """`scores`, overall and of those `types` that are in it, with `f1_low` and `f1_high`."""
+    of_types = scores["types"]
+    scored = [type_ for type_ in types if type_ in of_types]
     by_type = counts_by(judged, lambda _, span: span.type)
     groups = [SparseCounts.of(counts(judged)), *(by_type[type_] for type_ in scored)]
     (low, high), *found = f1_intervals(groups, bootstrap)
-    result = scores | {"f1_low": low, "f1_high": high}
-    for type_, (low, high) in zip(scored, found, strict=True):
-        result[type_] = scores[type_] | {"f1_low": low, "f1_high": high}
-    return result
+    with_ends = {
+        type_: of_types[type_] | {"f1_low": low_end, "f1_high": high_end}
+        for type_, (low_end, high_end) in zip(scored, found, strict=True)
+    }
+    return scores | {"f1_low": low, "f1_high": high, "types": of_types | with_ends}
 
 
 def f1_intervals(groups: Sequence[SparseCounts], bootstrap: Bootstrap) -> list[tuple[float, float]]:

@@ -73,10 +73,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 def scores(sentences: Sequence[Compared]) -> dict[str, Any]:
-    """`figures` of all entities (micro), and by name of each type in gold or prediction."""
+    """`figures` of all entities (micro), and under `types` of each type in gold or prediction."""
     by_type = counts_by(sentences, lambda _, span: span.type)
     types = {type_: figures(by_type[type_].counts) for type_ in sorted(by_type)}
-    return figures(counts(sentences)) | types
+    return {**figures(counts(sentences)), "types": types}
 
 
 def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:

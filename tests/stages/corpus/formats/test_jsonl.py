@@ -88,7 +88,10 @@ REFUSED = {
     "text offsets": ('["0", 3, "A"]', f'span ["0", 3, "A"] {A_SPAN}'),
     "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
     "a type with a space": ('[0, 3, "work of art"]', "the entity type 'work of art' is not l"),
-    "a figure's name": ('[0, 3, "f1"]', "the reports have a figure or a row called 'f1'; rename"),
+    "a row's name": (
+        '[0, 3, "none"]',
+        "the reports have a row called 'none'; rename this entity t",
+    ),
     "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is white space alone; remove it"),
     "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with white space; correct"),
     "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside a word; correct"),
