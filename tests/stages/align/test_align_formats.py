@@ -82,7 +82,9 @@ def test_types_of_the_corpus(tmp_path, english):
 
 
 @pytest.mark.parametrize(
-    ("tags", "count"), [(["O"], "0"), ([f"B-T{n}" for n in range(501)], "501")], ids=["none", "many"]
+    ("tags", "count"),
+    [(["O"], "0"), ([f"B-T{n}" for n in range(501)], "501")],
+    ids=["none", "many"],
 )
 def test_too_many_types_or_none(tmp_path, encoder, tags, count):
     train = [[("1", tag)] for tag in tags]
