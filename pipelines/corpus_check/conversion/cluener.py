@@ -1,6 +1,6 @@
 """Reads CLUENER's JSON lines: labels by type and text, with inclusive ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,19 @@ def _marks(label: Any) -> list[Mark]:
             " to test with"
         )
     marks = []
-    for type_, entities in label.items():
-        try:
-            marks += [
-                Mark(((int(first), int(last) + 1),), type_, quote)
-                for quote, places in entities.items()
-                for first, last in places
-            ]
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(
-                f"label {type_!r} is not of the form {{TEXT: [[FIRST, LAST], ...]}}"
-            ) from None
+    for type_, quote, place in _places(label):
+        match place:
+            case [int(first), int(last)]:
+                marks.append(Mark(((first, last + 1),), type_, quote))
+            case _:
+                form = "{TEXT: [[FIRST, LAST], ...]}"
+                raise ValueError(f"label {type_!r} is not of the form {form}")
     return marks
+
+
+def _places(label: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Type, text and place of each entity; a place of None where the form is another."""
+    for type_, entities in label.items():
+        for quote, places in entities.items() if isinstance(entities, dict) else [("", None)]:
+            for place in places if isinstance(places, list) else [None]:
+                yield type_, quote, place

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.corpus_check.conversion.marks import Mark, located
-from pipelines.corpus_check.conversion.source import Reading, Record, meta_of, objects
+from pipelines.corpus_check.conversion.source import (
+    Reading,
+    Record,
+    listed_objects,
+    meta_of,
+    objects,
+)
 from pipelines.errors import PipelineError
 
 TEXTS = ("text", "data")  # "data" is that of 1.5
@@ -32,9 +38,10 @@ def read_doccano(path: Path, reading: Reading) -> Iterator[Record]:
                 raise ValueError(f"no list under {', '.join(SPANS)}")
             marks = [_mark(span, reading.labels) for span in spans]
             text, marks = located(record[key], marks, reading.offsets)
+            relations = listed_objects(record.get("relations") or [], "relations")
         except ValueError as error:
             raise PipelineError(f"{where}: {error}") from None
-        reading.left_out["relations"] += len(record.get("relations") or ())
+        reading.left_out["relations"] += len(relations)
         own = record.get("meta")
         meta = meta_of({**(own if isinstance(own, dict) else {}), **record}, key)
         yield Record(where, text, [(*mark.parts[0], mark.type) for mark in marks], meta)

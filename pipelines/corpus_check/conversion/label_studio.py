@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.corpus_check.conversion.marks import Mark, located
-from pipelines.corpus_check.conversion.source import Reading, Record, meta_of, objects
+from pipelines.corpus_check.conversion.source import (
+    Reading,
+    Record,
+    listed_objects,
+    meta_of,
+    objects,
+)
 from pipelines.errors import PipelineError
 
 
@@ -51,12 +57,14 @@ def _annotated(
         values = [value for key in keys for value in task[key]]
         own = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
         return task, [mark for value in values for mark in _of(value)], own
+    given = listed_objects(given, "annotations")
     there = [each for each in given if not each.get("was_cancelled")]
     reading.left_out["cancelled annotations"] += len(given) - len(there)
     there = [each for each in there if each.get("ground_truth")] or there
     if not there:
         return None
-    several = [_marks(each.get("result") or [], reading) for each in there]
+    results = [listed_objects(each.get("result") or [], "result") for each in there]
+    several = [_marks(each, reading) for each in results]
     if any(set(marks) != set(several[0]) for marks in several):
         raise ValueError(
             f"{len(several)} annotations differ; mark one of them as ground truth in Label Studio,"

@@ -65,6 +65,13 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise PipelineError(str(error)) from None
 
 
+def listed_objects(value: Any, name: str) -> list[dict[str, Any]]:
+    """`value`, if it is a list of JSON objects; else a ValueError that names it."""
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return value
+    raise ValueError(f"{name} is not a list of objects: {json.dumps(value)[:60]}")
+
+
 def meta_of(record: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """The texts, numbers and booleans of `record`, except under the keys that are ours."""
     ours = {"text", "label", *without}

@@ -152,6 +152,22 @@ REFUSED = {
         {"a.jsonl": '{"text": "京", "label": [[0, 2, "LOC"]]}'},
         "a.jsonl:1: [0, 2] is not a part of the text, whose length is 1",
     ),
+    "cluener, a fraction": (
+        {"a.json": '{"text": "京", "label": {"LOC": {"京": [[0.5, 0]]}}}'},
+        "a.json:1: label 'LOC' is not of the form {TEXT: [[FIRST, LAST], ...]}",
+    ),
+    "doccano, another form": (
+        {"a.jsonl": '{"text": "京", "label": [], "relations": 3}'},
+        "a.jsonl:1: relations is not a list of objects: 3",
+    ),
+    "label studio, ids": (
+        {"a.json": '[{"data": {"text": "京"}, "annotations": [3]}]'},
+        "a.json: record 0: annotations is not a list of objects: [3]",
+    ),
+    "label studio, another form": (
+        {"a.json": '[{"data": {"text": "京"}, "annotations": [{"result": {"x": 1}}]}]'},
+        'a.json: record 0: result is not a list of objects: {"x": 1}',
+    ),
     "label studio, HTML": (
         {"a.json": task(type="hypertextlabels")},
         "a.json: record 0 (task 4): it labels HTML, whose offsets are not those of a text",
