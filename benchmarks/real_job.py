@@ -102,7 +102,6 @@ def _figures(workspace: Path, seconds: float) -> dict[str, Any]:
     }
     test, train, export = (_report(workspace, name) for name in ("metrics", "train", "export"))
     stages = {name: round(found["seconds"], 1) for name, found in measured.items()}
-    types = [name for name, scores in export.items() if isinstance(scores, dict) and "f1" in scores]
     return {
         "gpu": measured["train"].get("gpu"),
         "torch": measured["train"]["torch"],
@@ -114,7 +113,9 @@ def _figures(workspace: Path, seconds: float) -> dict[str, Any]:
         "best_dev_f1": train["best_dev_f1"],
         "test": {key: test["test"][key] for key in (*SCORES, "f1_low", "f1_high", "ece")},
         "test_f1": export["f1"],
-        "by_type": {name: {key: export[name][key] for key in SCORES} for name in types},
+        "by_type": {
+            name: {key: row[key] for key in SCORES} for name, row in export["types"].items()
+        },
         "onnx_precision": export["onnx_precision"],
         "cuda_validated": export["cuda_validated"],
         "nodes_per_provider": export["nodes_per_provider"],

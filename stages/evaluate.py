@@ -37,7 +37,7 @@ class Outs:
     """The files that the stage writes."""
 
     metrics: Path
-    """{"test": {"f1": ..., "f1_low": ..., "ece": ..., "PER": {"f1": ...}},
+    """{"test": {"f1": ..., "f1_low": ..., "ece": ..., "types": {"PER": {"f1": ...}}},
     "slices": {NAME: {"f1": ...}}, "robustness": {FORM: {"f1": ...}}}."""
     errors: Path
     """JSON lines, a mistake each, the most confident first."""

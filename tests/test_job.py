@@ -119,7 +119,8 @@ def test_dvc_shows_what_its_users_expect(job):
     scores = metrics["reports/metrics.json"]["data"]["test"]
     assert 0.3 < scores["f1"] == pytest.approx(metrics["reports/export.json"]["data"]["f1"])
     figures = {"f1", "f1_low", "f1_high", "precision", "recall", "support", "ece"}
-    assert {"PER", "ORG", "LOC", *figures} == {*scores}
+    assert {"types", *figures} == {*scores}
+    assert {"PER", "ORG", "LOC"} == {*scores["types"]}
     align = metrics["reports/align.json"]["data"]
     assert [align[s]["entities_in"] for s in ("train", "dev", "test")] == [
         align[s]["entities_kept"] for s in ("train", "dev", "test")

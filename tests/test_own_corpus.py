@@ -77,7 +77,11 @@ def test_from_a_labelled_file_to_a_served_model(clone, tmp_path):
 
     [made] = (clone / ".runs").glob("2*")
     scores = json.loads((made / "reports/metrics.json").read_text())
-    assert 0 < scores["slices"]["from_the_app"]["sentences"] < scores["test"]["SHOP"]["support"]
+    assert (
+        0
+        < scores["slices"]["from_the_app"]["sentences"]
+        < scores["test"]["types"]["SHOP"]["support"]
+    )
     assert scores["slices"]["from_the_app"]["f1"] > 0.6
 
     assert "mlflow models serve --env-manager local -m models:/msra-ner@champion" in SERVE

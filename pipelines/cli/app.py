@@ -11,14 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import bring, check, doctor, gc, log, predict, promote, rebuild, run, setup
+from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
 from pipelines.cli.command import refuse
+from pipelines.cli.corpus import check, convert
 from pipelines.errors import PipelineError
 from pipelines.names import LAUNCHED, PROGRAM
 from pipelines.prediction import stages_contract
 from pipelines.workspaces.places import CODE
 
 COMMANDS = (
+    convert.convert,
     check.check,
     run.run,
     log.log,

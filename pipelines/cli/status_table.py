@@ -13,6 +13,7 @@ from pipelines.registry import aliases, keys
 from pipelines.registry.history import Event
 
 SHOWN = (aliases.CHAMPION, aliases.CHALLENGER, aliases.PREVIOUS)
+TYPES_SHOWN = 10  # more do not fit beside each other; --json has them
 TYPE_F1 = re.compile(r"export\.(.+)\.f1")
 
 
@@ -24,6 +25,8 @@ def status(client: MlflowClient) -> dict[str, dict[str, Any] | None]:
 def show_status(found: dict[str, dict[str, Any] | None]) -> None:
     """Prints the table."""
     types = sorted({type_ for row in found.values() if row for type_ in row["type_f1"]})
+    if len(types) > TYPES_SHOWN:
+        types = []
     table = Table(title=MODEL)
     for name in ("", "Version", "F1", *types, "CUDA", "Test data", "Commit", "Since", "By"):
         table.add_column(name)

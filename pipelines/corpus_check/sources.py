@@ -12,6 +12,7 @@ from pipelines.corpus_check.local_sources import difference, local
 from stages.contract.errors import StageError
 from stages.contract.hashing import digests
 from stages.contract.section import expanded, place
+from stages.corpus.formats.lines import CONVERT
 from stages.corpus.origins import named
 from stages.fetching.encoder import check_parts, taken
 from stages.params.download import Encoder, Source
@@ -53,7 +54,8 @@ def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -
         if path and path.is_file():
             return _found(path, address, split, source, layers)
         if path:
-            missing.append(f"{address} is not there: {path.absolute()} is not a file")
+            why = f"a folder; {CONVERT}" if path.is_dir() else "not a file"
+            missing.append(f"{address} is not there: {path.absolute()} is {why}")
         elif "://" not in address:
             try:
                 expanded(address)

@@ -57,12 +57,12 @@ def scores(figures: Mapping[str, Leaf]) -> str:
 
 
 def score_rows(figures: Mapping[str, Leaf]) -> list[list[str]]:
-    """The rows of that table: `all` or an entity type, then a cell for each of `COLUMNS`."""
+    """The rows of that table: `all types` or an entity type, then a cell for each of `COLUMNS`."""
     rows = []
     for row in [key.removesuffix(".f1") for key in figures if key.endswith(".f1")]:
         if row == "test" or row.startswith("test."):
             values = [figures.get(f"{row}.{key}") for key in COLUMNS.values()]
-            name = row.removeprefix("test").removeprefix(".") or "all"
+            name = row.removeprefix("test").removeprefix(".") or "all types"
             rows.append([name, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values)])
     return rows
 

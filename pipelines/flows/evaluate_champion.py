@@ -25,7 +25,7 @@ from pipelines.registry import aliases
 from pipelines.registry.aliases import CHAMPION
 from pipelines.tracking import connection
 from pipelines.tracking.champion_scores import log_champion
-from pipelines.tracking.report_values import flattened
+from pipelines.tracking.report_values import figure, flattened
 from pipelines.workspaces import overlays
 from stages.scoring.spans import strict_scores
 from stages.text.labels import Labels
@@ -76,7 +76,8 @@ def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
         found = strict_scores(gold, _predicted(client, version, split))
-        scores = {f"test.{key}": float(value) for key, value in flattened(found)}
+        single = ((key, value) for key, value in flattened(found) if not isinstance(value, list))
+        scores = {figure(f"test.{key}"): float(value) for key, value in single}
         log_champion(project, version, scores, made, flow_run.get_id())
     return version, scores, overlays.sections(made.path).promote.f1_min
 

@@ -1,11 +1,10 @@
 """Tests whether the F1 of two models differs by more than the choice of test sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stages.scoring.bootstrap import interval, resampled
-from stages.scoring.spans import Counts, f1, micro_f1
+from stages.scoring.spans import Counts, SparseCounts, f1, micro_f1
 
 
 @dataclass(frozen=True)
@@ -26,23 +25,33 @@ class Difference:
 def difference(
     first: Counts, second: Counts, samples: int, confidence: float, seed: int
 ) -> Difference:
-    """The difference of two micro F1s on the same sentences, with a paired bootstrap's interval.
+    """`differences` of one pair, its counts [sentences, 3]."""
+    if not len(first) or first.shape != second.shape:
+        raise ValueError(f"counts of shape {first.shape} and {second.shape} are not of pairs")
+    pair = (SparseCounts.of(first), SparseCounts.of(second))
+    [found] = differences([pair], samples, confidence, seed)
+    return found
+
+
+def differences(
+    pairs: Sequence[tuple[SparseCounts, SparseCounts]], samples: int, confidence: float, seed: int
+) -> list[Difference]:
+    """The difference of each two micro F1s, with a paired bootstrap's interval.
 
     Each draw takes the counts of both models for a sentence, so what makes a sentence hard for both
     cancels out (Berg-Kirkpatrick, Burkett and Klein, EMNLP 2012).
 
     Args:
-        first: `stages.scoring.spans.counts` of the first model, [sentences, 3].
-        second: Those of the second, the same sentences in the same order.
-        samples: Number of draws.
-        confidence: Of the interval, two-sided: 0.95.
+        pairs: `stages.scoring.spans.counts_by` of the first and of the second model, all of the
+            same sentences in the same order.
+        samples: Number of draws, the same for all pairs.
+        confidence: Of the intervals, two-sided: 0.95.
         seed: Of the draws.
-
-    Raises:
-        ValueError: if there is no sentence, or the numbers of sentences differ.
     """
-    if not len(first) or first.shape != second.shape:
-        raise ValueError(f"counts of shape {first.shape} and {second.shape} are not of pairs")
-    drawn = resampled(np.hstack([first, second]), samples, seed)
-    low, high = interval(f1(drawn[:, :3]) - f1(drawn[:, 3:]), confidence)
-    return Difference(micro_f1(first) - micro_f1(second), low, high)
+    groups = [group for pair in pairs for group in pair]
+    drawn = iter([f1(sums) for sums in resampled(groups, samples, seed)] if groups else ())
+    found = []
+    for first, second in pairs:
+        low, high = interval(next(drawn) - next(drawn), confidence)
+        found.append(Difference(micro_f1(first.counts) - micro_f1(second.counts), low, high))
+    return found

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.names import MODEL, Logged
 from pipelines.promotion import bootstrap
-from pipelines.promotion.gate_evaluation import Evaluation, counts_of
+from pipelines.promotion.gate_evaluation import Evaluation, counts_by_type
 from pipelines.promotion.prediction_diff import KINDS, changed
 from pipelines.registry import keys
 from pipelines.settings import Promote
@@ -25,7 +25,7 @@ TEMPLATE = Path(__file__).with_name(FILE)
 def page(evaluation: Evaluation, settings: Promote) -> str:
     """The page, one file that loads nothing else."""
     mine, theirs = evaluation.challenger, evaluation.champion
-    headline = _row("all", evaluation, settings)
+    [headline] = _rows(evaluation, settings, [("all", None)])
     return fill_in(
         TEMPLATE,
         {
@@ -75,44 +75,53 @@ def _version(version: ModelVersion) -> dict[str, str]:
 
 
 def _scores(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:
+    of_types = [(type_, type_) for type_ in evaluation.challenger.types]
+    of_slices = (
+        _rows(evaluation, settings, [(name, each.type)], each.sentences)
+        for name, each in evaluation.slices.items()
+    )
     return {
-        "by_type": [
-            _row(type_, evaluation, settings, type_) for type_ in evaluation.challenger.types
-        ],
-        "by_slice": [
-            _row(name, evaluation, settings, each.type, each.sentences)
-            for name, each in evaluation.slices.items()
-        ],
+        "by_type": _rows(evaluation, settings, of_types),
+        "by_slice": [row for [row] in of_slices],
     }
 
 
-def _row(
-    name: str,
+def _rows(
     evaluation: Evaluation,
     settings: Promote,
-    type_: str | None = None,
+    named: Sequence[tuple[str, str | None]],
     numbers: Sequence[int] | None = None,
-) -> dict[str, Any]:
-    """Both F1s on the entities of `type_` in the sentences `numbers`, and their difference."""
-    mine = counts_of(evaluation.challenger, type_, numbers)
-    support = int(mine[:, 0].sum())
-    row: dict[str, Any] = {
-        "name": name,
-        "sentences": len(mine),
-        "support": support,
-        "challenger": micro_f1(mine) if support else None,
-        "champion": None,
-        "difference": None,
-        "interval": None,
-    }
-    if evaluation.champion and support:
-        theirs = counts_of(evaluation.champion, type_, numbers)
-        found = bootstrap.difference(
-            mine, theirs, settings.bootstrap_samples, settings.confidence, settings.seed
-        )
-        row["champion"] = micro_f1(theirs)
-        row |= {"difference": found.f1, "interval": (found.low, found.high)}
-    return row
+) -> list[dict[str, Any]]:
+    """Both F1s on the entities of each type in the sentences `numbers`, and their difference.
+
+    Args:
+        evaluation: Has both models' entities.
+        settings: Of the bootstrap; hundreds of types share its draws.
+        named: A row's name and its type; None is all types.
+        numbers: Of the sentences; None: all of them.
+    """
+    sides = [evaluation.challenger, *([evaluation.champion] if evaluation.champion else [])]
+    counted = [counts_by_type(side, [type_ for _, type_ in named], numbers) for side in sides]
+    rows: list[dict[str, Any]] = []
+    pairs = []
+    for (name, _), mine, *theirs in zip(named, *counted, strict=True):
+        support = int(mine.counts[:, 0].sum())
+        row = dict.fromkeys(["challenger", "champion", "difference", "interval"])
+        row |= {"name": name, "sentences": mine.sentences, "support": support}
+        if support:
+            row["challenger"] = micro_f1(mine.counts)
+            pairs += [(row, (mine, other)) for other in theirs]
+        rows.append(row)
+    found = bootstrap.differences(
+        [pair for _, pair in pairs],
+        settings.bootstrap_samples,
+        settings.confidence,
+        settings.seed,
+    )
+    for (row, (_, other)), each in zip(pairs, found, strict=True):
+        row["champion"] = micro_f1(other.counts)
+        row |= {"difference": each.f1, "interval": (each.low, each.high)}
+    return rows
 
 
 def _changes(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
@@ -16,7 +17,7 @@ from pipelines.registry.keys import PROGRAMS, tags
 from pipelines.settings import Promote
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
-from stages.scoring.spans import Counts, counts, micro_f1
+from stages.scoring.spans import Counts, SparseCounts, counts, counts_by, micro_f1
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,22 @@ def evaluate_gates(
 
 def counts_of(side: Side, type_: str | None = None, numbers: Sequence[int] | None = None) -> Counts:
     """Counts [sentences, 3] of the side's sentences with these numbers; None: of all of them."""
-    chosen = side.sentences if numbers is None else [side.sentences[n] for n in numbers]
-    return counts(chosen, type_)
+    return counts(_chosen(side, numbers), type_)
+
+
+def counts_by_type(
+    side: Side, types: Sequence[str | None], numbers: Sequence[int] | None = None
+) -> list[SparseCounts]:
+    """As `counts_of` of each of `types`."""
+    chosen = _chosen(side, numbers)
+    found: dict[str | None, SparseCounts] = {**counts_by(chosen, lambda _, span: span.type)}
+    nothing = SparseCounts.of(np.zeros((len(chosen), 3), dtype=np.int64))
+    found[None] = SparseCounts.of(counts(chosen))
+    return [found.get(type_, nothing) for type_ in types]
+
+
+def _chosen(side: Side, numbers: Sequence[int] | None) -> Sequence[Scored]:
+    return side.sentences if numbers is None else [side.sentences[n] for n in numbers]
 
 
 def _compare(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pipelines.errors import PipelineError
 Leaf = str | int | float | bool | None
 Point = tuple[str, float, int]  # name, value, step
 ALIGN = "reports/align.json"
+OF_TYPES = re.compile(r"^(test|export)\.types\.(?=.+\.)")
 
 
 def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
@@ -22,12 +24,21 @@ def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:
     start with the scored split already, so they get no prefix: `test.PER.f1`.
     """
     return {
-        key: value
+        figure(key): value
         for path in reports.values()
         if path.suffix == ".json"
         for key, value in flattened(_read(path), "" if path.stem == "metrics" else path.stem)
         if not isinstance(value, list)
     }
+
+
+def figure(key: str) -> str:
+    """The name of a report's value: `test.PER.f1` of `test.types.PER.f1`.
+
+    A report has types under a key of their own, since one may be called f1. A name needs none for
+    that, so it stays what it is in runs from before.
+    """
+    return OF_TYPES.sub(r"\1.", key)
 
 
 def curves(reports: Mapping[str, Path]) -> list[Point]:

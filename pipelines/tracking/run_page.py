@@ -73,7 +73,8 @@ def _commit(project: Path, made: Workspace) -> str:
 def _plots(reports: Mapping[str, Path]) -> Iterator[Plot]:
     yield from learning_curves(reports["reports/train.csv"])
     test = json.loads(reports["reports/metrics.json"].read_text(encoding="utf-8"))["test"]
-    types = {name: row for name, row in test.items() if isinstance(row, dict) and "f1_low" in row}
+    of_types = test.get("types", test)  # an older commit's stages have them beside the figures
+    types = {n: row for n, row in of_types.items() if isinstance(row, dict) and "f1_low" in row}
     if types:
         yield f1_by_type(types)
     if bins := reports.get("reports/reliability.csv"):

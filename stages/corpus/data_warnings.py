@@ -18,6 +18,8 @@ TEST_ENTITIES = 30
 
 # Repairs that change where an entity is, not only how its file is written.
 OF_ENTITIES = ("stray_i", "unclosed", "empty_tag", "space", "cut_word")
+# Of spans that overlap: entities that neither the model nor a score sees.
+LEFT_OUT = ("nested", "crossing", "two_types")
 SHOWN = 5  # examples in a message
 
 
@@ -45,6 +47,7 @@ def data_warnings(
     """
     return [
         *_unknown(figures),
+        *_left_out(corpora),
         *_repaired(corpora),
         *_types(figures, types),
         *_leaked(splits),
@@ -104,6 +107,19 @@ def _traditional(cell: str) -> bool:
             return False
 
     return has("big5") and not has("gb2312")
+
+
+def _left_out(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
+    for split, corpus in corpora.items():
+        kinds = {kind: corpus.repairs.counts[kind] for kind in LEFT_OUT}
+        if left_out := sum(kinds.values()):
+            counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items() if count)
+            yield DataWarning(
+                message=f"{left_out:,} entities of {split} overlap one that stays, so they are left"
+                f" out and no score counts them: {counts}",
+                remedy="if they matter, set align.nested to the other choice, or train a second"
+                " model on them; `repaired_first` in reports/align.json names the first places",
+            )
 
 
 def _repaired(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
+from stages.contract.errors import listed
 from stages.params.align import type_problem
 
 SCHEMES = {
@@ -71,7 +72,7 @@ def tag_problem(tag: str, scheme: str, types: Sequence[str] | None) -> str:
         return type_problem(type_)
     by = "in params.yaml allows" if types is None else "and align.types in params.yaml allow"
     allowed = [f"{one}-{type_}" for type_ in sorted(types or ["TYPE"]) for one in letters]
-    return f"unknown tag {tag[:40]!r}; align.scheme {scheme} {by} {', '.join(['O', *allowed])}"
+    return f"unknown tag {tag[:40]!r}; align.scheme {scheme} {by} {listed(['O', *allowed])}"
 
 
 @lru_cache(1000)  # tags are few; and every token shares the same strings

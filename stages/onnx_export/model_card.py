@@ -31,7 +31,7 @@ def model_card(export: Mapping[str, Any], metrics: Path, source: Path) -> str:
     from huggingface_hub import EvalResult, ModelCardData  # 0.3 s
 
     corpus, before = _read(source, "download"), _read(metrics, "evaluate")
-    types = [name for name, value in export.items() if isinstance(value, dict) and "f1" in value]
+    types = [*export["types"]]
     encoder = corpus["encoder"]["from"]
     slug = re.sub(r"\W+", "-", corpus["name"].lower()).strip("-")
     results = [
@@ -43,7 +43,7 @@ def model_card(export: Mapping[str, Any], metrics: Path, source: Path) -> str:
             dataset_split="test",
             metric_type=metric,
             metric_name=" ".join([title, *([type_] if type_ else [])]),
-            metric_value=round((export[type_] if type_ else export)[metric], 4),
+            metric_value=round((export["types"][type_] if type_ else export)[metric], 4),
         )
         for type_ in (None, *types)
         for metric, title in METRICS.items()
@@ -78,7 +78,7 @@ def _body(
         f" {export['test_sentences']:,} sentences. An entity counts if its type, its first and its"
         " last character are right.\n"
     )
-    yield from _table("", {"all": export} | {type_: export[type_] for type_ in types})
+    yield from _table("", {"all types": export} | export["types"])
     yield (
         f"\nBefore the export F1 was {test['f1']:.4f}, with a bootstrap interval of"
         f" {test['f1_low']:.4f} to {test['f1_high']:.4f}."

@@ -74,11 +74,11 @@ def _unseen(
     times = frequency(in_train)
     share, f1 = _fixed(judged, lambda sentence, mistake: times(sentence, mistake.span) == 0)
     groups = counts_by(judged, lambda sentence, span: times(sentence, span) > 0)
-    support = {is_seen: group[:, 0].sum() for is_seen, group in groups.items()}
+    support = {is_seen: group.counts[:, 0].sum() for is_seen, group in groups.items()}
     names = support.get(False, 0) / max(sum(support.values()), 1)
     # Most names of a test split may be new; they are the trouble if the mistakes are at them.
     if True in groups and share > MORE * names > 0:
-        unseen, seen = (score(micro_f1(groups[is_seen])) for is_seen in (False, True))
+        unseen, seen = (score(micro_f1(groups[is_seen].counts)) for is_seen in (False, True))
         yield Advice(
             f"Names that train does not have are {names:.0%} of the entities and {share:.0%} of the"
             f" mistakes: F1 {unseen}, against {seen} for the others.",
@@ -103,7 +103,8 @@ def _weakest_type(
     judged: Sequence[Judged], score: Callable[[float | None], str]
 ) -> Iterator[Advice]:
     groups = counts_by(judged, lambda _, span: span.type)
-    f1s = {type_: micro_f1(group) for type_, group in sorted(groups.items()) if group[:, 0].any()}
+    of_types = {type_: groups[type_].counts for type_ in sorted(groups)}
+    f1s = {type_: micro_f1(group) for type_, group in of_types.items() if group[:, 0].any()}
     if len(f1s) > 1:
         weakest = min(f1s, key=lambda type_: f1s[type_])
         share, f1 = _fixed(judged, lambda _, mistake: mistake.span.type == weakest)

@@ -20,9 +20,10 @@ from stages.scoring.calibration import at_thresholds
 from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, with_figures
 from stages.scoring.mistakes import KINDS, Judged
 from stages.scoring.slices import Members
-from stages.scoring.spans import counts
+from stages.scoring.spans import SparseCounts, counts
 
 NONE = "none"  # no entity at that span
+COLUMNS = 20  # types beside each other in a table
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def report(params: Evaluate, results: Results, reports: StageReports) -> str:
 
 def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
     scores = results.metrics["test"]
+    of_types = scores["types"]
     gold, predicted, hits = counts(results.judged).sum(axis=0).tolist()
     return {
         "test": scores,
@@ -99,26 +101,35 @@ def _overall(params: Evaluate, results: Results) -> dict[str, Any]:
         "by_type": [
             {
                 "name": type_,
-                **scores[type_],
-                "interval": (scores[type_]["f1_low"], scores[type_]["f1_high"]),
+                **of_types[type_],
+                "interval": (of_types[type_]["f1_low"], of_types[type_]["f1_high"]),
             }
             for type_ in results.types
-            if type_ in scores
+            if type_ in of_types
         ],
     }
 
 
 def _mistakes(params: Evaluate, results: Results) -> dict[str, Any]:
-    judged, names = results.judged, [*results.types, NONE]
+    judged, columns = results.judged, _columns(results)
+    names = [*columns, NONE]
     at_same_span = Counter(confusion(judged, NONE))
     return {
-        "kinds": by_kind(judged, results.types),
+        "columns": columns,
+        "kinds": by_kind(judged, columns),
         "meanings": KINDS,
         "matrix": [(gold, [at_same_span[gold, other] for other in names]) for gold in names],
         "nothing": NONE,
         "worst": worst(judged, params.errors),
         "wrong": sum(bool(sentence.mistakes) for sentence in judged),
     }
+
+
+def _columns(results: Results) -> list[str]:
+    """The types that have a column of their own: of many those with the most mistakes."""
+    mistakes = Counter(each.span.type for s in results.judged for each in s.mistakes)
+    most = sorted(results.types, key=lambda type_: -mistakes[type_])[:COLUMNS]
+    return [type_ for type_ in results.types if type_ in most]
 
 
 def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
@@ -138,5 +149,6 @@ def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
 
 def _slice(members: Members, judged: Sequence[Judged], bootstrap: Bootstrap) -> Row:
     found = counts([judged[number] for number in members.sentences], members.type)
-    [row] = with_figures({members.slice: found}, bootstrap if len(found) else None)
+    group = {members.slice: SparseCounts.of(found)}
+    [row] = with_figures(group, bootstrap if len(found) else None)
     return {"interval": None, **row, "sentences": len(found)}

@@ -51,10 +51,11 @@ def _part_of_train(align: Mapping[str, Any], source: Mapping[str, Any]) -> Itera
 
 
 def _low(test: Mapping[str, Any], types: Sequence[str]) -> Iterator[ReportWarning]:
-    scored = {"all types": test} | {type_: test[type_] for type_ in types if type_ in test}
+    of_types = test["types"]
+    scored = [("all types", test), *((t, of_types[t]) for t in types if t in of_types)]
     low = [
         f"{name} ({score(row['f1'], (row['f1_low'], row['f1_high']))})"
-        for name, row in scored.items()
+        for name, row in scored
         if row["support"] and row["f1"] < LOW_F1
     ]
     if low:

@@ -12,7 +12,7 @@ from stages.model.decode import Span
 from stages.params.evaluate import Bootstrap
 from stages.scoring.bootstrap import f1_intervals
 from stages.scoring.mistakes import KINDS, Judged
-from stages.scoring.spans import Counts, counts, counts_by, f1, figures
+from stages.scoring.spans import Counts, SparseCounts, counts, counts_by, f1, figures
 
 Row = dict[str, Any]
 
@@ -39,9 +39,11 @@ def by_bin(
     return with_figures({name: bins[bin_] for bin_, name in names if bin_ in bins}, bootstrap)
 
 
-def with_figures(groups: Mapping[str, Counts], bootstrap: Bootstrap | None = None) -> list[Row]:
-    """`name` and `figures` of each group, counts [sentences, 3], and `interval` by `bootstrap`."""
-    rows: list[Row] = [{"name": name, **figures(group)} for name, group in groups.items()]
+def with_figures(
+    groups: Mapping[str, SparseCounts], bootstrap: Bootstrap | None = None
+) -> list[Row]:
+    """`name` and `figures` of each group of the same sentences, and `interval` by `bootstrap`."""
+    rows: list[Row] = [{"name": name, **figures(group.counts)} for name, group in groups.items()]
     if bootstrap and rows:
         for row, ends in zip(rows, f1_intervals([*groups.values()], bootstrap), strict=True):
             row["interval"] = ends

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stages.contract.errors import StageError
+from stages.contract.errors import StageError, listed
 from stages.params.evaluate import Slice
 from stages.scoring.mistakes import Judged
 from stages.scoring.spans import Figures, counts, figures
@@ -78,7 +78,7 @@ def _check(name: str, wanted: Slice, types: Collection[str], columns: Collection
     about = f"evaluate.slices.{name}"
     if wanted.type is not None and wanted.type not in types:
         raise StageError(
-            f"{about}.type is {wanted.type}, but the labels have only {', '.join(sorted(types))};"
+            f"{about}.type is {wanted.type}, but the labels have only {listed(sorted(types))};"
             " correct the type"
         )
     lacking = sorted(set(wanted.meta or {}) - set(columns))

@@ -43,32 +43,65 @@ class Pair:
     predicted: Sequence[Span]
 
 
+@dataclass(frozen=True)
+class SparseCounts:
+    """Counts of those sentences that have any: of hundreds of types, most sentences have none."""
+
+    rows: NDArray[np.intp]
+    """Numbers of these sentences [rows]."""
+    counts: Counts
+    """[rows, columns]"""
+    sentences: int
+    """The number of all sentences."""
+
+    @classmethod
+    def of(cls, counts: Counts) -> "SparseCounts":
+        """Of counts [sentences, columns]."""
+        rows = np.flatnonzero(counts.any(axis=1))
+        return cls(rows, counts[rows], len(counts))
+
+    @property
+    def dense(self) -> Counts:
+        """Of all sentences, [sentences, columns]."""
+        result = np.zeros((self.sentences, self.counts.shape[1]), dtype=np.int64)
+        result[self.rows] = self.counts
+        return result
+
+
 S = TypeVar("S", bound=Compared)
 K = TypeVar("K", bound=Hashable)
 
 
 def scores(sentences: Sequence[Compared]) -> dict[str, Any]:
-    """`figures` of all entities (micro), and by name of each type in gold or prediction."""
+    """`figures` of all entities (micro), and under `types` of each type in gold or prediction."""
     by_type = counts_by(sentences, lambda _, span: span.type)
-    types = {type_: figures(by_type[type_]) for type_ in sorted(by_type)}
-    return figures(counts(sentences)) | types
+    types = {type_: figures(by_type[type_].counts) for type_ in sorted(by_type)}
+    return {**figures(counts(sentences)), "types": types}
 
 
 def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:
     """Counts of each sentence [sentences, 3], of the entities of `type_`; None: of all."""
     by_kept = counts_by(sentences, lambda _, span: type_ in (None, span.type))
-    return by_kept.get(True, np.zeros((len(sentences), 3), dtype=np.int64))
+    return by_kept[True].dense if True in by_kept else np.zeros((len(sentences), 3), dtype=np.int64)
 
 
-def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, Counts]:
-    """Counts of each sentence [sentences, 3], by the `group` of an entity in its sentence."""
-    result: dict[K, Counts] = defaultdict(lambda: np.zeros((len(sentences), 3), dtype=np.int64))
+def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, SparseCounts]:
+    """Counts of each sentence, by the `group` of an entity in its sentence."""
+    found: dict[K, dict[int, list[int]]] = defaultdict(dict)
     for number, sentence in enumerate(sentences):
         gold, predicted = set(sentence.gold), set(sentence.predicted)
         for column, entities in enumerate((gold, predicted, gold & predicted)):
             for span in entities:
-                result[group(sentence, span)][number, column] += 1
-    return dict(result)
+                of_group = found[group(sentence, span)]
+                of_group.setdefault(number, [0, 0, 0])[column] += 1
+    return {
+        key: SparseCounts(
+            np.array([*rows], dtype=np.intp),
+            np.array([*rows.values()], dtype=np.int64),
+            len(sentences),
+        )
+        for key, rows in found.items()
+    }
 
 
 def figures(counts: Counts) -> Figures:

@@ -24,7 +24,7 @@ class Aligned:
     input_ids: list[NDArray[np.integer]]
     """Token ids with [CLS] and [SEP]; int32."""
     labels: list[NDArray[np.integer]]
-    """Per token: the label of the scored cell that starts there, else -100; int8."""
+    """Per token: the label of the scored cell that starts there, else -100; int8 or int16."""
     meta: list[str] | None = None
     """Metadata of the window's sentence, a JSON object; None if no sentence has any."""
 

@@ -9,6 +9,8 @@ from stages.text.sentence import Sentence
 from stages.text.split_figures import SplitFigures
 from stages.text.tokens import CellEncoder
 
+INT8_LABELS = 128
+
 
 def write_aligned(
     sentences: Sequence[Sentence],
@@ -38,7 +40,7 @@ def write_aligned(
         sentence=Value("int32"),
         cells=List(Value("string")),
         input_ids=List(Value("int32")),
-        labels=List(Value("int8")),
+        labels=List(Value(_integer(len(labels.tags)))),
     )
     if any(sentence.meta is not None for sentence in sentences):
         features["meta"] = Value("string")
@@ -51,3 +53,8 @@ def write_aligned(
     # With a name, or `datasets` would pickle the whole table to name it by a hash.
     Dataset(table, fingerprint=path.stem).to_parquet(path)
     return counted.figures()
+
+
+def _integer(labels: int) -> str:
+    """The smallest type of so many labels; -100 is in each."""
+    return "int8" if labels <= INT8_LABELS else "int16"

@@ -18,6 +18,7 @@ PARAMS = {
     "scheme": "BIO",
     "cells": "characters",
     "types": ["PER", "ORG", "LOC"],
+    "nested": "refuse",
     "dev_sentences": 2,
     "dev_block_sentences": 1,
     "seed": 13,

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus
-from stages.corpus.formats.lines import lines
+from stages.corpus.formats.lines import CONVERT, lines
 from stages.corpus.formats.tagged import TaggedReader
 from stages.params.align import Align
 from stages.text.sentence import Sentence
 
 BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and the like are tokens
 DOCUMENT = "-DOCSTART-"
+EXPORT = re.compile(r"T\d+\t|[{[]")  # brat's annotations, JSON
 TAG = re.compile("O|[A-Z]-.+")  # whether scheme and types allow it is checked later
 
 
@@ -68,7 +69,7 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
                 f"{path}:{number}: {len(columns)} columns in"
                 f" {line[:40]!r}, but align.conll.columns has"
                 f" {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
-                " correct one of the two"
+                " correct one of the two" + f"; {CONVERT}" * bool(EXPORT.match(line))
             )
         tokens.append(columns[token_column])
         tags.append(columns[tag_column])

@@ -2,20 +2,20 @@
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stages.contract.errors import StageError
+from stages.contract.errors import StageError, listed
 from stages.corpus.corpus import Corpus, Repairs
-from stages.corpus.formats.lines import lines
+from stages.corpus.formats.lines import CONVERT
 from stages.corpus.formats.meta import meta_of
+from stages.corpus.formats.overlaps import Span, without_overlaps
+from stages.corpus.formats.records import records
 from stages.params.align import Align, type_problem
 from stages.text.cells import SURROGATE, cells_of, offsets
 from stages.text.sentence import Sentence
-
-Spans = list[tuple[int, int, str]]  # start and end in characters, type
 
 
 def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
@@ -24,16 +24,18 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     A file is one object per line, or one array of objects over any number of lines.
     A text without a cell is skipped and counted (`empty`), besides the repairs of `lines`. With
     `repair`, and where cells are words, so is an entity that begins or ends with white space
-    (`space`), which is left out, or inside a word, which is cut there (`cut_word`).
+    (`space`), which is left out, or inside a word, which is cut there (`cut_word`). Of spans that
+    overlap, those stay that `align.nested` chooses; the others are counted (see `overlaps`).
 
     Raises:
         StageError: with file and line, or record of the array: not UTF-8, not JSON, no such key;
             a span that is not [start, end, type], is outside its text, has a type that is not in
-            `align.types`, overlaps another, or would need `repair`.
+            `align.types`, overlaps another where `align.nested` refuses that, or would need
+            `repair`.
     """
     repairs = Repairs()
     sentences: list[Sentence] = []
-    for where, line in _records(path, repairs):
+    for where, line in records(path, repairs):
         try:
             sentence, kinds = _sentence(line, params, repair)
         except ValueError as error:
@@ -47,32 +49,6 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
     return Corpus(sentences, repairs)
 
 
-def _records(path: Path, repairs: Repairs) -> Iterator[tuple[str, str]]:
-    """The place and the JSON of each record: a line, or an element of the file's one array."""
-    rows = lines(path, repairs)
-    begun = False
-    for number, line in rows:
-        if not line.strip():
-            if line:
-                repairs.add("blank", f"{path}:{number}")
-        elif begun or not line.lstrip().startswith("["):
-            begun = True
-            yield f"{path}:{number}", line
-        else:
-            yield from _elements(path, "\n".join([line, *(line for _, line in rows)]))
-
-
-def _elements(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    try:
-        array = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{path} begins with [, but is not one JSON array ({error}); write one object per line"
-        ) from None
-    for index, record in enumerate(array):
-        yield f"{path}: record {index}", json.dumps(record)
-
-
 def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:
     """The sentence, and the kinds of the repairs in it."""
     keys = params.jsonl
@@ -83,13 +59,17 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
     if "\\u" in line and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise ValueError("half of a surrogate pair, which is not a character; correct it")
     if not isinstance(record, dict) or not isinstance(record.get(keys.text), str):
-        raise ValueError(f"no text under the key {keys.text!r}; correct it or align.jsonl.text")
+        raise ValueError(
+            f"no text under the key {keys.text!r}; correct it or align.jsonl.text; {CONVERT}"
+        )
     text = record.pop(keys.text)
     spans = _checked(record.pop(keys.spans, None), text, params)
     if params.cells == "characters":
-        return Sentence(text, _tags(text, spans), meta_of(record)), []
-    trimmed = [_trimmed(text, span) for span in spans]
-    spaced = [span for span in spans if span not in trimmed]
+        spans, left_out = without_overlaps(spans, params.nested)
+        return Sentence(text, _tags(text, spans), meta_of(record)), left_out
+    # White space is left out first: two spans that share only a blank do not overlap in words.
+    trimmed, left_out = without_overlaps([_trimmed(text, s) for s in spans], params.nested)
+    spaced = [s for s in spans if s not in trimmed and _trimmed(text, s) in trimmed]
     starts, stops = map(set, offsets(cells_of(text, "words")))
     inside = [span for span in trimmed if span[0] not in starts or span[1] not in stops]
     if (spaced or inside) and not repair:
@@ -102,17 +82,18 @@ def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[st
     edges = {edge for start, end, _ in inside for edge in (start, end)}
     cuts = sorted(stops | (edges - starts))
     cells = tuple(text[start:end] for start, end in pairwise([0, *cuts]))
-    kinds = ["space"] * len(spaced) + ["cut_word"] * len(inside)
+    kinds = [*left_out, *["space"] * len(spaced), *["cut_word"] * len(inside)]
     return Sentence(cells, _tags(cells, trimmed), meta_of(record)), kinds
 
 
-def _checked(given: Any, text: str, params: Align) -> Spans:
-    """The spans, checked and sorted."""
+def _checked(given: Any, text: str, params: Align) -> list[Span]:
+    """The spans, checked, in the order of the file."""
     if not isinstance(given, list):
         raise ValueError(
-            f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans"
+            f"no list under the key {params.jsonl.spans!r}; correct it or align.jsonl.spans;"
+            f" {CONVERT}"
         )
-    spans: Spans = []
+    spans: list[Span] = []
     for span in given:
         match span:
             case [int(start), int(end), str(type_)] if 0 <= start < end <= len(text):
@@ -120,26 +101,19 @@ def _checked(given: Any, text: str, params: Align) -> Spans:
             case _:
                 raise ValueError(
                     f"span {json.dumps(span, ensure_ascii=False)[:80]} is not [start, end, type]"
-                    f" with 0 <= start < end <= {len(text)}, the length of the text; correct it"
+                    f" with 0 <= start < end <= {len(text)}, the length of the text; correct it;"
+                    f" {CONVERT}"
                 )
         if params.types is not None and type_ not in params.types:
             raise ValueError(
-                f"unknown type {type_!r}; align.types in params.yaml allows"
-                f" {', '.join(params.types)}"
+                f"unknown type {type_!r}; align.types in params.yaml allows {listed(params.types)}"
             )
         if problem := type_problem(type_):
             raise ValueError(problem)
-    spans.sort()
-    for one, two in pairwise(spans):
-        if two[0] < one[1]:
-            raise ValueError(
-                f"the spans {list(one)} and {list(two)} overlap, but a cell has one tag;"
-                " remove one of them"
-            )
     return spans
 
 
-def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
+def _trimmed(text: str, span: Span) -> Span:
     start, end, type_ = span
     inner = text[start:end].strip()
     if not inner:
@@ -148,7 +122,7 @@ def _trimmed(text: str, span: tuple[int, int, str]) -> tuple[int, int, str]:
     return start, start + len(inner), type_
 
 
-def _tags(cells: Sequence[str], spans: Spans) -> tuple[str, ...]:
+def _tags(cells: Sequence[str], spans: Sequence[Span]) -> tuple[str, ...]:
     """The cells' tags in IOB2; spans begin and end where cells do."""
     starts, stops = offsets(cells)
     tags = ["O"] * len(cells)

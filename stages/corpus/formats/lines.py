@@ -6,6 +6,8 @@ from pathlib import Path
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Repairs
 
+CONVERT = "`python -m pipelines convert` reads exports of brat, CLUENER, doccano and Label Studio"
+
 
 def lines(path: Path, repairs: Repairs) -> Iterator[tuple[int, str]]:
     r"""Yields the number of each line, from 1 on, and the line without its end.

@@ -21,8 +21,8 @@ from tests.pipelines.workspaces.test_process_group import wait_for
 def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> None:
     _, done = ran
     assert done.returncode == 0, done.stderr
-    for row in ("all", "PER", "ORG", "LOC"):
-        assert f"│ {row} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
+    for row in ("all types", "PER", "ORG", "LOC"):
+        assert f"│ {row:9} │    0.5000 │ 1.0000 │ 0.6250 │       4 │" in done.stdout
     assert "Registered msra-ner version 1, alias challenger\n" in done.stdout
     assert "train: at work" in done.stderr
     assert re.search(r"Flow run '(\S+)' - Workspace \S+/\.runs/\1, commit ", done.stderr)

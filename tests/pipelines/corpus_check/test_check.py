@@ -133,6 +133,7 @@ MISTAKES = {
         "corpora/test",
         "own.yaml line 10: corpora/test.txt is not there: {}/corpora/test.txt is not a file",
     ),
+    "folder": ("corpus/test.txt", "corpus", "/corpus is a folder; `python -m pipelines convert` r"),
     "variable": ("corpus/test", "$NER_NO/test", "own.yaml line 10: $NER_NO/test.txt: that env"),
     "encoder": ("folder: encoder", "folder: encodr", "folder encodr: {}/encodr is not a folder"),
     "weights": ("scratch: true", "scratch: false", "folder encoder has no model.safetensors"),

@@ -95,7 +95,7 @@ def test_a_drop_below_the_floor_fails_with_figure_and_floor(
     assert low.is_failed()
     assert low.message.startswith(f"{said} below the floor of 0.9: ")
     assert set(task_runs(low.state_details.flow_run_id)) == {"download", "align"}
-    assert "| all | 1.0000 | 0.6667 | 0.8000 |" in artifact(low.state_details.flow_run_id)
+    assert "| all types | 1.0000 | 0.6667 | 0.8000 |" in artifact(low.state_details.flow_run_id)
     experiment = champion.get_experiment_by_name("msra-ner-champion")
     [run] = champion.search_runs([experiment.experiment_id])
     assert run.data.tags["version"] == "1"

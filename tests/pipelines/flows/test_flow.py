@@ -84,7 +84,7 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
     assert link["key"] == "msra-ner"
-    assert "| all | 0.5000 | 1.0000 | 0.6250 | 4 |" in link["data"]
+    assert "| all types | 0.5000 | 1.0000 | 0.6250 | 4 |" in link["data"]
     assert f"- MLflow run `{logged.info.run_id}`" in link["data"]
     assert "- Version `1` of the model" in link["data"]
     assert f"- Report: `{logged.info.artifact_uri}/reports/index.html`" in link["data"]

@@ -49,6 +49,11 @@ def test_at_the_thresholds_nothing_is_said(warned):
 
 
 ABOVE = {
+    "left out": (
+        {"repaired": {"nested": 3, "repeated_span": 9, "crossing": 1}},
+        "4 entities of train overlap one that stays, so they are left out and no score counts them:"
+        " nested 3, crossing 1; if they matter, set align.nested to the other choice",
+    ),
     "unknown": (
         {"unknown_rate": 0.19},
         "19.0 % of train, 19.0 % of dev, 19.0 % of test are characters that the encoder does not"

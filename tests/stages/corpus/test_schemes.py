@@ -73,7 +73,7 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
         ),
         ("B-R&D", "BIO", None, "the entity type 'R&D' is not letters"),
         ("B-B-PER", "BIO", None, "the entity type 'B-PER' is not letters"),
-        ("I-support", "BIO", None, "the reports have a figure or a row called 'support'; rename"),
+        ("I-none", "BIO", None, "the reports have a row called 'none'; rename this entity type"),
         ("", "BIO", None, "unknown tag ''"),
         (
             "B-C",
@@ -81,6 +81,7 @@ def test_every_cell_of_an_entity_stays_one(scheme, data):
             ["B", "A"],
             " and align.types in params.yaml allow O, B-A, I-A, B-B, I-B",
         ),
+        ("B-X", "BIO", [f"T{n:02}" for n in range(20)], "I-T13, B-T14 and 11 more"),
     ],
 )
 def test_unknown_tags(tag, scheme, types, message):

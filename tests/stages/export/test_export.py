@@ -17,7 +17,6 @@ from stages.model.decode import Span
 from stages.model.tagger import forward_of, load_tagger
 from stages.onnx_export.session import forward_of as session_forward_of
 from stages.onnx_export.session import open_session
-from stages.params.align import NOT_A_TYPE
 from stages.scoring.predictions import entities, read_predictions, sha256
 from tests.conftest import ROOT
 from tests.invented import VOCABULARY, entities_of, text_of
@@ -37,12 +36,12 @@ def test_the_command_leaves_these_files(tiny):
 def test_the_report(tiny):
     report = tiny.json("export.json")
     scores = tiny.json("metrics.json")["test"]
+    of_types = report.pop("types")
     for name in ("precision", "recall", "f1", "support"):
         assert report.pop(name) == pytest.approx(scores[name], abs=1e-6), name
-        for type_ in ("PER", "ORG", "LOC"):
-            assert report[type_].pop(name) == pytest.approx(scores[type_][name], abs=1e-6)
-    assert [report.pop(type_) for type_ in ("PER", "ORG", "LOC")] == [{}, {}, {}]
-    assert report.keys() | scores.keys() - {"PER", "ORG", "LOC"} < NOT_A_TYPE
+        for type_, row in of_types.items():
+            assert row.pop(name) == pytest.approx(scores["types"][type_][name], abs=1e-6)
+    assert of_types == {"PER": {}, "ORG": {}, "LOC": {}}
     assert 0 < report.pop("logit_difference_max") < 1e-4
     assert len(report.pop("onnx_sha256")) == 64
     raw = (tiny.path / "data/corpus/test.txt").read_bytes()
@@ -75,14 +74,14 @@ def test_the_predictions_of_each_sentence_add_up_to_the_report(tiny):
         text if is_wrong else None for text, is_wrong in zip(texts, wrong, strict=True)
     ]
     assert 0 < sum(wrong) < len(rows)
-    report = tiny.json("export.json")
+    of_types = tiny.json("export.json")["types"]
     for type_ in ("PER", "ORG", "LOC"):
         gold, found, right = (
             sum(span.type == type_ for row in rows for span in of(row))
             for of in (lambda r: r.gold, lambda r: r.predicted, lambda r: r.gold & r.predicted)
         )
-        assert gold == report[type_]["support"]
-        assert 2 * right / (gold + found) == pytest.approx(report[type_]["f1"], abs=1e-12)
+        assert gold == of_types[type_]["support"]
+        assert 2 * right / (gold + found) == pytest.approx(of_types[type_]["f1"], abs=1e-12)
 
 
 def test_a_cell_may_be_several_characters():

@@ -40,13 +40,13 @@ def test_its_metadata_are_the_hubs_and_its_figures_those_of_the_file(tiny):
     found = {(r.metric_type, r.metric_name): r.metric_value for r in data.eval_results}
     assert found == {
         (metric, f"{title} {type_}".strip()): pytest.approx(row[metric], abs=5e-5)
-        for type_, row in [("", export), *((t, export[t]) for t in ("PER", "ORG", "LOC"))]
+        for type_, row in [("", export), *((t, export["types"][t]) for t in ("PER", "ORG", "LOC"))]
         for metric, title in METRICS.items()
     }
     [about] = {(r.task_type, r.dataset_name, r.dataset_split) for r in data.eval_results}
     assert about == ("token-classification", "MSRA", "test")
     row = "".join(f" {export[metric]:.4f} |" for metric in METRICS)
-    assert f"| all |{row} {export['support']:,} |" in card.text
+    assert f"| all types |{row} {export['support']:,} |" in card.text
     test = tiny.json("metrics.json")["test"]
     assert f"interval of {test['f1_low']:.4f} to {test['f1_high']:.4f}" in card.text
 

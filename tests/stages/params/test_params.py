@@ -77,10 +77,10 @@ def test_all_sections_at_once(refused):
         ("[PER, ORG, PER]", "align: types is ['PER', 'ORG', 'PER']; write each once"),
         ("[B-PER]", "align.types.0: the entity type 'B-PER' is not letters, digits, _ "),
         ("[a-b, R&D]", "align.types.0: the entity type 'a-b' is not letters, digits, _ . "),
-        ("[f1]", "align.types.0: the reports have a figure or a row called 'f1'; rename this"),
+        ("[none]", "align.types.0: the reports have a row called 'none'; rename this entity"),
         ("[PER, '']", "align.types.1: the entity type '' is not letters, digits, _ . / : "),
         ("[]", "align.types: List should have at least 1 item after validation, not 0 (it is [])"),
-        (str([f"T{i}" for i in range(64)]), "align.types: List should have at most 63 items "),
+        (str([f"T{i}" for i in range(501)]), "align.types: List should have at most 500 items "),
     ],
 )
 def test_types(refused, types, message):

@@ -95,7 +95,7 @@ def test_its_figures_are_those_of_the_metrics(page, tiny):
     assert ends(interval) in said
     rows = [text for _, text in page.all("tr")]
     for type_ in ("PER", "ORG", "LOC"):
-        of_type = test[type_]
+        of_type = test["types"][type_]
         own = (of_type["f1_low"], of_type["f1_high"])
         f1, precision, recall = (
             score(of_type[name], own) for name in ("f1", "precision", "recall")

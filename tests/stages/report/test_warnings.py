@@ -6,7 +6,7 @@ from stages.report.warnings import warnings
 
 TEST = {
     **{"f1": 0.9, "f1_low": 0.89, "f1_high": 0.91, "support": 900, "ece": 0.01},
-    "PER": {"f1": 0.9, "f1_low": 0.88, "f1_high": 0.92, "support": 800},
+    "types": {"PER": {"f1": 0.9, "f1_low": 0.88, "f1_high": 0.92, "support": 800}},
 }
 ALIGN = {
     "train": {"sentences": 90},

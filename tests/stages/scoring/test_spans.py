@@ -35,8 +35,10 @@ def test_by_hand():
         "B-LOC O B-LOC",
     ]
     scores = strict_scores(*([row.split() for row in rows] for rows in (gold, predicted)))
-    assert scores.pop("PER") == figures(1, 1 / 2, 2 / 3, 2)
-    assert scores.pop("LOC") == figures(1 / 5, 1 / 3, 1 / 4, 3)
+    assert scores.pop("types") == {
+        "PER": figures(1, 1 / 2, 2 / 3, 2),
+        "LOC": figures(1 / 5, 1 / 3, 1 / 4, 3),
+    }
     assert scores == figures(2 / 6, 2 / 5, 4 / 11, 5)
 
 
@@ -48,15 +50,14 @@ def test_nothing_right_is_zero(gold, predicted, types):
     scores = strict_scores([gold.split()], [predicted.split()])
     json.dumps(scores, allow_nan=False)
     support = gold.count("B-")
-    for type_ in types:
-        assert scores.pop(type_) == figures(0, 0, 0, support)
+    assert scores.pop("types") == {type_: figures(0, 0, 0, support) for type_ in types}
     assert scores == figures(0, 0, 0, support)
 
 
 def test_a_stray_i_is_no_entity():
     """Which it is for seqeval's own default and for conlleval."""
     scores = strict_scores([["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "O"]])
-    assert scores.pop("PER") == figures(0, 0, 0, 1)
+    assert scores.pop("types") == {"PER": figures(0, 0, 0, 1)}
     assert scores == figures(0, 0, 0, 1)
 
 
@@ -84,11 +85,11 @@ def test_the_same_as_sets_of_spans(rows):
             {(i, s) for i, s in side if type_ in (None, s.type)} for side in (gold, predicted)
         )
         if type_ and not ours | theirs:
-            assert type_ not in found
+            assert type_ not in found["types"]
             continue
         right = len(ours & theirs)
         here = (
-            found[type_]
+            found["types"][type_]
             if type_
             else {k: found[k] for k in ("precision", "recall", "f1", "support")}
         )
@@ -134,7 +135,7 @@ def any_tags(draw):
 def test_the_same_as_seqeval(rows):
     found = strict_scores(*rows)
     overall, types = by_seqeval(*rows)
-    assert {name: found.pop(name) for name in types} == types
+    assert found.pop("types") == types
     assert found == overall
 
 
@@ -162,5 +163,5 @@ def test_predict_and_score_whole_sentences():
     assert [rows.shape for rows in log_probabilities] == [(4, len(TAGS)), (1, len(TAGS))]
     assert sum(done) == 3
     assert score(split, labels, TAGS)["f1"] == 1
-    assert score(split, labels, TAGS)["LOC"]["support"] == 2
+    assert score(split, labels, TAGS)["types"]["LOC"]["support"] == 2
     assert score(split, [np.zeros_like(row) for row in labels], TAGS)["f1"] == 0

@@ -8,7 +8,7 @@ from tokenizers.models import Unigram, WordLevel
 from tokenizers.pre_tokenizers import Metaspace
 
 from stages.text import split_figures
-from stages.text.labels import Labels
+from stages.text.labels import Labels, iob2_tags
 from stages.text.sentence import Sentence
 from stages.text.tokens import CellEncoder
 from stages.text.windows_table import read_aligned
@@ -23,17 +23,27 @@ SENTENCES = [Sentence(TEXT, TAGS), Sentence("沪", ("B-LOC",)), Sentence(TEXT * 
 def write(tmp_path):
     names = ["[UNK]", "[CLS]", "[SEP]", *sorted(set(TEXT))]
     tokenizer = Tokenizer(WordLevel({name: number for number, name in enumerate(names)}, names[0]))
-    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-    labels = Labels(
-        tags=tags, window_tokens=16, window_overlap_tokens=4, cls_id=1, sep_id=2, unknown_id=0
-    )
+    sizes = {"window_tokens": 16, "window_overlap_tokens": 4}
 
-    def write(sentences, done=lambda _: None, tokenizer=tokenizer):
+    def write(sentences, done=lambda _: None, tokenizer=tokenizer, types=("PER", "LOC")):
+        labels = Labels(tags=iob2_tags(types), cls_id=1, sep_id=2, unknown_id=0, **sizes)
         path = tmp_path / "train.parquet"
         figures = write_aligned(sentences, labels, CellEncoder(tokenizer, 0), path, done)
         return path, figures
 
     return write
+
+
+@pytest.mark.parametrize(("types", "integer"), [(63, "int8"), (64, "int16"), (500, "int16")])
+def test_labels_are_as_small_as_their_number_allows(write, types, integer):
+    names = [f"T{number}" for number in range(types)]
+    tags = (f"B-{names[0]}", "O", f"B-{names[-1]}", f"I-{names[-1]}")
+    path, figures = write([Sentence("李在北京", tags)], types=names)
+    assert str(pq.read_schema(path).field("labels").type.value_type) == integer
+    split = read_aligned(path)
+    assert split.labels[0].dtype == integer
+    assert split.sentence_labels()[0].tolist() == [1, 0, 2 * types - 1, 2 * types]
+    assert figures["entities_kept"] == 2
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7])

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.corpus.formats.lines import CONVERT
 from stages.text.cells import cells_of
 from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import read
@@ -134,3 +135,8 @@ def test_scheme_by_name(refused, tmp_path):
     corpus = read(tmp_path / "a", "a\tB-A\nb\tO\nc\tE-A\n", scheme="BIOES")
     assert corpus.repairs.counts == {"unclosed": 1, "stray_i": 1}
     assert corpus.sentences == [Sentence("abc", ("B-A", "O", "B-A"))]
+
+
+@pytest.mark.parametrize("line", ["T1\tPER 0 1\t京", '{"text": "京"}'])
+def test_an_export_names_the_command_that_converts_it(refused, line):
+    assert refused(line).endswith(f"between; correct one of the two; {CONVERT}")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.corpus.formats.lines import CONVERT
 from stages.text.cells import offsets
 from stages.text.sentence import Sentence
 from tests.stages.corpus.formats.conftest import read
@@ -87,7 +88,10 @@ REFUSED = {
     "text offsets": ('["0", 3, "A"]', f'span ["0", 3, "A"] {A_SPAN}'),
     "no list": ('{"start": 0}', f'span {{"start": 0}} {A_SPAN}'),
     "a type with a space": ('[0, 3, "work of art"]', "the entity type 'work of art' is not l"),
-    "a figure's name": ('[0, 3, "f1"]', "the reports have a figure or a row called 'f1'; rename"),
+    "a row's name": (
+        '[0, 3, "none"]',
+        "the reports have a row called 'none'; rename this entity t",
+    ),
     "space alone": ('[3, 4, "A"]', "the span [3, 4, 'A'] is white space alone; remove it"),
     "space": ('[0, 4, "A"]', "the entity 'Ann ' at 0 begins or ends with white space; correct"),
     "inside": ('[8, 11, "A"]', "the entity 'Bob' at 8 begins or ends inside a word; correct"),
@@ -106,8 +110,19 @@ def test_refused_with_file_and_line(refused, spans, message):
         ("a\tO", "not JSON (Expecting value: line 1 column 1 (char 0)); write one object per line"),
         ('{"text": "a\\ud83d", "label": []}', "half of a surrogate pair, which is not a character"),
         ('"[]"', "no text under the key 'text'; correct it or align."),
-        ('{"data": "a"}', "no text under the key 'text'; correct it or align."),
-        ('{"text": "a", "entities": []}', "no list under the key 'label'; correct it or align."),
+        (
+            '{"data": {"text": "a"}, "annotations": []}',  # Label Studio
+            f"no text under the key 'text'; correct it or align.jsonl.text; {CONVERT}",
+        ),
+        (
+            '{"text": "a", "label": {"LOC": {"a": [[0, 0]]}}}',  # CLUENER
+            f"no list under the key 'label'; correct it or align.jsonl.spans; {CONVERT}",
+        ),
+        (
+            '{"text": "a", "label": [{"start_offset": 0}]}',  # doccano
+            'span {"start_offset": 0} is not [start, end, type] with 0 <= start < end <= 1, the'
+            f" length of the text; correct it; {CONVERT}",
+        ),
         ('{"text": "a", "label": [[0, 1, "X"]]}', "unknown type 'X'; align.types in params.yaml"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Converts exports of annotation tools to the JSONL that `align` reads."""
