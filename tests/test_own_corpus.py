@@ -80,7 +80,7 @@ def test_from_a_labelled_file_to_a_served_model(clone, tmp_path):
     assert 0 < scores["slices"]["from_the_app"]["sentences"] < scores["test"]["SHOP"]["support"]
     assert scores["slices"]["from_the_app"]["f1"] > 0.6
 
-    assert "mlflow models serve --env-manager local -m models:/msra-ner@champion" in SERVE
+    assert "mlflow models serve --env-manager local -m models:/restaurants@champion" in SERVE
     body = json.loads(re.search(r"-d '(.*)'", ASK)[1])
     server = Server(clone, tmp_path / "log")
     try:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import PipelineError
-from pipelines.settings import Promote, Run
+from pipelines.names import MODEL
+from pipelines.settings import ModelName, Promote, Run
 from stages.contract.errors import StageError
 from stages.contract.section import Section, read
 from stages.params.params import Params
@@ -43,6 +45,29 @@ def sections(
                 f"{project} has no params.yaml: run from the project's own folder"
             ) from None
         return merge(overlays, path, overrides)
+
+
+def model_name(project: Path, overlays: Sequence[Path] = ()) -> str:
+    """`run.model` of the project's params.yaml with the overlays; checks no other key.
+
+    So it also reads the params.yaml of an older commit, which lacks what is required now.
+
+    Raises:
+        PipelineError: if a file is no YAML, or the name is not valid.
+    """
+    values: Values = {}
+    for layer in [project / "params.yaml", *overlays]:
+        if overlays or layer.is_file():
+            _merge(values, _values(str(layer), _text(layer)))
+    run = values.get("run")
+    name = run.get("model", MODEL) if isinstance(run, dict) else MODEL
+    try:
+        return TypeAdapter(ModelName).validate_python(name, strict=True)
+    except ValidationError as error:
+        raise PipelineError(
+            f"run.model of {' with '.join(map(str, ['params.yaml', *overlays]))}:"
+            f" {error.errors()[0]['msg']} (it is {name!r})"
+        ) from None
 
 
 def layers(project: Path, overlays: Sequence[Path]) -> dict[str, Path]:

@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.maintenance import resume_logging
-from pipelines.names import Logged
+from pipelines.names import MODEL, Logged
 from pipelines.registry.aliases import by_alias
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.dvc_repo.test_stages import FIVE
@@ -44,12 +45,12 @@ def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_pa
     again = run(short, force=True).result()
     other = run(short, params=[overlay(tmp_path, 0.5)]).result()
     client = connection.connect(short)
-    assert again.logged == Logged(first.logged.run_id, "1", already_logged=True)
+    assert again.logged == Logged(first.logged.run_id, MODEL, "1", already_logged=True)
     assert again.workspace != first.workspace
     assert (other.logged.version, other.logged.already_logged) == ("2", False)
     found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
     assert found == {first.logged.run_id: "0.0002", other.logged.run_id: "0.5"}
-    assert by_alias(client, "challenger") == "2"
+    assert by_alias(Registry(client, MODEL), "challenger") == "2"
     assert other.figures["test.PER.recall"] == 1.0
 
 

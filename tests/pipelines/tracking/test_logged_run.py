@@ -66,7 +66,7 @@ def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowC
 
 def test_its_report_is_a_file_that_a_browser_opens(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    logged = Logged(run.info.run_id, "1", already_logged=False)
+    logged = Logged(run.info.run_id, "msra-ner", "1", already_logged=False)
     address = run_log.report(connection.check(ran[0]), logged)
     assert address == f"{run.info.artifact_uri}/reports/index.html"
     with urlopen(address) as file:
