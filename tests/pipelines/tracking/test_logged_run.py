@@ -132,7 +132,7 @@ def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClie
     assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
     assert len(names) == 5
     assert (folder / "code" / "stages" / "serving" / "tagger.py").is_file()
-    assert (exported(folder) / "README.md").read_text() == "# The card"
+    assert (exported(folder) / "README.md").read_text() == "# msra-ner\n\n## The card"
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
         "dataframe_split": {"columns": ["text"], "data": [[versions.EXAMPLE]]}
     }
