@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.server.auth.client import AuthServiceClient
 
 from pipelines.tracking import connection
-from pipelines.workspaces import overlays
+from pipelines.workspaces import merging
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def make_buckets(names: list[str]) -> None:
 
 def let_in(user: str, password: str) -> None:
     """Gives MLflow that user, with the rights to train and to promote."""
-    client, model = connection.connect(Path.cwd()), overlays.model_name(Path.cwd())
+    client, model = connection.connect(Path.cwd()), merging.model_name(Path.cwd())
     experiment = connection.experiment(client, Path.cwd(), model)
     users = AuthServiceClient(connection.uri(Path.cwd()))
     with unless_there():

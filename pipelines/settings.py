@@ -9,15 +9,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from pipelines.errors import PipelineError
-from pipelines.names import MODEL
+from pipelines.names import MODEL, MODEL_NAME
 from stages.contract.errors import StageError
 from stages.contract.section import Fraction, Positive, Section, Seed, read
 
 OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
-# What MLflow takes in an address, models:/NAME@champion, and a person in a command.
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME.pattern}$")]
 
 
 def _without_null(floors: Any) -> Any:

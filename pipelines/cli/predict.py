@@ -69,8 +69,8 @@ def predict(
     provider. With --output, repeat an interrupted call to resume it after the last complete row.
     """
     from pipelines.prediction.predict import Wanted, predict
-    from pipelines.workspaces import overlays
+    from pipelines.workspaces import merging
 
     project = Path.cwd()
-    wanted = Wanted(overlays.model_name(project, params), model)
+    wanted = Wanted(merging.model_name(project, params), model)
     predict(project, texts, source, column, output, batch_size, wanted, restart)

@@ -126,9 +126,9 @@ def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Reg
     from pipelines.names import REGISTER_FIRST
     from pipelines.tracking import connection
     from pipelines.tracking.connection import Need
-    from pipelines.workspaces import overlays
+    from pipelines.workspaces import merging
 
-    model = overlays.model_name(project, layers)
+    model = merging.model_name(project, layers)
     none = PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
     if connection.nothing_logged(project):
         raise none

@@ -31,11 +31,11 @@ def rebuild(
     bytes.
     """
     from pipelines.maintenance.rebuild import rebuild
-    from pipelines.workspaces import overlays, places
+    from pipelines.workspaces import merging, places
 
     project = Path.cwd()
     places.require_project(project)
-    model = overlays.model_name(project, params)
+    model = merging.model_name(project, params)
     done = rebuild(project, version, model, lambda line: print(line, file=sys.stderr))
     fields = {**vars(done), "workspace": str(done.workspace)}
 

@@ -16,7 +16,7 @@ from pipelines.names import LAUNCHED, Logged
 from pipelines.registry import aliases, pages
 from pipelines.registry.registry import Registry
 from pipelines.tracking import connection, report_values, run_page
-from pipelines.workspaces import overlays, runtime
+from pipelines.workspaces import merging, overlays, runtime
 from pipelines.workspaces.places import shown
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _next_commands(
         yield f"Open it in MLflow (http://127.0.0.1:5000/{runs})", ui
     program = sys.argv[0] if LAUNCHED else f"{_python()} -m pipelines"
     version, options = logged.version, [f"--params {shlex.quote(shown(path))}" for path in params]
-    others = options if logged.model != overlays.model_name(project) else []
+    others = options if logged.model != merging.model_name(project) else []
     predict = " ".join([program, "predict", *others, '"李明在北京。"'])
     yield "Find the names in a sentence of yours", predict
     if version != aliases.by_alias(registry, aliases.CHAMPION):

@@ -13,7 +13,7 @@ from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
-from pipelines.workspaces import overlays
+from pipelines.workspaces import merging
 
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
@@ -51,7 +51,7 @@ def nothing(message: str, project: Project, logged: Logged) -> None:
 def failed(folder: Path, message: str) -> None:
     """Publishes why a run of the project in `folder` failed."""
     try:
-        model = overlays.model_name(folder)
+        model = merging.model_name(folder)
     except PipelineError:  # what failed may be its params.yaml
         model = OURS
     _publish(model, f"{model}: failed", f"```text\n{message}\n```")

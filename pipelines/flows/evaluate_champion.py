@@ -26,7 +26,7 @@ from pipelines.registry.registry import Registry
 from pipelines.tracking.champion_scores import log_champion
 from pipelines.tracking.report_values import flattened
 from pipelines.workspaces import overlays
-from pipelines.workspaces.overlays import Values
+from pipelines.workspaces.merging import Values
 from stages.scoring.spans import strict_scores
 from stages.text.labels import Labels
 from stages.text.windows_table import Aligned, read_aligned

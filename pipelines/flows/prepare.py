@@ -15,7 +15,7 @@ from pipelines.registry import serving_code
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Need, Project
 from pipelines.workspaces import disk, run_state, runtime, workspace
-from pipelines.workspaces.overlays import Values
+from pipelines.workspaces.merging import Values
 from pipelines.workspaces.runtime import Runtime
 from pipelines.workspaces.workspace import Purpose, Workspace
 from stages.contract.disk import full_disk

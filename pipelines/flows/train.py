@@ -34,8 +34,8 @@ from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, report_values, run_log
 from pipelines.tracking.connection import Need, Project
 from pipelines.tracking.report_values import Leaf
-from pipelines.workspaces import disk, overlays, run_state, workspace
-from pipelines.workspaces.overlays import Values
+from pipelines.workspaces import disk, merging, run_state, workspace
+from pipelines.workspaces.merging import Values
 from pipelines.workspaces.workspace import Workspace
 from stages.contract.progress import BAR
 
@@ -80,7 +80,7 @@ def msra_ner(
     try:
         if prepared := PREPARED.get():
             return _trained(prepared)
-        model = overlays.model_name(project, params or [])
+        model = merging.model_name(project, params or [])
         connected = connection.check(project, Need.LOG, model=model)
         try:
             with prepare(connected, Request(params or [], dirty, force=force)) as prepared:

@@ -13,7 +13,7 @@ from pipelines.dvc_repo import remote
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.tracking import connection, retention
-from pipelines.workspaces import overlays, run_state, workspace
+from pipelines.workspaces import merging, run_state, workspace
 from stages.contract import hashing
 
 SHOWN = 10
@@ -71,7 +71,7 @@ def _files(project: Path, source: str, folder: Path) -> Path:
         made = workspace.find(project, source)
         run_state.require_done(made.path)
         return made.path
-    version = retention.version_of(project, source, overlays.model_name(project))
+    version = retention.version_of(project, source, merging.model_name(project))
     return retention.fetch_files(connection.connect(project), version, folder)
 
 

@@ -18,7 +18,7 @@ from pipelines.errors import PipelineError, without_password
 from pipelines.registry.aliases import is_not_found
 from pipelines.registry.registry import Registry
 from pipelines.tracking import local_store
-from pipelines.workspaces import overlays, places
+from pipelines.workspaces import merging, places
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
@@ -126,17 +126,17 @@ def check(folder: Path, *needs: Need, model: str | None = None) -> Project:
     Raises:
         PipelineError: if the tracking server does not answer, or refuses.
     """
-    model = model or overlays.model_name(folder)
     before = {key: os.environ.get(key) for key in REACH}
     os.environ.update({key: value for key, value in REACH.items() if not before[key]})
     try:
         client = connect(folder)
+        model = model or merging.model_name(folder)
         experiment_id = experiment(client, folder, model)
         for need in needs:
             require(Registry(client, model), experiment_id, need)
     except FAILURES as error:
         raise PipelineError(
-            refusal(error, model)
+            refusal(error, model or "")
             or f"MLflow at {uri(folder)} cannot be used ({said(error)}): start it, or"
             " correct MLFLOW_TRACKING_URI, or unset it to log beside the project"
         ) from None

@@ -16,7 +16,7 @@ from pipelines.errors import PipelineError
 from pipelines.registry import aliases, keys, versions
 from pipelines.registry.registry import Registry
 from pipelines.tracking import connection, environment, local_store, run_log
-from pipelines.workspaces import overlays
+from pipelines.workspaces import merging
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 # What a flow logged, of any model. For MLflow's own search: the client's gives one page.
@@ -64,7 +64,7 @@ def restore(project: Path, dry_run: bool) -> list[str]:
 
 def _registered(project: Path) -> list[ModelVersion]:
     """The versions of each model that was registered here, also by hand from one of our runs."""
-    model = overlays.model_name(project)
+    model = merging.model_name(project)
     runs = {run.info.run_id for run in mlflow.search_runs(**LOGGED, run_view_type=ViewType.ALL)}
     return [
         version
@@ -151,7 +151,7 @@ def _of_project(client: MlflowClient, project: Path, runs: list[Run]) -> list[Ru
     """Those of `runs` that are the project's to delete: all in its own database."""
     if not os.environ.get(connection.URI):
         return runs
-    experiment = client.get_experiment_by_name(overlays.model_name(project))
+    experiment = client.get_experiment_by_name(merging.model_name(project))
     own, checkout = experiment and experiment.experiment_id, environment.checkout(project)
     return [
         run

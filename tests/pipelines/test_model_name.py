@@ -8,23 +8,23 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL
-from pipelines.workspaces import overlays
+from pipelines.workspaces import merging, overlays
 from tests.conftest import ROOT
 
 
 def test_params_yaml_names_the_model_and_an_overlay_another(tmp_path: Path) -> None:
-    assert overlays.model_name(ROOT) == overlays.sections(ROOT).run.model == MODEL
+    assert merging.model_name(ROOT) == overlays.sections(ROOT).run.model == MODEL
     own = tmp_path / "own.yaml"
     own.write_text("run: {model: Dishes_2.x}\n")
-    assert overlays.model_name(ROOT, [own]) == overlays.sections(ROOT, [own]).run.model
-    assert overlays.model_name(ROOT, [own]) == "Dishes_2.x"
+    assert merging.model_name(ROOT, [own]) == overlays.sections(ROOT, [own]).run.model
+    assert merging.model_name(ROOT, [own]) == "Dishes_2.x"
 
 
 @pytest.mark.parametrize("text", [None, "", "run: {keep_workspaces: 5}\n", "train: {}\n"])
 def test_a_commit_from_before_the_key_has_the_name_that_it_had(tmp_path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "params.yaml").write_text(text or "run:\n")
-    assert overlays.model_name(tmp_path) == "msra-ner"
+    assert merging.model_name(tmp_path) == "msra-ner"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_commit_from_before_the_key_has_the_name_that_it_had(tmp_path, text: s
 def test_a_name_that_no_address_can_have_is_refused(tmp_path: Path, name: str) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(f"run: {{model: {name if name == '7' else repr(name)}}}\n")
-    for read in (overlays.model_name, overlays.sections):
+    for read in (merging.model_name, overlays.sections):
         with pytest.raises(PipelineError, match=r"own\.yaml.*run\.model|run\.model.*own\.yaml"):
             read(ROOT, [own])
 
