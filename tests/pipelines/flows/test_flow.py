@@ -54,7 +54,7 @@ def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_pa
     assert other.figures["test.PER.recall"] == 1.0
 
 
-def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
+def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url, tmp_path) -> None:
     with (project / "dvc.yaml").open("a") as file:
         file.write(
             "  compare:\n    cmd: >-\n      echo '{\"gap\": 0.5}' > reports/compare.json\n"
@@ -64,7 +64,9 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     with (project / ".dvc" / "config").open("a") as file:
         file.write(f"    remote = store\n['remote \"store\"']\n    url = {in_the_way}\n")
     commit(project)
-    ended = run(project)
+    own = tmp_path / "own.yaml"
+    own.write_text("run: {model: Dishes_2.x}")
+    ended = run(project, params=[own])
     found = task_runs(ended.state_details.flow_run_id)
     by_id = {task.id: name for name, task in found.items()}
     upstream = {
@@ -79,12 +81,17 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     warning = ended.result().warning
     assert warning.startswith("The outs were not pushed to the DVC remote store (")
     assert "nothing is lost" in warning
-    [logged] = runs(connection.connect(project))
+    client = connection.connect(project)
+    [logged] = runs(client, "Dishes_2.x")
+    assert (ended.result().logged.model, versions(client)) == ("Dishes_2.x", [])
+    assert client.get_experiment_by_name(MODEL) is None
     assert logged.data.metrics["compare/gap"] == 0.5
-    assert "reports/compare.json" in artifacts(connection.connect(project), logged.info.run_id)
+    assert "reports/compare.json" in artifacts(client, logged.info.run_id)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
+    [flow_run] = httpx.post(f"{prefect_url}/flow_runs/filter", json=wanted, trust_env=False).json()
+    assert (flow_run["name"], flow_run["tags"]) == (made(project).name, ["Dishes_2.x"])
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
-    assert link["key"] == "msra-ner"
+    assert link["key"] == "dishes-2-x"
     assert "| all | 0.5000 | 1.0000 | 0.6250 | 4 |" in link["data"]
     assert f"- MLflow run `{logged.info.run_id}`" in link["data"]
     assert "- Version `1` of the model" in link["data"]
