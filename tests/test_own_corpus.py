@@ -82,7 +82,7 @@ def test_from_a_labelled_file_to_a_served_model(clone, tmp_path):
 
     assert "mlflow models serve --env-manager local -m models:/restaurants@champion" in SERVE
     body = json.loads(re.search(r"-d '(.*)'", ASK)[1])
-    server = Server(clone, tmp_path / "log")
+    server = Server(clone, tmp_path / "log", "restaurants")
     try:
         wait_for(server.answers, "the model is served", 120)
         assert [row["entities"] for row in server.rows(body)] == [answer["entities"]]
