@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -93,6 +94,19 @@ def sweep(project: Path) -> None:
         if alone:
             with Repo(str(project)) as repo, repo.lock:
                 _delete_partial(folder)
+
+
+def mend_run_cache(project: Path) -> None:
+    """Deletes empty folders of the run cache.
+
+    A DVC that is killed after it made one leaves it, and DVC 3.67 then ends every run of that stage
+    with `join() argument must be str, bytes, or os.PathLike object, not 'NoneType'`.
+    """
+    for folder in (_folder(project) / "runs").glob("*/*"):
+        # DVC fills a new one at once; a cache that is read only stays as it is.
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > 1:
+                folder.rmdir()
 
 
 def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:

@@ -21,6 +21,7 @@ from dvc.fs import localfs
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 
+from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.workspaces import checkpoints, clean_environment, process_group, redaction
 
@@ -132,6 +133,7 @@ def repro(
         StageTimeoutError: if it was stopped after `timeout_s`.
         RunCancelledError: if it was stopped because `cancelled` was set.
     """
+    cache.mend_run_cache(workspace)
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
     env = environment() | checkpoints.environment(workspace)

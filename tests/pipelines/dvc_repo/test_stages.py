@@ -1,5 +1,6 @@
 """DVC on the stand-in project: order, reports, running, caching and failing."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ def make(project: Path) -> Path:
 
 def test_stages_come_in_order_with_what_they_read(committed: Path) -> None:
     assert dvc_stages.stages(make(committed)) == FIVE
+
+
+def test_an_entry_that_a_killed_dvc_left_empty_stops_no_run(committed: Path) -> None:
+    first = make(committed)
+    assert dvc_stages.repro(first, "download", ignore)
+    [entry] = (committed / ".dvc/cache/runs").glob("*/*/*")
+    entry.unlink()
+    os.utime(entry.parent, (0, 0))
+    assert dvc_stages.repro(make(committed), "download", ignore)
+    assert list(entry.parent.iterdir()) == [entry]
 
 
 def test_an_added_stage_shows_up(project: Path) -> None:
