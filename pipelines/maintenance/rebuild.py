@@ -16,7 +16,6 @@ from pipelines import settings
 from pipelines.dvc_repo import cache, lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
-from pipelines.registry import keys
 from pipelines.tracking import connection, environment, retention
 from pipelines.workspaces import disk, run_state, workspace
 from stages.contract.errors import StageError
@@ -95,8 +94,9 @@ def _commit(run: Run, version: ModelVersion) -> str:
     commit = run.data.tags.get("commit", "none")
     if commit == "none" or run.data.tags.get("dirty") == "true":
         raise PipelineError(
-            f"V{keys.named(version)[1:]} was made from uncommitted changes and cannot be rebuilt:"
-            f" commit dirty.diff of run {run.info.run_id} on top of {commit}, and run that commit"
+            f"Version {version.version} of {version.name} was made from uncommitted changes and"
+            f" cannot be rebuilt: commit dirty.diff of run {run.info.run_id} on top of {commit},"
+            " and run that commit"
         )
     return commit
 

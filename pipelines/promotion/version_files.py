@@ -49,8 +49,9 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
     if missing:
         raise Refused(
             Exit.FIGURES,
-            f"V{keys.named(version)[1:]} lacks the tags {', '.join(missing)}, which the gates"
-            " need: run its commit again with the current code, or give --force --reason",
+            f"Version {version.version} of {version.name} lacks the tags {', '.join(missing)},"
+            " which the gates need: run its commit again with the current code, or give --force"
+            " --reason",
         )
     found = {name: number for name, number in numbers.items() if number is not None}
     return Figures(
