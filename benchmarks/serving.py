@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--rows", type=int, default=20_000)
     asked = parser.parse_args()
-    model = asked.model or predict.registered(connection.connect(Path.cwd()))
+    model = asked.model or predict.registered(connection.check(Path.cwd()).registry)
     result = {
         **machine(),
         "onnxruntime": _onnxruntime(),

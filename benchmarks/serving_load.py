@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    model = asked.model or predict.registered(connection.connect(Path.cwd()))
+    model = asked.model or predict.registered(connection.check(Path.cwd()).registry)
     result: dict[str, Any] = {
         **machine(),
         "texts_a_request": TEXTS,

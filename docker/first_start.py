@@ -14,8 +14,8 @@ import boto3
 from mlflow.exceptions import MlflowException
 from mlflow.server.auth.client import AuthServiceClient
 
-from pipelines.names import MODEL
 from pipelines.tracking import connection
+from pipelines.workspaces import merging
 
 
 def main() -> None:
@@ -37,12 +37,12 @@ def make_buckets(names: list[str]) -> None:
 
 def let_in(user: str, password: str) -> None:
     """Gives MLflow that user, with the rights to train and to promote."""
-    client = connection.connect(Path.cwd())
-    experiment = connection.experiment(client, Path.cwd())
+    client, model = connection.connect(Path.cwd()), merging.model_name(Path.cwd())
+    experiment = connection.experiment(client, Path.cwd(), model)
     users = AuthServiceClient(connection.uri(Path.cwd()))
     with unless_there():
         users.create_user(user, password)
-    for kind, name in (("experiment", experiment), ("registered_model", MODEL)):
+    for kind, name in (("experiment", experiment), ("registered_model", model)):
         with unless_there():
             users.grant_user_permission(user, kind, name, "MANAGE")
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from pipelines.errors import PipelineError
+from pipelines.names import MODEL, MODEL_NAME
 from stages.contract.errors import StageError
 from stages.contract.section import Fraction, Positive, Section, Seed, read
 
 OTHERS = "others"
 Milliseconds = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME.pattern}$")]
 
 
 def _without_null(floors: Any) -> Any:
@@ -72,8 +74,14 @@ class Promote(Section):
 
 
 class Run(Section):
-    """The time limits of stages, the disk space a run needs, and what `gc` keeps."""
+    """The model's name, time limits of stages, the disk space a run needs, what `gc` keeps."""
 
+    model: ModelName = Field(
+        # The only default here: commits from before this key have none, and go by this name.
+        default=MODEL,
+        description="Name of the registered model and of its experiment in MLflow: letters, digits,"
+        " `.`, `_`, `-`; two corpora in one checkout have two names",
+    )
     stage_timeout_s: dict[str, Seconds] = Field(
         description="Stage → time limit; `others`, if given, applies to all other stages"
     )

@@ -12,7 +12,7 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.corpus.corpus import Corpus
 from stages.corpus.data_warnings import data_warnings
-from stages.corpus.origins import named, origins
+from stages.corpus.origins import named, origins, split_file
 from stages.corpus.splits import entity_types, read_split, split_corpora
 from stages.model.encoder import check_window, load_tokenizer, special_ids
 from stages.params.align import Align
@@ -29,7 +29,7 @@ def align(
     report: Path,
     names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Aligns `raw`/train.txt, test.txt and, if it exists, dev.txt with `encoder`'s tokenizer.
+    """Aligns train, test and, if it exists, dev of the folder `raw` with `encoder`'s tokenizer.
 
     Writes to `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json.
     Writes to `report`: the number of repairs of each kind and their first places; per split its
@@ -88,9 +88,11 @@ def main() -> None:
 
 
 def _read(params: Align, raw: Path, names: Mapping[str, str]) -> dict[str, Corpus]:
-    splits = ["train", *["dev"] * (raw / "dev.txt").is_file(), "test"]
+    files = {split: split_file(raw, split) for split in ("train", "dev", "test")}
+    if not files["dev"].is_file():
+        del files["dev"]
     try:
-        return {split: read_split(split, raw / f"{split}.txt", params) for split in splits}
+        return {split: read_split(split, path, params) for split, path in files.items()}
     except StageError as error:
         raise StageError(named(str(error), names)) from None
 

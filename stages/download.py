@@ -17,9 +17,9 @@ from stages.params.download import Download
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """Writes the folders `corpus` and `encoder`, both or neither.
 
-    `corpus` has train.txt, test.txt, dev.txt if there is one, in any format, and source.json:
-    hashes, counts, name and licence of the files, but not their mirrors, which may differ from run
-    to run. Every file is checked before it takes its place.
+    `corpus` has train, test, dev if there is one, each with the ending of its first source, and
+    source.json: hashes, counts, name and licence of the files, but not their mirrors, which may
+    differ from run to run. Every file is checked before it takes its place.
 
     Returns:
         Measurements: `mirror`, `bytes_fetched` and `seconds` of each file.
@@ -31,9 +31,9 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
         with whole(corpus, encoder) as [corpus_out, encoder_out]:
             corpus_out.mkdir()
             files = {
-                f"{split}.txt": fetch(
+                params.files[split]: fetch(
                     source,
-                    corpus_out / f"{split}.txt",
+                    corpus_out / params.files[split],
                     timeout_s=params.timeout_s,
                     attempts=params.attempts,
                     remedy=f"try again, or add a mirror or a copy to download.{split}.sources",
@@ -55,8 +55,8 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
 def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """The content of source.json, for the files in these folders."""
     splits = {
-        split: digests(corpus / f"{split}.txt") | _counts(corpus / f"{split}.txt")
-        for split in params.splits
+        split: digests(corpus / name) | _counts(corpus / name)
+        for split, name in params.files.items()
     }
     origin = (
         {"hub_id": params.encoder.hub_id, "revision": params.encoder.revision}

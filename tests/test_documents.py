@@ -109,6 +109,7 @@ def _overlay(clone: Path) -> str:
     """README's own.yaml, with the sample's small training."""
     own = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```", README, re.M | re.S)[1])
     sample = yaml.safe_load((clone / "samples/params.yaml").read_text(encoding="utf-8"))
+    del own["run"]  # its model: README's `promote` needs a champion to beat, of the same name
     for key, values in own.items():
         sample[key] |= values
     return yaml.safe_dump(sample)

@@ -84,9 +84,9 @@ def test_from_a_labelled_file_to_a_served_model(clone, tmp_path):
     )
     assert scores["slices"]["from_the_app"]["f1"] > 0.6
 
-    assert "mlflow models serve --env-manager local -m models:/msra-ner@champion" in SERVE
+    assert "mlflow models serve --env-manager local -m models:/restaurants@champion" in SERVE
     body = json.loads(re.search(r"-d '(.*)'", ASK)[1])
-    server = Server(clone, tmp_path / "log")
+    server = Server(clone, tmp_path / "log", "restaurants")
     try:
         wait_for(server.answers, "the model is served", 120)
         assert [row["entities"] for row in server.rows(body)] == [answer["entities"]]

@@ -16,7 +16,8 @@ def bring(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|VERSION", help="A name in .runs, a version's number, or an alias."
+            metavar="RUN|VERSION",
+            help="A name in .runs; or the number or alias of a version of run.model.",
         ),
     ],
     params: Annotated[

@@ -15,6 +15,16 @@ Params = Annotated[
         help="YAML file merged over params.yaml; may be repeated.",
     ),
 ]
+Named = Annotated[
+    list[Path],
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        default_factory=list,
+        show_default=False,
+        help="YAML file merged over params.yaml, whose run.model names the model; may be repeated.",
+    ),
+]
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Stored in the history.")
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.command import command
+from pipelines.cli.options import Named
 
 
 @command(
@@ -22,6 +23,7 @@ def predict(
             help="- reads lines from stdin. A text that begins with - comes after --.",
         ),
     ],
+    params: Named,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -55,8 +57,8 @@ def predict(
         typer.Option(
             "--model",
             metavar="URI",
-            help="MLflow URI of the model; default: models:/msra-ner@champion, or else"
-            " @challenger.",
+            help="MLflow URI of the model; default: models:/NAME@champion, or else @challenger,"
+            " where NAME is run.model of params.yaml.",
         ),
     ] = None,
 ) -> None:  # fmt: skip
@@ -66,6 +68,9 @@ def predict(
     start, end (in characters of the input) and score; an error, or null; and the ONNX Runtime
     provider. With --output, repeat an interrupted call to resume it after the last complete row.
     """
-    from pipelines.prediction.predict import predict
+    from pipelines.prediction.predict import Wanted, predict
+    from pipelines.workspaces import merging
 
-    predict(Path.cwd(), texts, source, column, output, batch_size, model, restart)
+    project = Path.cwd()
+    wanted = Wanted(merging.model_name(project, params), model)
+    predict(project, texts, source, column, output, batch_size, wanted, restart)

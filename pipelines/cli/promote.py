@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli.command import Answer, command
-from pipelines.cli.options import Params, Reason
+from pipelines.cli.options import Named, Params, Reason
 from pipelines.errors import Exit, PipelineError
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from pipelines.registry.registry import Registry
 
 CODES = {
     Exit.DONE: "done",
@@ -68,8 +68,8 @@ def promote(
     project = Path.cwd()
     places.require_project(project)
     gates = overlays.sections(project, params).promote
-    client = _client(project, promotes=True)
-    done = promote(client, project, gates, version, reason, force, dry_run)
+    registry = _registry(project, params, promotes=True)
+    done = promote(registry, project, gates, version, reason, force, dry_run)
     event = asdict(done.event) if done.event else None
 
     def show() -> None:
@@ -90,49 +90,53 @@ def promote(
     'rollback --reason "false alarms in sports news"',
     codes=_without(Exit.GATES, Exit.FIGURES, Exit.ALREADY),
 )
-def rollback(reason: Reason = None) -> Answer:
+def rollback(params: Named, reason: Reason = None) -> Answer:
     """Makes the previous champion the champion again, without gates."""
     from pipelines.promotion.promote import rollback
 
     project = Path.cwd()
-    event = asdict(rollback(_client(project, promotes=True), project, reason))
+    event = asdict(rollback(_registry(project, params, promotes=True), project, reason))
     return Answer({"event": event}, lambda: _show_event(event))
 
 
 @command("history", "history --json")
-def history() -> Answer:
+def history(params: Named) -> Answer:
     """Prints who promoted which version when, and why, oldest first."""
     from pipelines.cli import status_table
     from pipelines.registry import history
 
-    found = history.events(_client(Path.cwd()))
+    registry = _registry(Path.cwd(), params)
+    found = history.events(registry)
     fields = {"history": [asdict(event) for event in found]}
-    return Answer(fields, lambda: status_table.show_history(found))
+    return Answer(fields, lambda: status_table.show_history(registry.model, found))
 
 
 @command("status", "status --json")
-def status() -> Answer:
+def status(params: Named) -> Answer:
     """Prints champion, challenger and previous with their figures."""
     from pipelines.cli import status_table
 
-    found = status_table.status(_client(Path.cwd()))
-    return Answer(dict(found), lambda: status_table.show_status(found))
+    registry = _registry(Path.cwd(), params)
+    found = status_table.status(registry)
+    return Answer(dict(found), lambda: status_table.show_status(registry.model, found))
 
 
-def _client(project: Path, promotes: bool = False) -> "MlflowClient":
-    """A client of the registry; raises a PipelineError if no version is registered."""
-    from pipelines.names import MODEL, REGISTER_FIRST
+def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Registry":
+    """The registered model; raises a PipelineError if no version is registered."""
+    from pipelines.names import REGISTER_FIRST
     from pipelines.tracking import connection
     from pipelines.tracking.connection import Need
+    from pipelines.workspaces import merging
 
-    none = PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")
+    model = merging.model_name(project, layers)
+    none = PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
     if connection.nothing_logged(project):
         raise none
-    connection.check(project, Need.PROMOTE if promotes else Need.READ)
-    client = connection.connect(project)
-    if not client.search_registered_models(f"name = '{MODEL}'"):
+    need = Need.PROMOTE if promotes else Need.READ
+    registry = connection.check(project, need, model=model).registry
+    if not registry.client.search_registered_models(f"name = '{model}'"):
         raise none
-    return client
+    return registry
 
 
 def _show_event(event: dict[str, Any]) -> None:

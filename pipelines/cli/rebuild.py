@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.command import Answer, command
+from pipelines.cli.options import Named
 
 CODES = {
     0: "identical: every out has the recorded hash",
@@ -17,6 +18,7 @@ CODES = {
 
 @command("rebuild champion", "rebuild 3", codes=CODES)
 def rebuild(
+    params: Named,
     version: Annotated[
         str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias.")
     ],
@@ -29,10 +31,12 @@ def rebuild(
     bytes.
     """
     from pipelines.maintenance.rebuild import rebuild
-    from pipelines.workspaces import places
+    from pipelines.workspaces import merging, places
 
-    places.require_project(Path.cwd())
-    done = rebuild(Path.cwd(), version, lambda line: print(line, file=sys.stderr))
+    project = Path.cwd()
+    places.require_project(project)
+    model = merging.model_name(project, params)
+    done = rebuild(project, version, model, lambda line: print(line, file=sys.stderr))
     fields = {**vars(done), "workspace": str(done.workspace)}
 
     def show() -> None:

@@ -90,11 +90,13 @@ def _train(folder: Path, request: "Request") -> "Outcome":
     from pipelines.flows import local_server
     from pipelines.flows.prepare import prepare
     from pipelines.tracking import connection
+    from pipelines.workspaces import merging
 
     if local_server.configured():  # the flow prepares the run, so that this server records it
         return _flow(folder, request, None)
     # Before Prefect is imported and a server starts: both take 9 CPU seconds, for nothing to do.
-    with prepare(connection.check(folder, connection.Need.LOG), request) as prepared:
+    model = merging.model_name(folder, request.params)
+    with prepare(connection.check(folder, connection.Need.LOG, model=model), request) as prepared:
         return _flow(folder, request, prepared)
 
 

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from pipelines.errors import without_password
 from pipelines.flows import artifacts
-from pipelines.names import LAUNCHED, MODEL
+from pipelines.names import LAUNCHED, Logged
 from pipelines.registry import aliases, pages
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection, report_values, run_page
-from pipelines.workspaces import runtime
+from pipelines.workspaces import merging, overlays, runtime
 from pipelines.workspaces.places import shown
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     """Prints the scores, the registered version, the time it took and the next commands."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(_scores(outcome))
-    version = outcome.logged.version
+    model, version = outcome.logged.model, outcome.logged.version
     console.print(
-        f"{MODEL} version {version} is the same result (dvc.lock): nothing new was registered"
+        f"{model} version {version} is the same result (dvc.lock): nothing new was registered"
         if outcome.logged.already_logged
-        else f"Registered {MODEL} version {version}, alias {aliases.CHALLENGER}"
+        else f"Registered {model} version {version}, alias {aliases.CHALLENGER}"
     )
     console.print(f"{outcome.seconds:.0f} seconds, in {outcome.workspace}\n")
     if outcome.warning:
@@ -40,7 +41,7 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
     report = outcome.workspace / run_page.REPORT
     if report.is_file():
         console.print(f"Open the report in a browser:\n  {report}", markup=False)
-    for purpose, command in _next_commands(project, version, params):
+    for purpose, command in _next_commands(project, outcome.logged, params):
         console.print(f"{purpose}:\n  {command}", markup=False)
 
 
@@ -55,29 +56,32 @@ def _scores(outcome: "Outcome") -> Table:
 
 
 def _next_commands(
-    project: Path, version: str, params: Sequence[Path]
+    project: Path, logged: Logged, params: Sequence[Path]
 ) -> Iterator[tuple[str, str]]:
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     store = (
         without_password(connection.uri(project)) if server else f"sqlite:///{shown('mlflow.db')}"
     )
-    client = connection.connect(project)
-    runs = pages.experiment(connection.experiment(client, project))
+    registry = Registry(connection.connect(project), logged.model)
+    runs = pages.experiment(connection.experiment(registry.client, project, registry.model))
     if server.startswith("http"):
         yield "Open it in MLflow", f"{without_password(server)}/{runs}"
     else:
         ui = f"{_python()} -m mlflow ui --backend-store-uri {shlex.quote(store)}"
         yield f"Open it in MLflow (http://127.0.0.1:5000/{runs})", ui
     program = sys.argv[0] if LAUNCHED else f"{_python()} -m pipelines"
-    yield "Find the names in a sentence of yours", f'{program} predict "李明在北京。"'
-    if version != aliases.by_alias(client, aliases.CHAMPION):
+    version, options = logged.version, [f"--params {shlex.quote(shown(path))}" for path in params]
+    others = options if logged.model != merging.model_name(project) else []
+    predict = " ".join([program, "predict", *others, '"李明在北京。"'])
+    yield "Find the names in a sentence of yours", predict
+    if version != aliases.by_alias(registry, aliases.CHAMPION):
         # Without a version `promote` takes the challenger, which an equal result need not be.
-        default = version == aliases.by_alias(client, aliases.CHALLENGER)
-        options = [f"--params {shlex.quote(shown(path))}" for path in params]
+        default = version == aliases.by_alias(registry, aliases.CHALLENGER)
         command = " ".join([program, "promote", *([] if default else [version]), *options])
         yield f"Promote it to {aliases.CHAMPION} if it passes the gates", command
     if runtime.has_gpu():
-        yield "Run the full job: MSRA, on the GPU", f"{program} run"
+        corpus = overlays.sections(project).stages.download.name
+        yield f"Run the full job: {corpus}, on the GPU", f"{program} run"
 
 
 def _python() -> str:

@@ -4,30 +4,29 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.names import MODEL
 from pipelines.registry import aliases, keys
 from pipelines.registry.history import Event
+from pipelines.registry.registry import Registry
 
 SHOWN = (aliases.CHAMPION, aliases.CHALLENGER, aliases.PREVIOUS)
 TYPES_SHOWN = 10  # more do not fit beside each other; --json has them
 TYPE_F1 = re.compile(r"export\.(.+)\.f1")
 
 
-def status(client: MlflowClient) -> dict[str, dict[str, Any] | None]:
+def status(registry: Registry) -> dict[str, dict[str, Any] | None]:
     """Alias → version, figures and gates; None if no version has the alias."""
-    return {alias: _version(client, aliases.by_alias(client, alias)) for alias in SHOWN}
+    return {alias: _version(registry, aliases.by_alias(registry, alias)) for alias in SHOWN}
 
 
-def show_status(found: dict[str, dict[str, Any] | None]) -> None:
+def show_status(model: str, found: dict[str, dict[str, Any] | None]) -> None:
     """Prints the table."""
     types = sorted({type_ for row in found.values() if row for type_ in row["type_f1"]})
     if len(types) > TYPES_SHOWN:
         types = []
-    table = Table(title=MODEL)
+    table = Table(title=model)
     for name in ("", "Version", "F1", *types, "CUDA", "Test data", "Commit", "Since", "By"):
         table.add_column(name)
     for alias, row in found.items():
@@ -53,9 +52,9 @@ def show_status(found: dict[str, dict[str, Any] | None]) -> None:
                 console.print(f"{alias}, version {row['version']}: gate {name} {verdict}")  # type: ignore[index]
 
 
-def show_history(found: Sequence[Event]) -> None:
+def show_history(model: str, found: Sequence[Event]) -> None:
     """Prints the table."""
-    table = Table(title=f"Champions of {MODEL}")
+    table = Table(title=f"Champions of {model}")
     for name in ("When (UTC)", "Who", "What", "From", "To", "F1 from", "F1 to", "Why"):
         table.add_column(name)
     for event in found:
@@ -72,10 +71,10 @@ def show_history(found: Sequence[Event]) -> None:
     _console().print(table)
 
 
-def _version(client: MlflowClient, version: str | None) -> dict[str, Any] | None:
+def _version(registry: Registry, version: str | None) -> dict[str, Any] | None:
     if version is None:
         return None
-    tags = keys.tags(client.get_model_version(MODEL, version))
+    tags = keys.tags(registry.client.get_model_version(registry.model, version))
     types = {match[1]: tags[key] for key in tags if (match := TYPE_F1.fullmatch(key))}
     return {
         "version": version,

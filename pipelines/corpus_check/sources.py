@@ -13,7 +13,7 @@ from stages.contract.errors import StageError
 from stages.contract.hashing import digests
 from stages.contract.section import expanded, place
 from stages.corpus.formats.lines import CONVERT
-from stages.corpus.origins import named
+from stages.corpus.origins import named, split_file
 from stages.fetching.encoder import check_parts, taken
 from stages.params.download import Encoder, Source
 
@@ -64,7 +64,7 @@ def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -
     if len(missing) == len(source.sources):  # an earlier copy might be of another file
         raise StageError(f"{where}: {'; '.join(missing)}")
     for corpus, known in _fetched(project):
-        path = corpus / f"{split}.txt"
+        path = split_file(corpus, split)
         if _is(known.get(split), source) and path.is_file():
             return _found(path, str(path.relative_to(project)), split, source, layers)
     return None

@@ -88,17 +88,23 @@ def reports(workspace: Path) -> dict[str, Path]:
     return {file.relative_to(workspace).as_posix(): file for file in sorted(files)}
 
 
-def artifact(workspace: Path, name: str) -> Path:
-    """The path that dvc.yaml declares as the artifact `name`.
+def model_folder(workspace: Path) -> Path:
+    """The path that dvc.yaml declares as its artifact of type `model`.
+
+    Its name there is not asked: in an older commit it is that of the registered model.
 
     Raises:
-        PipelineError: if it declares none, or the path does not exist.
+        PipelineError: if it does not declare one such artifact, or the path does not exist.
     """
     with opened(workspace) as repo:
         declared = repo.artifacts.read().get("dvc.yaml", {})
-    if name not in declared:
-        raise PipelineError(f"dvc.yaml declares no artifact {name}: add it under `artifacts:`")
-    path = workspace / str(declared[name].path)
+    found = [artifact for artifact in declared.values() if artifact.type == "model"]
+    if len(found) != 1:
+        raise PipelineError(
+            f"dvc.yaml declares {len(found)} artifacts of type model: declare one under"
+            " `artifacts:`, with the path that `export` writes"
+        )
+    path = workspace / str(found[0].path)
     if not path.exists():
         raise PipelineError(f"{path} is missing: a stage of dvc.yaml must write it")
     return path

@@ -1,5 +1,6 @@
 """Publishes the artifact of a flow run in Prefect, a page for people to read."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import httpx
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from pipelines.names import MODEL, Logged
+from pipelines.errors import PipelineError
+from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
+from pipelines.workspaces import merging
 
-KEY = "msra-ner"
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
 
@@ -27,7 +29,8 @@ def trained(
     """Publishes the scores of a run that trained, with links, and its promotion."""
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
-        f"{MODEL} version {logged.version}{before}",
+        logged.model,
+        f"{logged.model} version {logged.version}{before}",
         scores(figures),
         _links(project, logged),
         f"- Workspace `{workspace}`, {seconds:.0f} s",
@@ -35,19 +38,23 @@ def trained(
     )
 
 
-def evaluated(title: str, figures: Mapping[str, Leaf]) -> None:
+def evaluated(model: str, title: str, figures: Mapping[str, Leaf]) -> None:
     """Publishes the champion's scores of a night."""
-    _publish(title, scores(figures))
+    _publish(model, title, scores(figures))
 
 
 def nothing(message: str, project: Project, logged: Logged) -> None:
     """Publishes that a run was not needed, with links to what makes it so."""
-    _publish(f"{MODEL}: nothing to do", message, _links(project, logged))
+    _publish(logged.model, f"{logged.model}: nothing to do", message, _links(project, logged))
 
 
-def failed(message: str) -> None:
-    """Publishes why a run failed."""
-    _publish(f"{MODEL}: failed", f"```text\n{message}\n```")
+def failed(folder: Path, message: str) -> None:
+    """Publishes why a run of the project in `folder` failed."""
+    try:
+        model = merging.model_name(folder)
+    except PipelineError:  # what failed may be its params.yaml
+        model = OURS
+    _publish(model, f"{model}: failed", f"```text\n{message}\n```")
 
 
 def scores(figures: Mapping[str, Leaf]) -> str:
@@ -67,10 +74,11 @@ def score_rows(figures: Mapping[str, Leaf]) -> list[list[str]]:
     return rows
 
 
-def _publish(title: str, *paragraphs: str) -> None:
+def _publish(model: str, title: str, *paragraphs: str) -> None:
+    key = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")  # as Prefect takes one
     markdown = "\n\n".join([f"## {title}", *paragraphs])
     try:
-        create_markdown_artifact(markdown, key=KEY, description=title)
+        create_markdown_artifact(markdown, key=key, description=title)
     except httpx.HTTPError as error:
         # All is done: a missing page must not undo that.
         get_run_logger().warning("Prefect did not take the run's artifact (%s)", error)

@@ -18,7 +18,6 @@ from pipelines.errors import NothingToDo, PipelineError, Refused
 from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.prepare import Request, prepare
 from pipelines.flows.train import Outcome, ended, train
-from pipelines.names import MODEL
 from pipelines.promotion import promote as promotion
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Need, Project
@@ -76,12 +75,14 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
                 slot.enter_context(gpu_slot.gpu(wait_minutes))
                 outcome = train(prepared, stages_done=slot.close)
         except NothingToDo as nothing:
+            project = connection.of_model(project, nothing.logged.model)
             artifacts.nothing(str(nothing), project, nothing.logged)
             return ended(nothing)
+        project = prepared.project
         # Outside the slot: the gates need no GPU for long, and time the CPU.
         state = _promote(outcome, project) if request.promote else None
     except PipelineError as error:
-        artifacts.failed(str(error))
+        artifacts.failed(Path.cwd(), str(error))
         return ended(error)
     artifacts.trained(
         project,
@@ -101,9 +102,9 @@ def _promote(outcome: Outcome, project: Project) -> State[Any]:
     """
     gates = overlays.sections(outcome.workspace).promote
     try:
-        done = promotion.promote(project.client, project.folder, gates, outcome.logged.version)
+        done = promotion.promote(project.registry, project.folder, gates, outcome.logged.version)
     except Refused as refused:
         return Failed(name="NotPromoted", message=str(refused), data=refused)
-    message = f"{MODEL} version {outcome.logged.version} is the champion"
+    message = f"{project.model} version {outcome.logged.version} is the champion"
     message += f"\nComparison: {done.comparison}"
     return Completed(name="Promoted", message=message, data=outcome)

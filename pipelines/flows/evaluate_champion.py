@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
@@ -16,17 +16,17 @@ from prefect.states import Completed, Failed
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.flows import artifacts, gpu_slot, worker_output
-from pipelines.flows.deployments import Ref, WaitMinutes
+from pipelines.flows.deployments import Overrides, Ref, WaitMinutes
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.flows.train import ended, in_workspace
-from pipelines.names import MODEL
 from pipelines.promotion import isolated_model, version_files
-from pipelines.registry import aliases
+from pipelines.registry import aliases, versions
 from pipelines.registry.aliases import CHAMPION
-from pipelines.tracking import connection
+from pipelines.registry.registry import Registry
 from pipelines.tracking.champion_scores import log_champion
 from pipelines.tracking.report_values import figure, flattened
 from pipelines.workspaces import overlays
+from pipelines.workspaces.merging import Values
 from stages.scoring.spans import strict_scores
 from stages.text.labels import Labels
 from stages.text.windows_table import Aligned, read_aligned
@@ -35,51 +35,59 @@ ALIGNED = Path("data", "aligned")  # as in dvc.yaml; `align` writes it
 
 
 @flow(name="evaluate-champion", persist_result=False)
-def evaluate_champion(ref: Ref, wait_minutes: WaitMinutes) -> State[Any]:
+def evaluate_champion(ref: Ref, overrides: Overrides, wait_minutes: WaitMinutes) -> State[Any]:
     """Scores the champion on the test data of a branch, every night.
 
-    The run fails, which alerts, if F1 is below `promote.f1_min` in the branch's params.yaml.
+    The run fails, which alerts, if F1 is below `promote.f1_min` in the branch's params.yaml. The
+    champion is that of the model which `run.model` names there.
 
     Args:
         ref: Branch, tag or commit of the test data; fetched at the start if there is a remote.
+        overrides: Merged over params.yaml as the last overlay: the sections of another model, with
+            {"run": {"model": "its-name"}}.
         wait_minutes: How long to wait for the GPU, which all deployments share, before failing.
     """
     worker_output.detach()
     project = Path.cwd()
     try:
         with gpu_slot.gpu(wait_minutes):
-            version, scores, f1_min = _score(project, ref)
+            champion, scores, f1_min = _score(project, ref, overrides)
     except PipelineError as error:
-        artifacts.failed(str(error))
+        artifacts.failed(project, str(error))
         return ended(error)
     f1 = scores["test.f1"]
     low = f1 < f1_min
-    message = f"{MODEL} version {version}, the champion: F1 {f1:.4f} on the test split,"
-    message += f" {'below the floor of' if low else 'the floor is'} {f1_min:g}"
-    artifacts.evaluated(message, scores)
+    message = f"{champion.name} version {champion.version}, the champion: F1 {f1:.4f} on the test"
+    message += f" split, {'below the floor of' if low else 'the floor is'} {f1_min:g}"
+    artifacts.evaluated(champion.name, message, scores)
     if low:
         message += ": check what changed in the data, or promote another version"
         return Failed(message=message)
     return Completed(message=message)
 
 
-def _score(project: Path, ref: str) -> tuple[str, dict[str, float], float]:
-    """Scores the champion and logs it; returns its version, `test.PER.f1` → score, the floor."""
-    connection.check(project)
-    client = connection.connect(project)
-    version = aliases.by_alias(client, CHAMPION)
-    if version is None:
-        raise PipelineError(f"{MODEL} has no champion: promote a version")
-    with in_workspace(project, [], ref) as made:
+def _score(
+    project: Path, ref: str, overrides: Values
+) -> tuple[ModelVersion, dict[str, float], float]:
+    """Scores the champion and logs it; returns it, `test.PER.f1` → score, the floor."""
+    with in_workspace(project, ref, overrides) as (connected, made):
+        champion = _champion(connected.registry)
         run_stages(made, _up_to(dvc_stages.stages(made.path), "align"))
         tags = Labels.read(made.path / ALIGNED).tags
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
-        found = strict_scores(gold, _predicted(client, version, split))
+        found = strict_scores(gold, _predicted(champion, split))
         single = ((key, value) for key, value in flattened(found) if not isinstance(value, list))
         scores = {figure(f"test.{key}"): float(value) for key, value in single}
-        log_champion(project, version, scores, made, flow_run.get_id())
-    return version, scores, overlays.sections(made.path).promote.f1_min
+        log_champion(connected, str(champion.version), scores, made, flow_run.get_id())
+    return champion, scores, overlays.sections(made.path).promote.f1_min
+
+
+def _champion(registry: Registry) -> ModelVersion:
+    version = aliases.by_alias(registry, CHAMPION)
+    if version is None:
+        raise PipelineError(f"{registry.model} has no champion: promote a version")
+    return versions.get(registry, version)
 
 
 def _up_to(stages: Sequence[dvc_stages.Stage], last: str) -> list[dvc_stages.Stage]:
@@ -91,12 +99,11 @@ def _up_to(stages: Sequence[dvc_stages.Stage], last: str) -> list[dvc_stages.Sta
     return [stage for stage in stages if stage.name in wanted]
 
 
-def _predicted(client: MlflowClient, version: str, split: Aligned) -> list[list[str]]:
+def _predicted(champion: ModelVersion, split: Aligned) -> list[list[str]]:
     """The tags of each sentence's cells."""
     sentences = split.sentence_cells()
     with TemporaryDirectory() as folder:
-        registered = client.get_model_version(MODEL, version)
-        model = version_files.fetch(registered, Path(folder, "champion"))
+        model = version_files.fetch(champion, Path(folder, "champion"))
         found = isolated_model.entities(model, ["".join(cells) for cells in sentences])
     return [cell_tags(cells, entities) for cells, entities in zip(sentences, found, strict=True)]
 

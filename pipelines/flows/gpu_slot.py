@@ -1,4 +1,4 @@
-"""The one GPU slot that all deployments share, in every work pool.
+"""The one GPU slot that all deployments and models share, in every work pool.
 
 It is a global concurrency limit, not the limit of a work queue or work pool. A pool with limit 1
 was tried (Prefect 3.9.1): a waiting run then shows as `Late`, and a second `retrain` is cancelled
@@ -26,9 +26,11 @@ from prefect.concurrency.sync import concurrency
 from prefect.runtime import flow_run
 
 from pipelines.errors import PipelineError
+from pipelines.names import OURS
 
-SLOT = "msra-ner-gpu"
-POOL = "msra-ner"
+# No model's: two models of one checkout have one GPU, on which a slot each would start two jobs.
+SLOT = f"{OURS}-gpu"
+POOL = OURS
 LEASE_S = 120.0  # the slot is free again this long after a host died
 
 

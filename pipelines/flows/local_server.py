@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
 from pipelines.flows.prefect_settings import setting
+from pipelines.names import OURS
 from pipelines.workspaces import places, process_group
 from stages.fetching.client import network_problem
 
@@ -214,4 +215,4 @@ def _keep_empty_database(home: Path) -> None:
 
 def empty_database() -> Path:
     """Where this environment keeps Prefect's tables, for the servers of new projects."""
-    return Path(sys.prefix, "share", "msra-ner", f"prefect-{version('prefect')}.db")
+    return Path(sys.prefix, "share", OURS, f"prefect-{version('prefect')}.db")

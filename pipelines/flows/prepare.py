@@ -12,9 +12,10 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
-from pipelines.tracking.connection import Project
+from pipelines.tracking import connection
+from pipelines.tracking.connection import Need, Project
 from pipelines.workspaces import disk, run_state, runtime, workspace
-from pipelines.workspaces.overlays import Values
+from pipelines.workspaces.merging import Values
 from pipelines.workspaces.runtime import Runtime
 from pipelines.workspaces.workspace import Purpose, Workspace
 from stages.contract.disk import full_disk
@@ -75,6 +76,9 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             purpose=request.purpose,
         )
     with run_state.reserved(made.path):
+        needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
+        # Another commit or an override may name another model than the project's params.yaml.
+        project = connection.of_model(project, made.params.run.model, *needs)
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
             local_sources.require_unchanged(made.path, made.params.stages.download)

@@ -24,12 +24,13 @@ from prefect.workers.process import ProcessWorker
 from pipelines.errors import PipelineError
 from pipelines.flows.gpu_slot import POOL, SLOT
 from pipelines.flows.local_server import QUIET
+from pipelines.names import OURS
 
-AUTOMATION = "msra-ner: crash zombie runs"
+AUTOMATION = f"{OURS}: crash zombie runs"
 HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 HEARTBEAT_S = 60
 MINIMUM_HEARTBEAT_S = 30  # Prefect's own
-TAG = "msra-ner"  # of every deployment in prefect.yaml
+TAG = OURS  # of every deployment in prefect.yaml; a run has its model's too
 MISSED = 3  # a run counts as dead after so many missed heartbeats
 # The names of all final states: a run with another one would be marked as crashed.
 ENDS = (

@@ -1,4 +1,4 @@
-"""The Prefect flow `msra-ner`: DVC's stages in order, then MLflow."""
+"""The Prefect flow of `run`: DVC's stages in order, then MLflow."""
 
 import logging
 import os
@@ -30,11 +30,12 @@ from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
 from pipelines.flows import artifacts, up_to_date
 from pipelines.flows.prepare import Prepared, Request, disk_errors, prepare
 from pipelines.flows.stage_tasks import run_stages
-from pipelines.names import Logged
+from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, report_values, run_log
 from pipelines.tracking.connection import Need, Project
 from pipelines.tracking.report_values import Leaf
-from pipelines.workspaces import disk, run_state, workspace
+from pipelines.workspaces import disk, merging, run_state, workspace
+from pipelines.workspaces.merging import Values
 from pipelines.workspaces.workspace import Workspace
 from stages.contract.progress import BAR
 
@@ -61,7 +62,7 @@ class Outcome:
     warning: str | None = None
 
 
-@flow(name="msra-ner", persist_result=False)
+@flow(name=OURS, persist_result=False)
 def msra_ner(
     params: list[Path] | None = None,
     dirty: bool = False,
@@ -79,7 +80,8 @@ def msra_ner(
     try:
         if prepared := PREPARED.get():
             return _trained(prepared)
-        connected = connection.check(project, Need.LOG)
+        model = merging.model_name(project, params or [])
+        connected = connection.check(project, Need.LOG, model=model)
         try:
             with prepare(connected, Request(params or [], dirty, force=force)) as prepared:
                 return _trained(prepared)
@@ -97,7 +99,7 @@ def _trained(prepared: Prepared) -> Outcome:
 
 
 def run_flow(folder: Path, request: Request, prepared: Prepared | None) -> State:
-    """Runs the flow `msra-ner`, on what is prepared if that is given; returns its final state."""
+    """Runs the flow of `run`, on what is prepared if that is given; returns its final state."""
     token = PREPARED.set(prepared)
     name = prepared.workspace.run_id if prepared else None
     briefly = logging.getLogger("prefect.flow_runs")
@@ -164,7 +166,7 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
     folder, made = prepared.project.folder, prepared.workspace
     with disk_errors(folder), run_state.begun(made.path):
         made = workspace.belonging_to(made, flow_run.get_id(), _page())
-        _name_flow_run(made.run_id)
+        _label_flow_run(made.run_id, prepared.project.model)
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
         get_run_logger().info("Stages run %s", prepared.runtime)
         disk.require(folder, made.params.run.free_disk_gb)
@@ -173,18 +175,21 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
 
 
 @contextmanager
-def in_workspace(folder: Path, params: list[Path], ref: str | None = None) -> Iterator[Workspace]:
+def in_workspace(folder: Path, ref: str, overrides: Values) -> Iterator[tuple[Project, Workspace]]:
     """A new workspace of the project in `folder`, for an evaluation, which logs no run of its own.
+
+    The project is that of the model which the workspace's params.yaml names.
 
     Raises:
         PipelineError: as `prepare` and `begun`.
     """
     project = connection.check(folder, Need.LOG)
+    request = Request(ref=ref, overrides=overrides, force=True, purpose="evaluation")
     with (
-        prepare(project, Request(params, ref=ref, force=True, purpose="evaluation")) as prepared,
+        prepare(project, request) as prepared,
         begun(prepared) as made,
     ):
-        yield made
+        yield prepared.project, made
 
 
 def _log(project: Project, made: Workspace, pushed: bool) -> Logged:
@@ -203,11 +208,12 @@ def _log(project: Project, made: Workspace, pushed: bool) -> Logged:
     return logged
 
 
-def _name_flow_run(name: str) -> None:
-    """Gives the flow run the name of its workspace, by which MLflow knows it too."""
-    if (run_id := flow_run.get_id()) and flow_run.get_name() != name:
+def _label_flow_run(name: str, model: str) -> None:
+    """Gives the flow run its workspace's name, by which MLflow knows it, and its model's tag."""
+    if run_id := flow_run.get_id():
+        tags = sorted({*flow_run.get_tags(), model})
         with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(run_id), name=name)
+            client.update_flow_run(UUID(run_id), name=name, tags=tags)
 
 
 def _page() -> str | None:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.dvc_repo import fingerprint, remote
 from pipelines.errors import NothingToDo, PipelineError
-from pipelines.names import MODEL, Logged
+from pipelines.names import Logged
 from pipelines.promotion import decision
 from pipelines.registry import aliases, serving_code, versions
 from pipelines.registry.aliases import CHAMPION
@@ -52,7 +52,7 @@ def require_change(
     if logged and outcome is not None:
         raise NothingToDo(
             "Nothing to do: source, code, parameters and image are those of"
-            f" {MODEL} version {logged.version}{outcome}",
+            f" {logged.model} version {logged.version}{outcome}",
             logged,
         )
 
@@ -82,10 +82,11 @@ def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logg
         return  # the run itself reports it better
     default = remote.name(made.path) or ""
     for run in runs:
-        version = versions.of_run(client, run)
+        version = versions.of_run(project.registry, run)
         pushed = run.data.tags.get(REMOTE) == default
         if version and pushed and current.items() <= _sources(run).items():
-            yield Logged(run.info.run_id, str(version.version), already_logged=True)
+            number = str(version.version)
+            yield Logged(run.info.run_id, project.model, number, already_logged=True)
 
 
 def _inputs(made: Workspace) -> str:
@@ -118,12 +119,12 @@ def _sources(run: Run) -> dict[str, str]:
 
 def _outcome(project: Project, version: str, made: Workspace, promote: bool) -> str | None:
     """What became of the version, for the message; None if that is still to be decided."""
-    champion = aliases.by_alias(project.client, CHAMPION)
+    champion = aliases.by_alias(project.registry, CHAMPION)
     if version == champion:
         return ", the champion"
     if not promote:
         return ""
-    if not decision.decided(project.client, version, made.params.promote, champion):
+    if not decision.decided(project.registry, version, made.params.promote, champion):
         return None
     current = f"still version {champion}" if champion else "none"
     return f", whose promotion is decided (champion: {current})"

@@ -12,8 +12,8 @@ from dvc.utils.serialize import load_yaml
 from pipelines.dvc_repo import remote
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.tracking import retention
-from pipelines.workspaces import run_state, workspace
+from pipelines.tracking import connection, retention
+from pipelines.workspaces import merging, run_state, workspace
 from stages.contract import hashing
 
 SHOWN = 10
@@ -39,7 +39,8 @@ def bring(project: Path, source: str, with_params: bool) -> Brought:
 
     Args:
         project: Folder of the user's tree.
-        source: A workspace's id or its first characters, a version's number, or an alias.
+        source: A workspace's id or its first characters; or a version's number or alias, of the
+            model that the tree's params.yaml names.
         with_params: Also write the run's params.yaml.
 
     Raises:
@@ -70,7 +71,8 @@ def _files(project: Path, source: str, folder: Path) -> Path:
         made = workspace.find(project, source)
         run_state.require_done(made.path)
         return made.path
-    return retention.fetch_files(project, retention.version_number(project, source), folder)
+    version = retention.version_of(project, source, merging.model_name(project))
+    return retention.fetch_files(connection.connect(project), version, folder)
 
 
 def _differences(project: Path, params: Path, files: Path) -> Iterator[str]:

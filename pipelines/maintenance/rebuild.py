@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import settings
 from pipelines.dvc_repo import cache, lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
-from pipelines.names import MODEL
 from pipelines.tracking import connection, environment, retention
 from pipelines.workspaces import disk, run_state, workspace
 from stages.contract.errors import StageError
@@ -43,7 +43,7 @@ class Rebuilt:
     image: str
 
 
-def rebuild(project: Path, version: str, on_line: OnLine) -> Rebuilt:
+def rebuild(project: Path, version: str, model: str, on_line: OnLine) -> Rebuilt:
     """Runs all stages of a version again, in a workspace with its commit and its parameters.
 
     Only data from an unpinned source comes from DVC's cache, because the source may have changed.
@@ -52,19 +52,20 @@ def rebuild(project: Path, version: str, on_line: OnLine) -> Rebuilt:
     Args:
         project: Folder of the project; its repository must have the commit.
         version: A version's number, or an alias.
+        model: The name of the registered model.
         on_line: Called with each line that the stages print.
 
     Raises:
         Refused: with `Exit.DIFFERS` and the first difference.
         PipelineError: if it cannot be rebuilt, because an input is missing or a stage fails.
     """
-    connection.check(project)
+    client = connection.check(project, model=model).client
     run_state.sweep(project)
     with TemporaryDirectory() as folder:
-        number = retention.version_number(project, version)
-        recorded = retention.fetch_files(project, number, Path(folder) / "files")
-        run = retention.run_of(project, number)
-        ref = _commit(run, number)
+        registered = retention.version_of(project, version, model)
+        number, run = str(registered.version), client.get_run(str(registered.run_id))
+        recorded = retention.fetch_files(client, registered, Path(folder) / "files")
+        ref = _commit(run, registered)
         made = workspace.create(project, [], False, ref, exact=recorded, purpose="rebuild")
         with run_state.running(made.path):
             given = settings.read_run(project / "params.yaml")
@@ -82,19 +83,20 @@ def rebuild(project: Path, version: str, on_line: OnLine) -> Rebuilt:
                 if differing:
                     raise Refused(
                         Exit.DIFFERS,
-                        f"Version {number} of {MODEL} differs, first in stage {stage}: {differing}."
+                        f"Version {number} of {model} differs, first in stage {stage}: {differing}."
                         f" {_image(run, made.path)}{_environment_changes(run)}",
                     )
     outs = sum(len(stage.get("outs", ())) for stage in was.values())
     return Rebuilt(number, made.path, outs, _image(run, made.path))
 
 
-def _commit(run: Run, number: str) -> str:
+def _commit(run: Run, version: ModelVersion) -> str:
     commit = run.data.tags.get("commit", "none")
     if commit == "none" or run.data.tags.get("dirty") == "true":
         raise PipelineError(
-            f"Version {number} of {MODEL} was made from uncommitted changes and cannot be rebuilt:"
-            f" commit dirty.diff of run {run.info.run_id} on top of {commit}, and run that commit"
+            f"Version {version.version} of {version.name} was made from uncommitted changes and"
+            f" cannot be rebuilt: commit dirty.diff of run {run.info.run_id} on top of {commit},"
+            " and run that commit"
         )
     return commit
 

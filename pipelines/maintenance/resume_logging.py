@@ -6,7 +6,7 @@ from pipelines.errors import PipelineError
 from pipelines.names import Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Need
-from pipelines.workspaces import run_state, workspace
+from pipelines.workspaces import merging, run_state, workspace
 
 
 def log(project: Path, run_id: str) -> Logged:
@@ -18,7 +18,7 @@ def log(project: Path, run_id: str) -> Logged:
     run_state.sweep(project)
     made = workspace.find(project, run_id)
     run_state.require_done(made.path)
-    connected = connection.check(project, Need.LOG)
+    connected = connection.check(project, Need.LOG, model=merging.model_name(made.path))
     try:
         logged = run_log.log_run(connected, made)
     except connection.FAILURES as error:

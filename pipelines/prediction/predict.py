@@ -13,11 +13,12 @@ import pandas as pd
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from pipelines.errors import PipelineError
-from pipelines.names import MODEL, REGISTER_FIRST
+from pipelines.names import REGISTER_FIRST
 from pipelines.prediction import stages_contract
 from pipelines.prediction.readers import Input, Row, open_input
 from pipelines.prediction.resumable_output import check_output, open_partial
 from pipelines.registry import aliases
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 
 ALIASES = (aliases.CHAMPION, aliases.CHALLENGER)
@@ -32,6 +33,14 @@ class Model:
     predict: Callable[[pd.DataFrame], list[dict[str, Any]]]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which model to load: that of the MLflow URI, or else the champion or challenger of `name`."""
+
+    name: str
+    uri: str | None = None
+
+
 def predict(
     project: Path,
     texts: list[str],
@@ -39,12 +48,11 @@ def predict(
     column: str,
     output: Path | None,
     batch_size: int,
-    model: str | None,
+    model: Wanted,
     restart: bool,
 ) -> None:
     """Prints or writes one row per text, in order: `{"text", "entities", "error", "provider"}`.
 
-    `model` is an MLflow URI; the default is the champion, or else the challenger.
     `open_input` and `open_partial` describe the other arguments.
 
     Raises:
@@ -63,17 +71,17 @@ def predict(
         _write(loaded, given, output, batch_size, restart)
 
 
-def load(project: Path, model: str | None) -> Model:
-    """Loads `model`, an MLflow URI; the default is the champion, or else the challenger.
+def load(project: Path, model: Wanted) -> Model:
+    """Loads a model.
 
     Raises:
         PipelineError: if there is no such model, or it does not load.
     """
     if connection.nothing_logged(project):
-        raise PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")
+        raise PipelineError(f"No version of {model.name} is registered. {REGISTER_FIRST}")
     try:
         client = connection.connect(project)
-        uri = model or registered(client)
+        uri = model.uri or registered(Registry(client, model.name))
         with redirect_stdout(sys.stderr):  # ONNX Runtime prints what it cannot load
             loaded = mlflow.pyfunc.load_model(_in_place(uri))
     except PipelineError:
@@ -81,7 +89,7 @@ def load(project: Path, model: str | None) -> Model:
     except Exception as error:  # a model has its own code
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PipelineError(
-            connection.refusal(error) or f"Cannot load {model or MODEL} ({words})"
+            connection.refusal(error) or f"Cannot load {model.uri or model.name} ({words})"
         ) from None
     return Model(str(loaded.metadata.model_id or loaded.metadata.model_uuid), loaded.predict)
 
@@ -160,15 +168,15 @@ def _json_value(value: Any) -> Any:
     return value
 
 
-def registered(client: mlflow.MlflowClient) -> str:
+def registered(registry: Registry) -> str:
     """The URI of the champion, or else of the challenger; prints on stderr which one it is.
 
     Raises:
         PipelineError: if there is neither.
     """
     for alias in ALIASES:
-        version = aliases.by_alias(client, alias)
+        version = aliases.by_alias(registry, alias)
         if version:
-            print(f"Using version {version} of {MODEL}, the {alias}", file=sys.stderr)
-            return f"models:/{MODEL}@{alias}"
-    raise PipelineError(f"No version of {MODEL} is registered. {REGISTER_FIRST}")
+            print(f"Using version {version} of {registry.model}, the {alias}", file=sys.stderr)
+            return f"models:/{registry.model}@{alias}"
+    raise PipelineError(f"No version of {registry.model} is registered. {REGISTER_FIRST}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines.names import MODEL, Logged
+from pipelines.names import Logged
 from pipelines.promotion import bootstrap
 from pipelines.promotion.gate_evaluation import Evaluation, counts_by_type
 from pipelines.promotion.prediction_diff import KINDS, changed
@@ -29,7 +29,7 @@ def page(evaluation: Evaluation, settings: Promote) -> str:
     return fill_in(
         TEMPLATE,
         {
-            "model": MODEL,
+            "model": mine.version.name,
             "challenger": _version(mine.version),
             "champion": _version(theirs.version) if theirs else None,
             "gates": sorted(evaluation.gates, key=lambda gate: gate.passed),
@@ -52,9 +52,9 @@ def page(evaluation: Evaluation, settings: Promote) -> str:
 def log_comparison(project: Path, version: ModelVersion, html: str) -> str:
     """Logs the page to the version's run, in place of an older one; returns its address."""
     run_id = str(version.run_id)
-    connected = connection.check(project)
+    connected = connection.check(project, model=version.name)
     connected.client.log_text(run_id, html, FILE)
-    logged = Logged(run_id, str(version.version), already_logged=True)
+    logged = Logged(run_id, version.name, str(version.version), already_logged=True)
     return run_log.address(connected, logged, FILE).removeprefix("file://")
 
 

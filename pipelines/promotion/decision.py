@@ -3,23 +3,23 @@
 import hashlib
 import json
 
-from mlflow import MlflowClient
-
-from pipelines.names import MODEL
 from pipelines.registry import keys
+from pipelines.registry.registry import Registry
 from pipelines.settings import Promote
 
 DECIDED = f"{keys.PROGRAMS}promotion.decided"  # a tag of a version
 
 
-def decide(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> None:
+def decide(registry: Registry, version: str, settings: Promote, champion: str | None) -> None:
     """Records on the version that these gates were evaluated against this champion."""
-    client.set_model_version_tag(MODEL, version, DECIDED, _key(settings, champion))
+    registry.client.set_model_version_tag(
+        registry.model, version, DECIDED, _key(settings, champion)
+    )
 
 
-def decided(client: MlflowClient, version: str, settings: Promote, champion: str | None) -> bool:
+def decided(registry: Registry, version: str, settings: Promote, champion: str | None) -> bool:
     """True if `decide` recorded the same gates and the same champion."""
-    tags = keys.tags(client.get_model_version(MODEL, version))
+    tags = keys.tags(registry.client.get_model_version(registry.model, version))
     return bool(tags.get(DECIDED.removeprefix(keys.PROGRAMS)) == _key(settings, champion))
 
 

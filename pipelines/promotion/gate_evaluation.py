@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.errors import PipelineError
-from pipelines.names import MODEL
 from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champion, version_files
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Figures, Gate
 from pipelines.registry.keys import PROGRAMS, tags
+from pipelines.registry.registry import Registry
 from pipelines.settings import Promote
 from stages.scoring.predictions import Scored
 from stages.scoring.slices import Members
@@ -65,7 +64,7 @@ class Evaluation:
 
 
 def evaluate_gates(
-    client: MlflowClient,
+    registry: Registry,
     project: Path,
     settings: Promote,
     version: ModelVersion,
@@ -75,7 +74,7 @@ def evaluate_gates(
     """Evaluates every gate.
 
     Args:
-        client: A client of the registry.
+        registry: The registered model.
         project: The project whose DVC cache has the test data.
         settings: The thresholds.
         version: The version to evaluate.
@@ -88,20 +87,20 @@ def evaluate_gates(
     figures = version_files.figures(version, settings.type_f1_min)
     challenger = Side(
         version,
-        version_files.predictions(client, version, figures.test_sentences),
+        version_files.predictions(registry.client, version, figures.test_sentences),
         version_files.types(model),
     )
-    slices = version_files.slices(client, version, settings.slice_f1_min)
+    slices = version_files.slices(registry.client, version, settings.slice_f1_min)
     slice_f1 = {
         name: micro_f1(counts_of(challenger, members.type, members.sentences))
         for name, members in slices.items()
     }
-    compared = _compare(client, project, settings, challenger, figures, model, champion)
+    compared = _compare(registry, project, settings, challenger, figures, model, champion)
     timed, provider = isolated_model.latency(
         model, settings.latency.characters, settings.latency.texts
     )
-    client.set_model_version_tag(
-        MODEL, str(version.version), f"{PROGRAMS}promotion.provider", provider
+    registry.client.set_model_version_tag(
+        registry.model, str(version.version), f"{PROGRAMS}promotion.provider", provider
     )
     verdicts = [
         *gates.of_figures(figures, settings),
@@ -133,7 +132,7 @@ def _chosen(side: Side, numbers: Sequence[int] | None) -> Sequence[Scored]:
 
 
 def _compare(
-    client: MlflowClient,
+    registry: Registry,
     project: Path,
     settings: Promote,
     challenger: Side,
@@ -145,16 +144,18 @@ def _compare(
     if champion is None:
         none = Gate("not_worse", True, "no champion to compare with")
         return Comparison([gates.of_labels(labels, None), none])
-    version = client.get_model_version(MODEL, champion)
+    version = registry.client.get_model_version(registry.model, champion)
     same_data = tags(version).get("test_sha256") == figures.test_sha256
     verdicts = []
     try:
         other = version_files.fetch(version, model.with_name("champion"))
         verdicts.append(gates.of_labels(labels, version_files.labels(other)))
         sentences = (
-            version_files.predictions(client, version, figures.test_sentences)
+            version_files.predictions(registry.client, version, figures.test_sentences)
             if same_data
-            else rescore_champion.predictions(project, client, challenger.version, labels, other)
+            else rescore_champion.predictions(
+                project, registry.client, challenger.version, labels, other
+            )
         )
     except PipelineError as error:
         failed = Gate("not_worse", False, f"the champion has no F1 to compare with: {error}")

@@ -15,7 +15,6 @@ from mlflow.exceptions import MlflowException
 from yaml import YAMLError
 
 from pipelines.errors import Exit, Refused
-from pipelines.names import MODEL
 from pipelines.promotion.gates import Figures
 from pipelines.registry import keys, manifest
 from stages.onnx_export.onnx_files import files_sha256
@@ -50,8 +49,9 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
     if missing:
         raise Refused(
             Exit.FIGURES,
-            f"Version {version.version} of {MODEL} lacks the tags {', '.join(missing)}, which the"
-            " gates need: run its commit again with the current code, or give --force --reason",
+            f"Version {version.version} of {version.name} lacks the tags {', '.join(missing)},"
+            " which the gates need: run its commit again with the current code, or give --force"
+            " --reason",
         )
     found = {name: number for name, number in numbers.items() if number is not None}
     return Figures(
@@ -73,9 +73,9 @@ def fetch(version: ModelVersion, into: Path) -> Path:
     Raises:
         Refused: if a file is missing, or is not the one that was exported and registered.
     """
-    name = f"version {version.version} of {MODEL}"
+    name = keys.named(version)
     try:
-        source = f"models:/{MODEL}/{version.version}"
+        source = f"models:/{version.name}/{version.version}"
         mlflow.artifacts.download_artifacts(source, dst_path=str(into))
         found = files_sha256(exported(into))
         labels(into)
@@ -157,7 +157,7 @@ def slices(
     if missing := sorted(set(wanted) - found.keys()):
         raise Refused(
             Exit.FIGURES,
-            f"{SLICES} of version {version.version} of {MODEL} has no slice {', '.join(missing)},"
+            f"{SLICES} of {keys.named(version)} has no slice {', '.join(missing)},"
             " for which promote.slice_f1_min has a floor: correct the name, or add it to"
             " evaluate.slices and run again, or give --force --reason",
         )
@@ -177,7 +177,7 @@ def _read(
 def _unusable(version: ModelVersion, words: str) -> Refused:
     return Refused(
         Exit.FILES,
-        f"{PREDICTIONS} of version {version.version} of {MODEL} is missing or damaged"
+        f"{PREDICTIONS} of {keys.named(version)} is missing or damaged"
         f" ({' '.join(words.split())}): restore the artifacts of run {version.run_id}",
     )
 

@@ -18,11 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from pipelines.errors import Exit, Refused
-from pipelines.names import MODEL
 from pipelines.registry import history
+from pipelines.registry.registry import Registry
 
 TAG = "moving"
 SETTLE_S = 1.0  # longer than another host takes from its read to its write
@@ -60,7 +58,7 @@ def project_lock(project: Path, action: str) -> Iterator[None]:
 class Claim:
     """A holder's claim; the tag has the other fields as JSON."""
 
-    client: MlflowClient = field(repr=False)
+    registry: Registry = field(repr=False)
     about: str
     by: str = field(default_factory=history.who)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -69,24 +67,25 @@ class Claim:
     def write(self, intent: Intent) -> None:
         """Records the intent, before the holder acts on it."""
         self.intent = intent
-        content = {key: value for key, value in vars(self).items() if key != "client"}
-        self.client.set_registered_model_tag(MODEL, TAG, json.dumps(content, ensure_ascii=False))
+        content = {key: value for key, value in vars(self).items() if key != "registry"}
+        text = json.dumps(content, ensure_ascii=False)
+        self.registry.client.set_registered_model_tag(self.registry.model, TAG, text)
 
     def require(self) -> None:
         """Raises Refused if the tag is no longer this holder's."""
-        holder = _holder(self.client)
+        holder = _holder(self.registry)
         if holder is None or holder.token != self.token:
-            raise _refusal(holder or Claim(self.client, "already finished", "another user"))
+            raise _refusal(holder or Claim(self.registry, "already finished", "another user"))
 
     def release(self) -> None:
         """Deletes the tag, if it is still this holder's."""
-        holder = _holder(self.client)
+        holder = _holder(self.registry)
         if holder and holder.token == self.token:
-            self.client.delete_registered_model_tag(MODEL, TAG)
+            self.registry.client.delete_registered_model_tag(self.registry.model, TAG)
 
 
 @contextmanager
-def held(client: MlflowClient, about: str, finish: Callable[[Intent], None]) -> Iterator[Claim]:
+def held(registry: Registry, about: str, finish: Callable[[Intent], None]) -> Iterator[Claim]:
     """Takes the lock; `finish` gets the intent that a dead holder left, or this one after an error.
 
     If the process dies, or `finish` fails too, the tag stays for the next holder.
@@ -94,8 +93,8 @@ def held(client: MlflowClient, about: str, finish: Callable[[Intent], None]) -> 
     Raises:
         Refused: if another holder is alive.
     """
-    left = _dead(client)
-    claim = Claim(client, about)
+    left = _dead(registry)
+    claim = Claim(registry, about)
     claim.write(left.intent if left else {})
     time.sleep(SETTLE_S)
     claim.require()
@@ -114,18 +113,18 @@ def held(client: MlflowClient, about: str, finish: Callable[[Intent], None]) -> 
     claim.release()
 
 
-def is_held(client: MlflowClient) -> bool:
+def is_held(registry: Registry) -> bool:
     """Whether there is a claim, of a living holder or a dead one."""
-    return _holder(client) is not None
+    return _holder(registry) is not None
 
 
-def _dead(client: MlflowClient) -> Claim | None:
+def _dead(registry: Registry) -> Claim | None:
     """The claim of a holder that does nothing any more; None if there is no claim.
 
     Raises:
         Refused: if the claim changes while this watches it.
     """
-    first = _holder(client)
+    first = _holder(registry)
     if first is None:
         return None
     if DEAD_S > POLL_S:
@@ -134,21 +133,21 @@ def _dead(client: MlflowClient) -> Claim | None:
     watched = time.monotonic() + DEAD_S
     while time.monotonic() < watched:
         time.sleep(min(POLL_S, DEAD_S))
-        if _holder(client) != first:
+        if _holder(registry) != first:
             raise _refusal(first)
     return first
 
 
-def _holder(client: MlflowClient) -> Claim | None:
-    text = client.get_registered_model(MODEL).tags.get(TAG)
+def _holder(registry: Registry) -> Claim | None:
+    text = registry.client.get_registered_model(registry.model).tags.get(TAG)
     if not text:
         return None
     try:
         stored = json.loads(text)
         about, by, token = (str(stored[name]) for name in ("about", "by", "token"))
-        return Claim(client, about, by, token, dict(stored["intent"]))
+        return Claim(registry, about, by, token, dict(stored["intent"]))
     except (ValueError, LookupError, TypeError):  # damaged, or of a version before intents
-        return Claim(client, f"an unreadable tag {TAG!r}", "an unknown user", text)
+        return Claim(registry, f"an unreadable tag {TAG!r}", "an unknown user", text)
 
 
 def _refusal(holder: Claim) -> Refused:

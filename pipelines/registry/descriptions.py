@@ -15,11 +15,12 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from pipelines.errors import without_password
-from pipelines.names import MODEL
+from pipelines.names import OURS
 from pipelines.registry import aliases, history, pages
 from pipelines.registry.history import Event
+from pipelines.registry.registry import Registry
 
-OURS = re.compile(r"\A(.*?)\n\n<!-- msra-ner ([0-9a-f]{12}): [^>]* -->", re.DOTALL)
+MARKED = re.compile(rf"\A(.*?)\n\n<!-- {OURS} ([0-9a-f]{{12}}): [^>]* -->", re.DOTALL)
 ADVICE = "what stands above is replaced unless you change it; write below"
 CELL_END = re.compile(r"(?<!&emsp;) \|")
 CHARACTERS = 4_800  # MLflow's column of a version takes 5,000
@@ -47,28 +48,29 @@ def describe_run(client: MlflowClient, run_id: str, text: str) -> None:
         client.set_tag(run_id, MLFLOW_RUN_NOTE, new)
 
 
-def describe_version(client: MlflowClient, number: str, text: str) -> None:
+def describe_version(registry: Registry, number: str, text: str) -> None:
     """Writes the description of a version, and that of the model, which shows a version's card."""
-    new = renewed(client.get_model_version(MODEL, number).description, text)
+    new = renewed(registry.client.get_model_version(registry.model, number).description, text)
     if new is not None:
-        client.update_model_version(MODEL, number, new)
-    describe_model(client)
+        registry.client.update_model_version(registry.model, number, new)
+    describe_model(registry)
 
 
-def describe_model(client: MlflowClient) -> None:
+def describe_model(registry: Registry) -> None:
     """Writes the history of champions and the card of the champion, or of the challenger."""
-    champion = aliases.by_alias(client, aliases.CHAMPION)
-    shown = champion or aliases.by_alias(client, aliases.CHALLENGER)
-    card = client.get_model_version(MODEL, shown).description if shown else ""
-    found = OURS.search(card or "")
+    champion = aliases.by_alias(registry, aliases.CHAMPION)
+    shown = champion or aliases.by_alias(registry, aliases.CHALLENGER)
+    card = registry.client.get_model_version(registry.model, shown).description if shown else ""
+    found = MARKED.search(card or "")
     parts = [
         f"Version {champion} is the champion." if champion else "There is no champion yet.",
-        _champions(history.events(client)),
+        _champions(registry.model, history.events(registry)),
         f"## Version {shown}\n\n{found[1]}" if found else "",
     ]
-    new = renewed(client.get_registered_model(MODEL).description, "\n\n".join(filter(None, parts)))
+    old = registry.client.get_registered_model(registry.model).description
+    new = renewed(old, "\n\n".join(filter(None, parts)))
     if new is not None:
-        client.update_registered_model(MODEL, new)
+        registry.client.update_registered_model(registry.model, new)
 
 
 def renewed(old: str | None, text: str) -> str | None:
@@ -77,10 +79,10 @@ def renewed(old: str | None, text: str) -> str | None:
     text = re.sub(r"^\|(?!-).*", lambda row: CELL_END.sub("&emsp; |", row[0]), text, flags=re.M)
     if len(text) > CHARACTERS:
         text = text[:CHARACTERS].rpartition("\n")[0] + "\n\n…"
-    block = f"{text}\n\n<!-- msra-ner {_hash(text)}: {ADVICE} -->"
+    block = f"{text}\n\n<!-- {OURS} {_hash(text)}: {ADVICE} -->"
     if not (old or "").strip():
         return block
-    found = OURS.search(old or "")
+    found = MARKED.search(old or "")
     if found is None or _hash(found[1]) != found[2]:
         return None
     return block + found.string[found.end() :]
@@ -91,13 +93,13 @@ def _hash(text: str) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
-def _champions(events: list[Event]) -> str:
+def _champions(model: str, events: list[Event]) -> str:
     if not events:
         return ""
     rows = [
         f"| {datetime.fromisoformat(e.when):%Y-%m-%d %H:%M} | {e.action}{', forced' * e.forced} |"
-        f" {_link(e.before)} | {_link(e.version)} | {_score(e.f1_before)} | {_score(e.f1)} |"
-        f" {_cell(e.who)} | {_cell(e.why)} |"
+        f" {_link(model, e.before)} | {_link(model, e.version)} |"
+        f" {_score(e.f1_before)} | {_score(e.f1)} | {_cell(e.who)} | {_cell(e.why)} |"
         for e in reversed(events[-EVENTS:])
     ]
     head = ["When (UTC)", "What", "From", "To", "F1 from", "F1 to", "Who", "Why"]
@@ -105,8 +107,8 @@ def _champions(events: list[Event]) -> str:
     return "\n".join(["## Champions", "", *lines])
 
 
-def _link(version: str | None) -> str:
-    return f"[{version}]({pages.version(version)})" if version else "none"
+def _link(model: str, version: str | None) -> str:
+    return f"[{version}]({pages.version(model, version)})" if version else "none"
 
 
 def _score(value: float | None) -> str:

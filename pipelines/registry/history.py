@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.utils.credentials import read_mlflow_creds
 
-from pipelines.names import MODEL
 from pipelines.registry.keys import tags
+from pipelines.registry.registry import Registry
 
 PREFIX = "history."
 
@@ -50,7 +49,7 @@ class Event:
 
 
 def new_event(
-    client: MlflowClient, action: str, before: str | None, version: str, why: str, forced: bool
+    registry: Registry, action: str, before: str | None, version: str, why: str, forced: bool
 ) -> Event:
     """An event of the present moment and user."""
     return Event(
@@ -61,20 +60,23 @@ def new_event(
         version=version,
         why=why,
         forced=forced,
-        f1_before=_f1(client, before),
-        f1=_f1(client, version),
+        f1_before=_f1(registry, before),
+        f1=_f1(registry, version),
     )
 
 
-def append(client: MlflowClient, event: Event) -> None:
+def append(registry: Registry, event: Event) -> None:
     """Stores the event on the registered model, and on the version as `promoted.who` and so on."""
     # The same for the same event, so that an interrupted move can store it again.
     digest = hashlib.sha256(json.dumps(asdict(event), sort_keys=True).encode()).hexdigest()
     key = f"{PREFIX}{event.when}.{digest[:6]}".replace("+00:00", "Z").replace(":", "")
-    client.set_registered_model_tag(MODEL, key, json.dumps(asdict(event), ensure_ascii=False))
+    text = json.dumps(asdict(event), ensure_ascii=False)
+    registry.client.set_registered_model_tag(registry.model, key, text)
     for name, value in asdict(event).items():
         if value is not None and name != "version":
-            client.set_model_version_tag(MODEL, event.version, f"promoted.{name}", str(value))
+            registry.client.set_model_version_tag(
+                registry.model, event.version, f"promoted.{name}", str(value)
+            )
 
 
 def who() -> str:
@@ -88,16 +90,16 @@ def who() -> str:
     return f"{user}@{platform.node()}"
 
 
-def events(client: MlflowClient) -> list[Event]:
+def events(registry: Registry) -> list[Event]:
     """All events, oldest first."""
-    found: dict[str, Any] = client.get_registered_model(MODEL).tags
+    found: dict[str, Any] = registry.client.get_registered_model(registry.model).tags
     return [Event(**json.loads(found[key])) for key in sorted(found) if key.startswith(PREFIX)]
 
 
-def _f1(client: MlflowClient, version: str | None) -> float | None:
+def _f1(registry: Registry, version: str | None) -> float | None:
     if version is None:
         return None
-    text = tags(client.get_model_version(MODEL, version)).get("export.f1")
+    text = tags(registry.client.get_model_version(registry.model, version)).get("export.f1")
     try:
         return float(text) if text else None
     except ValueError:

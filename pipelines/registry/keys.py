@@ -37,6 +37,11 @@ def figure(metric: str) -> str:
     return FIGURES.get(metric) or re.sub(r"^(\w+)/", r"\1.", metric)
 
 
+def named(version: ModelVersion) -> str:
+    """The version in a message: `version 3 of msra-ner`."""
+    return f"version {version.version} of {version.name}"
+
+
 def tags(version: ModelVersion) -> dict[str, str]:
     """The version's tags without the prefix, which older versions do not have."""
     found: dict[str, str] = version.tags

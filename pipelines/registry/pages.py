@@ -4,8 +4,6 @@ MLflow 3.17 has a view for language models and one for training, and takes the o
 or else the one that the browser chose last. The experiment's own kind does not count there.
 """
 
-from pipelines.names import MODEL
-
 VIEW = "?workflowType=machine_learning"
 
 
@@ -20,6 +18,6 @@ def run(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
     return f"{place}/artifacts/{artifact}{VIEW}" if artifact else f"{place}{VIEW}"
 
 
-def version(number: str) -> str:
-    """A version of the model."""
-    return f"#/models/{MODEL}/versions/{number}{VIEW}"
+def version(model: str, number: str) -> str:
+    """A version of a registered model."""
+    return f"#/models/{model}/versions/{number}{VIEW}"

@@ -1,9 +1,7 @@
-"""The versions of the registered model `msra-ner`, one for each distinct result."""
+"""The versions of a registered model, one for each distinct result."""
 
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,9 +17,10 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, Refused
-from pipelines.names import MODEL, REGISTER_FIRST
-from pipelines.registry import aliases, keys, manifest, serving_code
+from pipelines.names import REGISTER_FIRST
+from pipelines.registry import aliases, card, keys, manifest, serving_code
 from pipelines.registry.aliases import is_not_found
+from pipelines.registry.registry import Registry
 from stages.contract.hashing import as_text, checksums
 
 SERVING = "serving_sha256"  # a tag of runs and versions, see serving_code.sha256
@@ -60,14 +59,16 @@ SIGNATURE = ModelSignature(
 )
 
 
-def log_model(workspace: Path) -> None:
-    """Logs the artifact `msra-ner` of dvc.yaml to the active run, with the workspace's code.
+def log_model(workspace: Path, model: str) -> None:
+    """Logs the model of dvc.yaml's artifacts to the active run, with the workspace's code.
+
+    Its card then has `model`, the name to register it by.
 
     Raises:
         PipelineError: if the workspace lacks the artifact or the code.
     """
-    artifact = dvc_stages.artifact(workspace, MODEL)
-    with _without_links(artifact) as folder, TemporaryDirectory() as copies:
+    artifact = dvc_stages.model_folder(workspace)
+    with card.named_copy(artifact, model) as folder, TemporaryDirectory() as copies:
         code = serving_code.copy_stages(workspace, Path(copies))
         logged = mlflow.pyfunc.log_model(
             name="model",
@@ -86,17 +87,7 @@ def log_model(workspace: Path) -> None:
     manifest.log(logged.model_uri)
 
 
-@contextmanager
-def _without_links(folder: Path) -> Iterator[Path]:
-    """`folder`, or a copy if DVC's cache.type is symlink: MLflow refuses links out of a folder."""
-    if not any(path.is_symlink() for path in folder.rglob("*")):
-        yield folder
-        return
-    with TemporaryDirectory(dir=folder.parent) as copy:
-        yield Path(shutil.copytree(folder, Path(copy, folder.name)))
-
-
-def register(client: MlflowClient, run: Run) -> str:
+def register(registry: Registry, run: Run) -> str:
     """Registers the model of `run` as the challenger; returns the number of the new version.
 
     What the gates use becomes tags of the version. Those that only programs read have a prefix.
@@ -120,35 +111,37 @@ def register(client: MlflowClient, run: Run) -> str:
     if CORPUS in run.data.params:
         shown["corpus"] = run.data.params[CORPUS]
     kept = shown | {f"{keys.PROGRAMS}{key}": value for key, value in kept.items()}
-    made = mlflow.register_model(f"models:/{model}", MODEL, tags=kept)
-    challenge(client, made)
+    made = mlflow.register_model(f"models:/{model}", registry.model, tags=kept)
+    challenge(registry, made)
     return str(made.version)
 
 
-def challenge(client: MlflowClient, version: ModelVersion) -> None:
+def challenge(registry: Registry, version: ModelVersion) -> None:
     """Makes the version the challenger, unless it has an alias or a newer one is the challenger."""
-    challenger = aliases.by_alias(client, aliases.CHALLENGER)
+    challenger = aliases.by_alias(registry, aliases.CHALLENGER)
     newer = challenger is not None and int(challenger) > int(version.version)
-    if not newer and not get(client, str(version.version)).aliases:
-        client.set_registered_model_alias(MODEL, aliases.CHALLENGER, version.version)
+    if not newer and not get(registry, str(version.version)).aliases:
+        registry.client.set_registered_model_alias(
+            registry.model, aliases.CHALLENGER, version.version
+        )
 
 
-def get(client: MlflowClient, number: str) -> ModelVersion:
+def get(registry: Registry, number: str) -> ModelVersion:
     """The version with this number.
 
     Raises:
         Refused: if there is none.
     """
     try:
-        return client.get_model_version(MODEL, number)
+        return registry.client.get_model_version(registry.model, number)
     except MlflowException as error:
         if not is_not_found(error):
             raise
-    newest = client.search_model_versions(
-        f"name = '{MODEL}'", max_results=1, order_by=["version_number DESC"]
+    newest = registry.client.search_model_versions(
+        f"name = '{registry.model}'", max_results=1, order_by=["version_number DESC"]
     )
     hint = f"The newest is {newest[0].version}." if newest else REGISTER_FIRST
-    raise Refused(Exit.ERROR, f"There is no version {number} of {MODEL}. {hint}")
+    raise Refused(Exit.ERROR, f"There is no version {number} of {registry.model}. {hint}")
 
 
 def restore_run(client: MlflowClient, version: ModelVersion) -> None:
@@ -163,19 +156,25 @@ def is_binned(client: MlflowClient, version: ModelVersion) -> bool:
     return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
 
 
-def of_run(client: MlflowClient, run: Run) -> ModelVersion | None:
-    """The newest version of the run's model; None if there is none."""
-    found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.info.run_id}'")
+def of_run(registry: Registry, run: Run) -> ModelVersion | None:
+    """The newest version of the registered model that the run made; None if there is none."""
+    wanted = f"name = '{registry.model}' and run_id = '{run.info.run_id}'"
+    found = registry.client.search_model_versions(wanted)
     return max(found, key=lambda version: int(version.version), default=None)
 
 
-def first_of(client: MlflowClient, identity: Mapping[str, str]) -> ModelVersion:
+def need(client: MlflowClient, run: Run) -> bool:
+    """Whether a version of any registered model stands on the run, whoever registered it."""
+    return bool(client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=1))
+
+
+def first_of(registry: Registry, identity: Mapping[str, str]) -> ModelVersion:
     """The oldest version whose tags have this identity."""
     same = [
         version
         for key in ("dvc_lock", f"{keys.PROGRAMS}dvc_lock")
-        for version in client.search_model_versions(
-            f"name = '{MODEL}' and tag.`{key}` = '{identity['dvc_lock']}'"
+        for version in registry.client.search_model_versions(
+            f"name = '{registry.model}' and tag.`{key}` = '{identity['dvc_lock']}'"
         )
         if identity.items() <= keys.tags(version).items()
     ]

@@ -1,18 +1,13 @@
 """Logs the champion's nightly scores to MLflow: one run per version, one step per night."""
 
-from pathlib import Path
-
-from mlflow import MlflowClient
-
 from pipelines.registry import keys
 from pipelines.tracking import connection
+from pipelines.tracking.connection import Project
 from pipelines.workspaces.workspace import Workspace
-
-EXPERIMENT = "msra-ner-champion"
 
 
 def log_champion(
-    project: Path,
+    project: Project,
     version: str,
     scores: dict[str, float],
     made: Workspace,
@@ -22,8 +17,8 @@ def log_champion(
 
     The tags name the commit and the flow run of the last night.
     """
-    client = connection.connect(project)
-    run_id = _run(client, project, version)
+    client = project.client
+    run_id = _run(project, version)
     # The first nights of an older run have the figures' own names.
     names = ("test.f1", keys.metric("test.f1"))
     step = sum(len(client.get_metric_history(run_id, name)) for name in names)
@@ -33,8 +28,9 @@ def log_champion(
     client.set_tag(run_id, "prefect_run_id", prefect_run_id or "none")
 
 
-def _run(client: MlflowClient, project: Path, version: str) -> str:
-    experiment = connection.experiment(client, project, EXPERIMENT)
+def _run(project: Project, version: str) -> str:
+    client = project.client
+    experiment = connection.experiment(client, project.folder, f"{project.model}-champion")
     connection.open_on_runs(client, experiment)
     runs = client.search_runs([experiment], f"tags.version = '{version}'")
     if runs:

@@ -15,10 +15,10 @@ from mlflow.utils.credentials import read_mlflow_creds
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import PipelineError, without_password
-from pipelines.names import EXPERIMENT, MODEL
 from pipelines.registry.aliases import is_not_found
+from pipelines.registry.registry import Registry
 from pipelines.tracking import local_store
-from pipelines.workspaces import places
+from pipelines.workspaces import merging, places
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
@@ -50,19 +50,26 @@ class Need(Enum):
 
 @dataclass(frozen=True)
 class Project:
-    """A project and its MLflow, connected once by `check`.
+    """A project, one of its models and its MLflow, connected once by `check`.
 
     Attributes:
         folder: The folder with dvc.yaml and params.yaml.
         uri: The address of MLflow, without user and password.
         client: Its client.
-        experiment_id: Of the project's experiment there.
+        model: The name of the registered model there, and of its experiment.
+        experiment_id: Of that experiment.
     """
 
     folder: Path
     uri: str
     client: MlflowClient
+    model: str
     experiment_id: str
+
+    @property
+    def registry(self) -> Registry:
+        """The registered model."""
+        return Registry(self.client, self.model)
 
 
 def connect(project: Path) -> MlflowClient:
@@ -111,8 +118,10 @@ def uri(project: Path) -> str:
     return address
 
 
-def check(folder: Path, *needs: Need) -> Project:
+def check(folder: Path, *needs: Need, model: str | None = None) -> Project:
     """Connects to the MLflow of the project in `folder` and checks that it allows all `needs`.
+
+    `model` is the name of the registered model, by default that of the project's params.yaml.
 
     Raises:
         PipelineError: if the tracking server does not answer, or refuses.
@@ -121,22 +130,28 @@ def check(folder: Path, *needs: Need) -> Project:
     os.environ.update({key: value for key, value in REACH.items() if not before[key]})
     try:
         client = connect(folder)
-        experiment_id = experiment(client, folder)
+        model = model or merging.model_name(folder)
+        experiment_id = experiment(client, folder, model)
         for need in needs:
-            require(client, experiment_id, need)
+            require(Registry(client, model), experiment_id, need)
     except FAILURES as error:
         raise PipelineError(
-            refusal(error)
+            refusal(error, model or "")
             or f"MLflow at {uri(folder)} cannot be used ({said(error)}): start it, or"
             " correct MLFLOW_TRACKING_URI, or unset it to log beside the project"
         ) from None
     finally:
         for key in (key for key, value in before.items() if value is None):
             del os.environ[key]
-    return Project(folder, uri(folder), client, experiment_id)
+    return Project(folder, uri(folder), client, model, experiment_id)
 
 
-def experiment(client: MlflowClient, project: Path, name: str = EXPERIMENT) -> str:
+def of_model(project: Project, model: str, *needs: Need) -> Project:
+    """The same project with another of its models; raises as `check`."""
+    return project if model == project.model else check(project.folder, *needs, model=model)
+
+
+def experiment(client: MlflowClient, project: Path, name: str) -> str:
     """The id of the experiment, which is created if there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -159,31 +174,32 @@ def open_on_runs(client: MlflowClient, experiment_id: str) -> None:
         client.set_experiment_tag(experiment_id, *KIND)
 
 
-def require(client: MlflowClient, experiment_id: str, need: Need) -> None:
+def require(registry: Registry, experiment_id: str, need: Need) -> None:
     """Tries an operation that changes nothing: a server's permissions cannot be read.
 
     Raises:
         MlflowException: if the server refuses; `refusal` explains it.
     """
+    client, model = registry.client, registry.model
     if need is Need.READ:
         return
     if need is Need.LOG:
         client.set_experiment_tag(experiment_id, *MARK)
         open_on_runs(client, experiment_id)
     try:
-        client.get_registered_model(MODEL)
+        client.get_registered_model(model)
     except MlflowException as error:
         if is_not_found(error):
             return
         raise
     if need is Need.LOG:
-        client.set_registered_model_tag(MODEL, *MARK)
+        client.set_registered_model_tag(model, *MARK)
     else:
         # Moving aliases deletes some, for which EDIT is not enough: it would stop halfway.
-        client.delete_registered_model_alias(MODEL, "nobody")
+        client.delete_registered_model_alias(model, "nobody")
 
 
-def refusal(error: BaseException) -> str | None:
+def refusal(error: BaseException, model: str = "") -> str | None:
     """A sentence for the user if MLflow refused access; None if the error is another one."""
     code, server = getattr(error, "error_code", None), f"MLflow at {mlflow.get_tracking_uri()}"
     user = read_mlflow_creds().username
@@ -195,8 +211,9 @@ def refusal(error: BaseException) -> str | None:
     if code == "PERMISSION_DENIED" and "Permission denied" in str(error):
         return (
             f"{server} does not allow {f'user {user!r}' if user else 'you'} to do that: ask its"
-            f" administrator for EDIT on the experiment and the registered model {MODEL}, or MANAGE"
-            f" to promote (docs/operations.md), or set {USER} to a user with that permission"
+            f" administrator for EDIT on the experiment and the registered model"
+            f"{f' {model}' if model else ''}, or MANAGE to promote (docs/operations.md), or set"
+            f" {USER} to a user with that permission"
         )
     return None
 

@@ -9,6 +9,8 @@ import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from stages.corpus.origins import split_file
+
 SOURCE = "source.json"
 SPLITS = ("train", "dev", "test")
 DIGEST_CHARACTERS = 36  # MLflow's column; the profile has all of a longer hash
@@ -48,7 +50,7 @@ def _splits(
         if split in profile:
             addresses = (params.get(split) or {}).get("sources", [])
             web = next((a for a in addresses if a.startswith(("http://", "https://"))), None)
-            path = f"{corpus['path']}/{split}.txt"
+            path = f"{corpus['path']}/{split_file(workspace / corpus['path'], split).name}"
             source = ("http", {"url": web}) if web else _dvc(corpus, path, commit)
             yield _dataset(profile["name"], profile[split]["sha256"], source, split, text)
         else:  # held out of train

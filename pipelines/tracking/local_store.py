@@ -16,7 +16,6 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
-from pipelines.names import EXPERIMENT
 from pipelines.registry.aliases import is_not_found
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -48,7 +47,7 @@ def follow_project(project: Path) -> None:
     try:
         with closing(sqlite3.connect(path)) as database:
             there = _location(database)
-            if there is None or there == here or not there.endswith(f"/{ARTIFACTS}"):
+            if there is None or there == here:
                 return
             with database:
                 for table, columns in ADDRESSES.items():
@@ -110,11 +109,15 @@ def holds(project: Path, run: Run) -> bool:
 
 
 def _location(database: sqlite3.Connection) -> str | None:
-    wanted = "SELECT artifact_location FROM experiments WHERE name = ?"
+    # Of any model's experiment: `follow_project` has kept them all at one place.
+    wanted = (
+        "SELECT artifact_location FROM experiments WHERE artifact_location LIKE ?"
+        " ORDER BY experiment_id LIMIT 1"
+    )
     tables = "SELECT name FROM sqlite_master WHERE name = 'experiments'"
     if database.execute(tables).fetchone() is None:
         return None
-    row = database.execute(wanted, (EXPERIMENT,)).fetchone()
+    row = database.execute(wanted, (f"file:%/{ARTIFACTS}",)).fetchone()
     return str(row[0]) if row else None
 
 

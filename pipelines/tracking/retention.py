@@ -13,11 +13,18 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
-from pipelines.names import EXPERIMENT, MODEL
-from pipelines.registry import aliases, versions
-from pipelines.tracking import connection, local_store, run_log
+from pipelines.registry import aliases, keys, versions
+from pipelines.registry.registry import Registry
+from pipelines.tracking import connection, environment, local_store, run_log
+from pipelines.workspaces import merging
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
+# What a flow logged, of any model. For MLflow's own search: the client's gives one page.
+LOGGED: dict[str, Any] = {
+    "search_all_experiments": True,
+    "filter_string": "tags.dvc_lock != 'none'",
+    "output_format": "list",
+}
 
 
 def fetch_locks(project: Path, folder: Path) -> list[Path]:
@@ -32,12 +39,15 @@ def fetch_locks(project: Path, folder: Path) -> list[Path]:
     try:
         if not os.environ.get(connection.URI):
             local_store.require_known(client, project)
-        numbers = [str(version.version) for version in _registered()]
+        found = _registered(project)
     except MlflowException as error:
         raise PipelineError(
             f"MLflow did not list the registered versions ({connection.said(error)})"
         ) from None
-    return [fetch_files(project, number, folder / number) / "dvc.lock" for number in numbers]
+    return [
+        fetch_files(client, version, folder / version.name / str(version.version)) / "dvc.lock"
+        for version in found
+    ]
 
 
 def restore(project: Path, dry_run: bool) -> list[str]:
@@ -45,44 +55,45 @@ def restore(project: Path, dry_run: bool) -> list[str]:
     if connection.nothing_logged(project):
         return []
     client = connection.connect(project)
-    binned = [version for version in _registered() if versions.is_binned(client, version)]
+    binned = [version for version in _registered(project) if versions.is_binned(client, version)]
     if not dry_run:
         for version in binned:
             versions.restore_run(client, version)
     return [str(version.run_id) for version in binned]
 
 
-def _registered() -> list[ModelVersion]:
-    # MLflow's own search: the client's gives one page.
-    return list(mlflow.search_model_versions(filter_string=f"name = '{MODEL}'"))
+def _registered(project: Path) -> list[ModelVersion]:
+    """The versions of each model that was registered here, also by hand from one of our runs."""
+    model = merging.model_name(project)
+    runs = {run.info.run_id for run in mlflow.search_runs(**LOGGED, run_view_type=ViewType.ALL)}
+    return [
+        version
+        for version in mlflow.search_model_versions()
+        if version.name == model or version.run_id in runs or "dvc_lock" in keys.tags(version)
+    ]
 
 
-def version_number(project: Path, version: str) -> str:
-    """The number of a version that is named by its number or an alias.
+def version_of(project: Path, version: str, model: str) -> ModelVersion:
+    """The version of `model` that is named by its number or an alias.
 
     Raises:
-        PipelineError: if no version has that alias, or MLflow does not answer.
+        PipelineError: if there is no such version, or MLflow does not answer.
     """
+    registry = Registry(connection.connect(project), model)
     if version.isdecimal():
-        return version
+        return versions.get(registry, version)
     try:
-        number = aliases.by_alias(connection.connect(project), version)
+        number = aliases.by_alias(registry, version)
     except MlflowException as error:
         raise PipelineError(
             f"MLflow did not find the alias {version!r} ({connection.said(error)})"
         ) from None
     if number is None:
         raise PipelineError(
-            f"No version of {MODEL} has the alias {version!r}. Name a version, another alias,"
+            f"No version of {model} has the alias {version!r}. Name a version, another alias,"
             " or for `bring` a run in .runs"
         )
-    return number
-
-
-def run_of(project: Path, version: str) -> Run:
-    """The MLflow run of a version."""
-    client = connection.connect(project)
-    return client.get_run(str(versions.get(client, version).run_id))
+    return versions.get(registry, number)
 
 
 def packages(run: Run) -> str:
@@ -90,21 +101,19 @@ def packages(run: Run) -> str:
     return str(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/packages.txt"))
 
 
-def fetch_files(project: Path, version: str, folder: Path) -> Path:
+def fetch_files(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
     """Downloads dvc.lock, dvc.yaml and params.yaml of a registered version into `folder`.
 
     Raises:
-        PipelineError: if there is no such version, or its run lacks one of the files.
+        PipelineError: if its run lacks one of the files.
     """
-    client = connection.connect(project)
     folder.mkdir(parents=True)
     try:
-        run_id = versions.get(client, version).run_id
         for name in FILES:
-            client.download_artifacts(str(run_id), name, str(folder))
+            client.download_artifacts(str(version.run_id), name, str(folder))
     except (MlflowException, OSError) as error:
         raise PipelineError(
-            f"The files of version {version} of {MODEL} are missing ({connection.said(error)}):"
+            f"The files of {keys.named(version)} are missing ({connection.said(error)}):"
             " restore them from a backup, or delete the version if it is not needed"
         ) from None
     return folder
@@ -113,7 +122,8 @@ def fetch_files(project: Path, version: str, folder: Path) -> Path:
 def prune(project: Path, dry_run: bool) -> list[str]:
     """Deletes the runs that no registered version needs, with their models.
 
-    It deletes only runs that a flow logged, and none that another host is logging to. In the
+    It deletes only runs that a flow logged, and none that another host is logging to; on a server
+    those of the project's model, and of other models those that this checkout logged. In the
     project's SQLite they are deleted for good, if their files are the project's; on a server they
     are marked as deleted, and `mlflow gc` there frees their space.
 
@@ -124,28 +134,34 @@ def prune(project: Path, dry_run: bool) -> list[str]:
         return []
     client = connection.connect(project)
     with run_log.one_at_a_time(project):
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            return []
-        wanted: dict[str, Any] = {
-            "experiment_ids": [experiment.experiment_id],
-            "filter_string": "tags.dvc_lock != 'none'",
-            "output_format": "list",  # and all pages, where the client's own search gives one
-        }
-        old = [run for run in mlflow.search_runs(**wanted) if _unneeded(client, project, run)]
+        found = _of_project(client, project, mlflow.search_runs(**LOGGED))
+        old = [run for run in found if _unneeded(client, project, run)]
         if not dry_run:
             for run in old:
                 versions.forget(client, run)
                 client.delete_run(run.info.run_id)
             if not os.environ.get(connection.URI):
-                deleted = mlflow.search_runs(**wanted, run_view_type=ViewType.DELETED_ONLY)
-                unneeded = [run for run in deleted if versions.of_run(client, run) is None]
+                deleted = mlflow.search_runs(**LOGGED, run_view_type=ViewType.DELETED_ONLY)
+                unneeded = [run for run in deleted if not versions.need(client, run)]
                 _delete_for_good(client, [r for r in unneeded if local_store.holds(project, r)])
         return [run.info.run_id for run in old]
 
 
+def _of_project(client: MlflowClient, project: Path, runs: list[Run]) -> list[Run]:
+    """Those of `runs` that are the project's to delete: all in its own database."""
+    if not os.environ.get(connection.URI):
+        return runs
+    experiment = client.get_experiment_by_name(merging.model_name(project))
+    own, checkout = experiment and experiment.experiment_id, environment.checkout(project)
+    return [
+        run
+        for run in runs
+        if run.info.experiment_id == own or run.data.tags.get(environment.CHECKOUT) == checkout
+    ]
+
+
 def _unneeded(client: MlflowClient, project: Path, run: Run) -> bool:
-    return run_log.abandoned(run, project) and versions.of_run(client, run) is None
+    return run_log.abandoned(run, project) and not versions.need(client, run)
 
 
 def _delete_for_good(client: MlflowClient, runs: list[Run]) -> None:

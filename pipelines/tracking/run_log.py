@@ -34,7 +34,7 @@ def page(project: Project, logged: Logged) -> str | None:
 
 def version_page(project: Project, logged: Logged) -> str | None:
     """The address of the version's page; None where no server shows it."""
-    return _on_server(project, pages.version(logged.version))
+    return _on_server(project, pages.version(logged.model, logged.version))
 
 
 def _on_server(project: Project, place: str) -> str | None:
@@ -67,7 +67,7 @@ def log_run(project: Project, made: Workspace) -> Logged:
         PipelineError: if the workspace has no dvc.lock or no model.
         MlflowException: if MLflow refuses; calling again completes it.
     """
-    client, experiment_id = project.client, project.experiment_id
+    client, registry, experiment_id = project.client, project.registry, project.experiment_id
     identity = {
         "dvc_lock": lockfile.sha256(made.path / "dvc.lock"),
         versions.SERVING: serving_code.sha256(made.path),
@@ -76,14 +76,17 @@ def log_run(project: Project, made: Workspace) -> Logged:
         wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in identity.items())
         found = client.search_runs([experiment_id], wanted, ViewType.ALL)
         for run in found:
-            if registered := versions.of_run(client, run):
+            if registered := versions.of_run(registry, run):
                 _complete(project, made, run, registered)
-                return Logged(run.info.run_id, str(registered.version), already_logged=True)
+                number = str(registered.version)
+                return Logged(run.info.run_id, registry.model, number, already_logged=True)
         runs = [run for run in found if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
         for run in (run for run in runs if COMPLETE in run.data.tags):
-            version = versions.register(client, run)
-            return Logged(run.info.run_id, version, already_logged=True)
-        for run in (run for run in runs if abandoned(run, project.folder)):
+            version = versions.register(registry, run)
+            return Logged(run.info.run_id, registry.model, version, already_logged=True)
+        for run in runs:
+            if not abandoned(run, project.folder) or versions.need(client, run):
+                continue
             versions.forget(client, run)
             client.delete_run(run.info.run_id)
         tags = identity | environment.tags(made)
@@ -91,19 +94,21 @@ def log_run(project: Project, made: Workspace) -> Logged:
         with mlflow.start_run(experiment_id=experiment_id, run_name=made.run_id, tags=tags) as run:
             run_id = run.info.run_id
             _log_files(client, run_id, made)
-            versions.log_model(made.path)
-            version = versions.register(client, client.get_run(run_id))
+            versions.log_model(made.path, registry.model)
+            version = versions.register(registry, client.get_run(run_id))
             _describe(project, made, run_id, version)
             client.set_tag(run_id, COMPLETE, "true")
-        first = versions.first_of(client, identity)
+        first = versions.first_of(registry, identity)
         if str(first.version) != version:  # another host logged the same at the same time
             versions.forget(client, client.get_run(run_id))
             client.delete_run(run_id)
-            versions.challenge(client, first)
+            versions.challenge(registry, first)
             with descriptions.spared("new description of the model"):
-                descriptions.describe_model(client)
-            return Logged(str(first.run_id), str(first.version), already_logged=True)
-    return Logged(run_id, version, already_logged=False)
+                descriptions.describe_model(registry)
+            return Logged(
+                str(first.run_id), registry.model, str(first.version), already_logged=True
+            )
+    return Logged(run_id, registry.model, version, already_logged=False)
 
 
 def abandoned(run: Run, project: Path) -> bool:
@@ -121,7 +126,7 @@ def _complete(project: Project, made: Workspace, run: Run, registered: ModelVers
     client = project.client
     versions.restore_run(client, registered)
     if COMPLETE not in run.data.tags:
-        versions.challenge(client, registered)
+        versions.challenge(project.registry, registered)
         _describe(project, made, run.info.run_id, str(registered.version))
         client.set_tag(run.info.run_id, COMPLETE, "true")
 
@@ -130,7 +135,7 @@ def _describe(project: Project, made: Workspace, run_id: str, version: str) -> N
     with descriptions.spared(f"description of version {version}"):
         text = run_page.description(project, made, run_id)
         descriptions.describe_run(project.client, run_id, text)
-        descriptions.describe_version(project.client, version, text)
+        descriptions.describe_version(project.registry, version, text)
 
 
 def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:

@@ -11,8 +11,7 @@ from mlflow import MlflowClient
 
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
-from pipelines.names import MODEL
-from pipelines.registry import pages
+from pipelines.registry import card, pages
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import git
 from pipelines.workspaces.workspace import Workspace
@@ -49,10 +48,10 @@ def description(project: Project, made: Workspace, run_id: str) -> str:
     if made.prefect_url:
         links.append(f"[Flow run]({made.prefect_url})")
     links.append(_commit(project.folder, made))
-    card = dvc_stages.artifact(made.path, MODEL) / "README.md"
-    text = card.read_text(encoding="utf-8")
+    of_stage = dvc_stages.model_folder(made.path) / card.FILE
+    text = card.named(of_stage.read_text(encoding="utf-8"), project.model)
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()  # for the hub
-    head, _, tail = text.removeprefix(f"# {MODEL}").strip().partition("\n\n")
+    head, _, tail = text.removeprefix(f"# {project.model}").strip().partition("\n\n")
     plot = f"![F1 by type](get-artifact?path={TYPES}&run_uuid={run_id})" if TYPES in logged else ""
     return "\n\n".join(filter(None, [head, " · ".join(links), plot, tail]))
 

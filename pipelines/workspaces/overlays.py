@@ -4,18 +4,19 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import yaml
 
 from pipelines.errors import PipelineError
 from pipelines.settings import Promote, Run
+from pipelines.workspaces import merging
+from pipelines.workspaces.merging import Values
 from stages.contract.errors import StageError
 from stages.contract.section import Section, read
 from stages.params.params import Params
 
 S = TypeVar("S", bound=Section)
-Values = dict[str, Any]  # the contents of params.yaml, or a part of them
 
 
 class Sections(NamedTuple):
@@ -62,11 +63,13 @@ def merge(overlays: Sequence[Path], path: Path, overrides: Values | None = None)
     last = {"the run's overrides": overrides} if overrides else {}
     about = " with ".join(["params.yaml", *map(str, overlays), *last])
     try:
-        layers = {"params.yaml": _text(path)} | {str(layer): _text(layer) for layer in overlays}
+        layers = {"params.yaml": merging.text(path)}
+        layers |= {str(layer): merging.text(layer) for layer in overlays}
         if overlays or overrides:
-            values = _values("params.yaml", layers["params.yaml"])
-            for overlay in [*(_values(str(o), layers[str(o)]) for o in overlays), overrides or {}]:
-                _merge(values, overlay)
+            values = merging.values("params.yaml", layers["params.yaml"])
+            others = [merging.values(str(o), layers[str(o)]) for o in overlays]
+            for overlay in [*others, overrides or {}]:
+                merging.merge(values, overlay)
             text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
             path.write_text(f"# {about}\n{text}", encoding="utf-8")
         # On one line, as overrides have no line numbers.
@@ -107,32 +110,3 @@ def _checked(path: Path, layers: dict[str, str]) -> Sections:
                 f"{path}: evaluate.slices.{name}.type is {definition.type}, which align.types lacks"
             )
     return Sections(stages, promote, run)
-
-
-def _text(layer: Path) -> str:
-    try:
-        return layer.read_text(encoding="utf-8")
-    except OSError as error:
-        looked = "" if layer.is_absolute() else f": {layer.absolute()}"
-        raise PipelineError(f"{layer}: {error.strerror}{looked}") from None
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{layer} is not YAML: {error}") from None
-
-
-def _values(name: str, text: str) -> Values:
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PipelineError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise PipelineError(f"{name} has no sections: it must have keys as params.yaml has")
-    return values
-
-
-def _merge(into: Values, update: Values) -> None:
-    """As DVC's own merge, which `doctor` cannot import in the image of the stages."""
-    for key, value in update.items():
-        if isinstance(into.get(key), dict) and isinstance(value, dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value

@@ -14,7 +14,8 @@ from typing import Literal
 
 from pipelines.errors import PipelineError
 from pipelines.workspaces import dvc_config, git, overlays, places
-from pipelines.workspaces.overlays import Sections, Values
+from pipelines.workspaces.merging import Values
+from pipelines.workspaces.overlays import Sections
 from stages.contract.hashing import sha256
 
 Purpose = Literal["training", "evaluation", "rebuild"]

@@ -1,4 +1,4 @@
-"""Names a corpus file as its owner does, for messages."""
+"""Finds the file of a split, and names it as its owner does, for messages."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,11 +6,26 @@ from typing import Any
 
 import yaml
 
+from stages.contract.errors import StageError
+
 UNPINNED = "unpinned"
 
 
+def split_file(raw: Path, split: str) -> Path:
+    """The file of a split in `raw`, whatever its ending; SPLIT.txt if none is there.
+
+    Raises:
+        StageError: there are several.
+    """
+    found = sorted(raw.glob(f"{split}.*"))
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise StageError(f"{raw} has {names}: delete all but that of download.{split}.sources")
+    return found[0] if found else raw / f"{split}.txt"
+
+
 def origins(raw: Path, params: Path = Path("params.yaml")) -> dict[str, str]:
-    """`raw`/SPLIT.txt → the file on this machine that `download` copied to it.
+    """The file of a split → the file on this machine that `download` copied to it.
 
     For messages alone: the names are no input of `align` in dvc.yaml, so no out may have them. A
     file from another machine, or from one of several that may differ, keeps its name.
@@ -21,9 +36,9 @@ def origins(raw: Path, params: Path = Path("params.yaml")) -> dict[str, str]:
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
         return {}  # who reads params.yaml for its values reports it
     return {
-        str(raw / f"{split}.txt"): origin
+        str(file): origin
         for split, origin in found.items()
-        if origin and (raw / f"{split}.txt").is_file()
+        if origin and (file := split_file(raw, split)).is_file()
     }
 
 

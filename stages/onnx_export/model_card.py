@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.contract.errors import StageError
 
-NAME = "msra-ner"
+NAME = "named-entity-recognition"  # until the model is registered, by a name of its own
 TASK = "token-classification"
 HEADS = {
     "linear": "linear, the most probable tags that IOB2 allows",
@@ -91,7 +91,7 @@ def _body(
     yield "\n## Use\n"
     yield "```python"
     yield "import mlflow\n"
-    yield f'model = mlflow.pyfunc.load_model("models:/{NAME}@champion")'
+    yield 'model = mlflow.pyfunc.load_model("models:/NAME@champion")'
     yield 'model.predict(["..."])  # the entities of each text: text, type, start, end, score'
     yield "```\n"
     yield (

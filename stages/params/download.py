@@ -1,11 +1,15 @@
 """The section `download` of params.yaml, without defaults: params.yaml has every number."""
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from stages.contract.section import Address, Positive, Section
 
+ENDING = re.compile(r"\.[a-z]\w{0,9}", re.IGNORECASE)  # no part of a version, such as `v1.2`
 UNPINNED = "unpinned"  # the source may change; source.json then has the hash of what was fetched
 
 
@@ -21,6 +25,14 @@ class Source(Section):
     sha256: str | None = Field(
         pattern=f"^([0-9a-f]{{64}}|{UNPINNED})$", description=f"Of the content, or {UNPINNED}"
     )
+
+    @property
+    def ending(self) -> str:
+        """That of the first of the sources, `.txt` if it has none: its copy keeps it."""
+        first = self.sources[0]
+        path = urlsplit(first).path if "://" in first else first
+        found = PurePosixPath(path).suffix
+        return found if ENDING.fullmatch(found) else ".txt"
 
     @model_validator(mode="after")
     def _has_a_hash(self) -> Self:
@@ -69,6 +81,11 @@ class Download(Section):
         """The files of the corpus by split."""
         sources = {"train": self.train, "dev": self.dev, "test": self.test}
         return {name: source for name, source in sources.items() if source is not None}
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The names of the copies by split: `train.jsonl`."""
+        return {split: f"{split}{source.ending}" for split, source in self.splits.items()}
 
     @property
     def unpinned(self) -> dict[str, Source]:

@@ -12,6 +12,7 @@ import yaml
 from pipelines.dvc_repo import lockfile
 from pipelines.names import MODEL
 from pipelines.registry import aliases, keys
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.logged import runs, versions
@@ -89,7 +90,7 @@ def _hashes(project: Path, path: Path, dvc_lock: str) -> None:
 def _registered_once(project: Path, dvc_lock: str) -> None:
     [version] = registered(project, 1)
     client = connection.connect(project)
-    assert aliases.by_alias(client, "challenger") == version
+    assert aliases.by_alias(Registry(client, MODEL), "challenger") == version
     assert keys.tags(client.get_model_version(MODEL, version))["dvc_lock"] == dvc_lock
 
 

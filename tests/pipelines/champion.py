@@ -7,6 +7,7 @@ import mlflow
 
 from pipelines.names import MODEL
 from pipelines.registry import versions
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from tests.conftest import ROOT
 from tests.pipelines.standin import PYFUNC
@@ -26,8 +27,8 @@ def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     experiment = client.create_experiment("registered", (project / "mlartifacts").as_uri())
     tags = {"dvc_lock": "0" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
-        versions.log_model(project)
+        versions.log_model(project, MODEL)
         for report in reports:
             mlflow.log_artifact(str(report), "reports")
-        version = versions.register(client, client.get_run(run.info.run_id))
+        version = versions.register(Registry(client, MODEL), client.get_run(run.info.run_id))
     client.set_registered_model_alias(MODEL, "champion", version)

@@ -177,9 +177,10 @@ def expected(tiny: Tiny) -> dict[str, list[tuple[str, int, int]]]:
 @pytest.fixture
 def answer(registered: Path):
     """Predicts in this process, three rows a batch: the last batch is then not a full one."""
-    from pipelines.prediction.predict import predict
+    from pipelines.names import MODEL
+    from pipelines.prediction.predict import Wanted, predict
 
     def answer(texts=(), source=None, output=None, column="text", batch_size=3, restart=False):
-        predict(registered, list(texts), source, column, output, batch_size, None, restart)
+        predict(registered, list(texts), source, column, output, batch_size, Wanted(MODEL), restart)
 
     return answer

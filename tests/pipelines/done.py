@@ -10,15 +10,21 @@ from pipelines.workspaces import run_state, workspace
 from pipelines.workspaces.workspace import Workspace
 
 
-def run(project: Path, rate: float | None = None, log: bool = True) -> Workspace:
-    """A workspace whose stages are all done, with train.learning_rate `rate`; logged or not."""
+def run(
+    project: Path, rate: float | None = None, log: bool = True, model: str | None = None
+) -> Workspace:
+    """A workspace whose stages are all done, with train.learning_rate `rate`; logged or not.
+
+    `model` is the name to register it by, if not that of params.yaml.
+    """
     overlay = project.parent / f"{rate}.yaml"
-    overlay.write_text(f"train: {{learning_rate: {rate}}}")
+    named = f"\nrun: {{model: {model}}}" if model else ""
+    overlay.write_text(f"train: {{learning_rate: {rate}}}{named}")
     made = workspace.create(project, [overlay] if rate else [], dirty=True)
     with run_state.running(made.path):
         repro(made.path)
         if log:
-            run_log.log_run(connection.check(project), made)
+            run_log.log_run(connection.check(project, model=made.params.run.model), made)
     return made
 
 

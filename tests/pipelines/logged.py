@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from pipelines.names import EXPERIMENT, MODEL
+from pipelines.names import MODEL
 
 SCORES = {"precision": 0.5, "recall": 1.0, "f1": 0.625, "support": 4.0}
 METRICS = {
@@ -61,9 +61,9 @@ def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:
     return {key: value for key, value in metrics.items() if key not in system}
 
 
-def runs(client: MlflowClient) -> list:
+def runs(client: MlflowClient, model: str = MODEL) -> list:
     """The runs that are not deleted."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = client.get_experiment_by_name(model)
     return client.search_runs([experiment.experiment_id])
 
 

@@ -17,6 +17,7 @@ from pipelines.names import MODEL
 from pipelines.registry import versions
 from pipelines.registry.aliases import by_alias
 from pipelines.registry.keys import PROGRAMS, tags
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from pipelines.workspaces import overlays
 from stages.scoring.predictions import sha256
@@ -41,9 +42,14 @@ class Registered:
     """A project whose MLflow has some runs, to register as versions."""
 
     project: Path
-    client: MlflowClient
+    registry: Registry
     settings: settings.Promote
     runs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own."""
+        return self.registry.client
 
     def log(self, name: str, right: int, *, labels: list[str] = TAGS, **figures: str) -> None:
         """A run of which `right` of SENTENCES sentences are, each with one entity of each type."""
@@ -57,51 +63,52 @@ class Registered:
             "export.onnx_sha256": hashlib.sha256(b"onnx").hexdigest(),
         }
         with mlflow.start_run(
-            experiment_id=connection.experiment(self.client, self.project), tags=tags | figures
+            experiment_id=connection.experiment(self.client, self.project, self.registry.model),
+            tags=tags | figures,
         ) as run:
             f1 = {f"export.{t}f1": right / SENTENCES for t in ("", "PER.", "ORG.", "LOC.")}
             parity = {"export.logit_difference_max": 2e-5}
             mlflow.log_metrics(f1 | parity | {"export.test_sentences": SENTENCES})
             mlflow.log_text(predictions(right), "reports/predictions.jsonl")
             mlflow.log_text(SLICES, "reports/slices.jsonl")
-            versions.log_model(self.project)
+            versions.log_model(self.project, self.registry.model)
         self.runs[name] = run.info.run_id
 
     def version(self, run: str, **replaced: str | None) -> str:
         """Registers the run as a new version, the challenger; `replaced` are tags of it."""
-        number = versions.register(self.client, self.client.get_run(self.runs[run]))
+        number = versions.register(self.registry, self.client.get_run(self.runs[run]))
         for key, value in replaced.items():
             key = key.replace("__", ".")
             key = key if key.startswith("gate.") else f"{PROGRAMS}{key}"
             if value is None:
-                self.client.delete_model_version_tag(MODEL, number, key)
+                self.client.delete_model_version_tag(self.registry.model, number, key)
             else:
-                self.client.set_model_version_tag(MODEL, number, key, value)
+                self.client.set_model_version_tag(self.registry.model, number, key, value)
         return number
 
     def aliases(self) -> dict[str, str]:
         """Alias → version."""
-        found = {a: by_alias(self.client, a) for a in ("champion", "previous", "challenger")}
+        found = {a: by_alias(self.registry, a) for a in ("champion", "previous", "challenger")}
         return {alias: version for alias, version in found.items() if version}
 
     def tags(self, version: str) -> dict[str, str]:
         """Tag → value, without the prefix of those for programs."""
-        return tags(self.client.get_model_version(MODEL, version))
+        return tags(self.client.get_model_version(self.registry.model, version))
 
     def forget(self) -> None:
         """Deletes all versions; the runs stay."""
-        if self.client.search_registered_models(f"name = '{MODEL}'"):
-            self.client.delete_registered_model(MODEL)
+        if self.client.search_registered_models(f"name = '{self.registry.model}'"):
+            self.client.delete_registered_model(self.registry.model)
 
 
 def project(folder: Path, database: Path) -> Registered:
     """A stand-in project with the runs `good`, `better` and `worse`, quick to promote."""
     standin.project(folder)
     shutil.copy(database, folder)
-    client = connection.connect(folder)
+    registry = Registry(connection.connect(folder), MODEL)
     found = overlays.sections(folder).promote
     quick = found.latency.model_copy(update={"characters": [16], "texts": 20})
-    made = Registered(folder, client, found.model_copy(update={"latency": quick}))
+    made = Registered(folder, registry, found.model_copy(update={"latency": quick}))
     for name, right in (("good", 96), ("better", 98), ("worse", 93)):
         made.log(name, right)
     return made

@@ -16,7 +16,7 @@ CHAMPION = f"models:/{MODEL}@champion"
 
 
 class Server:
-    def __init__(self, project: Path, log: Path, **env: str) -> None:
+    def __init__(self, project: Path, log: Path, model: str = MODEL, **env: str) -> None:
         port = closed_port()
         self.url, self.log = f"http://127.0.0.1:{port}", log
         env = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"} | env
@@ -24,7 +24,7 @@ class Server:
         with log.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local",
-                 "-m", CHAMPION, "--port", str(port)],
+                 "-m", f"models:/{model}@champion", "--port", str(port)],
                 cwd=project, env=env, stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
 

@@ -110,7 +110,7 @@ def evaluate():
 
 def export():
     put("models/onnx/model.onnx", "onnx")
-    put("models/onnx/README.md", "# The card")
+    put("models/onnx/README.md", "# A title\\n\\n## The card")
     asked = ["CPUExecutionProvider"]
     put("models/onnx/labels.json", {"tags": ["O", "B-LOC", "I-LOC"]})
     gold, found = [[0, 2, "LOC"], [3, 5, "LOC"]], [[0, 2, "LOC"], [3, 4, "LOC"]]

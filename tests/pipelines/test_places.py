@@ -102,10 +102,10 @@ def logged_and_loaded(place: Path, made: Path) -> None:
     tags = {"dvc_lock": "0", "commit": "c0ffee"}
     with mlflow.start_run(experiment_id=project.experiment_id, tags=tags) as run:
         mlflow.log_text("a report", "reports/报告.html")
-        versions.log_model(made)
-    number = versions.register(project.client, project.client.get_run(run.info.run_id))
+        versions.log_model(made, MODEL)
+    number = versions.register(project.registry, project.client.get_run(run.info.run_id))
     assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/reports/报告.html") == "a report"
-    loaded = predict.load(place, f"models:/{MODEL}/{number}")
+    loaded = predict.load(place, predict.Wanted(MODEL, f"models:/{MODEL}/{number}"))
     [row] = loaded.predict(pd.DataFrame({"text": ["他在北京"]}))
     assert [entity["text"] for entity in row["entities"]] == ["北京"]
 

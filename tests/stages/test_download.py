@@ -95,16 +95,32 @@ COUNTED = {
 
 @pytest.mark.parametrize(("content", "counts"), COUNTED.values(), ids=COUNTED)
 def test_a_dev_split_of_any_format(work, tmp_path, content, counts):
-    (tmp_path / "dev").write_bytes(content)
+    (tmp_path / "dev.data").write_bytes(content)
     checks = {"bytes": None, "git_blob": None, "sha256": hashlib.sha256(content).hexdigest()}
-    work.section["dev"] = {"sources": [str(tmp_path / "dev")]} | checks
+    work.section["dev"] = {"sources": [str(tmp_path / "dev.data")]} | checks
     fetch_all(work)
     files = work.files()
-    assert files["data/corpus/dev.txt"] == content
+    assert files["data/corpus/dev.data"] == content
     source = json.loads(files["data/corpus/source.json"])
     about = ["name", "language", "licence"]
     assert [*source] == [*about, "train", "dev", "test", "encoder"]
     assert {k: v for k, v in source["dev"].items() if k in ("sentences", "entities")} == counts
+
+
+ENDINGS = {
+    "corpus/dev.jsonl": "jsonl",
+    "$NER_DATA/v1.2/dev.conll": "conll",
+    "https://example.org/resolve/refs%2Fconvert%2Fparquet/0.parquet?download=true": "parquet",
+    "https://example.org/msra_train_bio": "txt",
+    "https://example.org/v1.2": "txt",
+    "file:///data/a.b/dev": "txt",
+}
+
+
+@pytest.mark.parametrize(("address", "ending"), ENDINGS.items())
+def test_a_copy_has_the_ending_of_its_first_source(work, address, ending):
+    work.section["dev"] = work.section["test"] | {"sources": [address, "other.zip"]}
+    assert work.params().files["dev"] == f"dev.{ending}"
 
 
 def test_the_same_bytes_from_another_mirror(work, mirror, tmp_path):

@@ -49,7 +49,7 @@ def test_a_run_with_nothing_to_do_starts_no_prefect_and_makes_one_workspace(
     lines = done.stdout.splitlines()
     answer = json.loads(lines[0])
     assert answer.pop("nothing_to_do").startswith("Nothing to do: "), done.stderr
-    assert set(answer) == {"exit_code", "run_id", "version", "already_logged"}
+    assert set(answer) == {"exit_code", "run_id", "model", "version", "already_logged"}
     assert (answer["exit_code"], answer["version"], lines[1:]) == (0, "1", ["0 1 False"])
     assert sorted((project / ".runs").iterdir()) == before
 

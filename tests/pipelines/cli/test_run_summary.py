@@ -47,7 +47,7 @@ def test_it_says_what_is_wrong_with_the_corpus(made: Registered, capsys) -> None
 
 
 def shown(made: Registered, version: str, capsys, params: Path = Path("a.yaml")) -> str:
-    logged = Logged(made.runs["good"], version, already_logged=True)
+    logged = Logged(made.runs["good"], MODEL, version, already_logged=True)
     outcome = Outcome(made.project / ".runs" / "x", {}, logged, 1.0)
     run_summary.show(outcome, made.project, [params])
     return capsys.readouterr().out

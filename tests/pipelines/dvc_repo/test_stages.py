@@ -138,13 +138,18 @@ def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
         "closed, handler = [], logging.StreamHandler()\n"
         "handler.close = lambda: closed.append(handler)\n"
         "try:\n"
-        "    stages.artifact(Path(sys.argv[1]), 'none')\n"
+        "    stages.model_folder(Path(sys.argv[1]))\n"
         "except errors.PipelineError as error:\n"
         "    print(error, closed)\n"
     )
+    dvc_yaml = project / "dvc.yaml"
+    dvc_yaml.write_text(dvc_yaml.read_text().replace("type: model", "type: table"))
     command = [sys.executable, "-c", code, str(make(project))]
     done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True)
-    said = "dvc.yaml declares no artifact none: add it under `artifacts:` []\n"
+    said = (
+        "dvc.yaml declares 0 artifacts of type model: declare one under `artifacts:`, with the"
+        " path that `export` writes []\n"
+    )
     assert (done.stdout, done.returncode) == (said, 0), done.stderr
 
 

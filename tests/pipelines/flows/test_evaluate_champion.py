@@ -57,7 +57,7 @@ def evaluate(watched: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch):
     with temporary_settings({PREFECT_API_URL: prefect_url}):
         with get_client(sync_client=True) as client:
             client.upsert_global_concurrency_limit_by_name(gpu_slot.SLOT, 1)
-        yield lambda f1_min: evaluate_champion(gate(watched, f1_min), 1, return_state=True)
+        yield lambda f1_min: evaluate_champion(gate(watched, f1_min), {}, 1, return_state=True)
 
 
 @pytest.fixture

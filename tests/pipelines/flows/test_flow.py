@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.maintenance import resume_logging
-from pipelines.names import Logged
+from pipelines.names import MODEL, Logged
 from pipelines.registry.aliases import by_alias
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.dvc_repo.test_stages import FIVE
@@ -44,16 +45,16 @@ def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_pa
     again = run(short, force=True).result()
     other = run(short, params=[overlay(tmp_path, 0.5)]).result()
     client = connection.connect(short)
-    assert again.logged == Logged(first.logged.run_id, "1", already_logged=True)
+    assert again.logged == Logged(first.logged.run_id, MODEL, "1", already_logged=True)
     assert again.workspace != first.workspace
     assert (other.logged.version, other.logged.already_logged) == ("2", False)
     found = {r.info.run_id: r.data.params["train.learning_rate"] for r in runs(client)}
     assert found == {first.logged.run_id: "0.0002", other.logged.run_id: "0.5"}
-    assert by_alias(client, "challenger") == "2"
+    assert by_alias(Registry(client, MODEL), "challenger") == "2"
     assert other.figures["test.PER.recall"] == 1.0
 
 
-def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url) -> None:
+def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url, tmp_path) -> None:
     with (project / "dvc.yaml").open("a") as file:
         file.write(
             "  compare:\n    cmd: >-\n      echo '{\"gap\": 0.5}' > reports/compare.json\n"
@@ -63,7 +64,9 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     with (project / ".dvc" / "config").open("a") as file:
         file.write(f"    remote = store\n['remote \"store\"']\n    url = {in_the_way}\n")
     commit(project)
-    ended = run(project)
+    own = tmp_path / "own.yaml"
+    own.write_text("run: {model: Dishes_2.x}")
+    ended = run(project, params=[own])
     found = task_runs(ended.state_details.flow_run_id)
     by_id = {task.id: name for name, task in found.items()}
     upstream = {
@@ -78,12 +81,17 @@ def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url)
     warning = ended.result().warning
     assert warning.startswith("The outs were not pushed to the DVC remote store (")
     assert "nothing is lost" in warning
-    [logged] = runs(connection.connect(project))
+    client = connection.connect(project)
+    [logged] = runs(client, "Dishes_2.x")
+    assert (ended.result().logged.model, versions(client)) == ("Dishes_2.x", [])
+    assert client.get_experiment_by_name(MODEL) is None
     assert logged.data.metrics["compare/gap"] == 0.5
-    assert "reports/compare.json" in artifacts(connection.connect(project), logged.info.run_id)
+    assert "reports/compare.json" in artifacts(client, logged.info.run_id)
     wanted = {"flow_runs": {"id": {"any_": [str(ended.state_details.flow_run_id)]}}}
+    [flow_run] = httpx.post(f"{prefect_url}/flow_runs/filter", json=wanted, trust_env=False).json()
+    assert (flow_run["name"], flow_run["tags"]) == (made(project).name, ["Dishes_2.x"])
     [link] = httpx.post(f"{prefect_url}/artifacts/filter", json=wanted, trust_env=False).json()
-    assert link["key"] == "msra-ner"
+    assert link["key"] == "dishes-2-x"
     assert "| all types | 0.5000 | 1.0000 | 0.6250 | 4 |" in link["data"]
     assert f"- MLflow run `{logged.info.run_id}`" in link["data"]
     assert "- Version `1` of the model" in link["data"]

@@ -183,7 +183,7 @@ def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) 
     client = connection.connect(finished)
     assert needed(finished, promote=True)
     gates = overlays.sections(finished).promote
-    decision.decide(client, "1", gates, None)
+    decision.decide(connection.check(finished).registry, "1", gates, None)
     assert not needed(finished, promote=True)
     client.set_registered_model_alias("msra-ner", aliases.CHAMPION, "1")
     assert not needed(finished, promote=True)
@@ -198,7 +198,9 @@ def test_a_promotion_that_is_not_decided_yet_is_something_to_do(finished: Path) 
 @pytest.mark.parametrize("by", ["gates", "champion"])
 def test_other_gates_or_another_champion_open_the_question_again(finished: Path, by: str) -> None:
     client = connection.connect(finished)
-    decision.decide(client, "1", overlays.sections(finished).promote, None)
+    decision.decide(
+        connection.check(finished).registry, "1", overlays.sections(finished).promote, None
+    )
     params = finished / "params.yaml"
     if by == "gates":
         params.write_text(params.read_text().replace("f1_min: 0.93", "f1_min: 0.5", 1))

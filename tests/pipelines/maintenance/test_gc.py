@@ -43,7 +43,7 @@ def project(used, tmp_path: Path) -> Path:
 def weights(project: Path) -> set[str]:
     cache = (project / ".dvc" / "cache" / "files").rglob("*")
     found = {path.read_text() for path in cache if path.is_file()}
-    return found & {"0.125", "0.25", "0.5"}
+    return found & {"0.125", "0.25", "0.5", "0.75", "0.875"}
 
 
 def test_a_dry_run_says_it_and_changes_nothing(used) -> None:
@@ -96,7 +96,7 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
 
     made = workspace.create(project, [], dirty=True).path
     for name in ("dvc.lock", "params.yaml"):
-        files = retention.fetch_files(project, "1", tmp_path / name)
+        files = retention.fetch_files(client, client.get_model_version(MODEL, "1"), tmp_path / name)
         shutil.copy(files / name, made)
     done.call(made, "checkout")
     assert (made / "models" / "ner" / "weights").read_text() == "0.125"
@@ -108,6 +108,34 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
 
     found = gc.prune(project, dry_run=False)
     assert (found.mlflow_runs, found.cache_objects) == ([], 0)
+
+
+def test_versions_of_every_model_are_kept(project: Path) -> None:
+    """Whatever their names: of an overlay, or one that a person registered a run by."""
+    client = connection.connect(project)
+    [unneeded] = gc.prune(project, dry_run=True).mlflow_runs
+    [output] = client.get_run(unneeded).outputs.model_outputs
+    client.create_registered_model("by-hand")
+    client.create_model_version("by-hand", f"models:/{output.model_id}", unneeded)
+    dishes = done.run(project, 0.75, model="dishes")
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("msra-ner", "now-another"))
+    done.run(project, 0.875)  # whose workspace is kept, so that of dishes is not
+
+    found = gc.prune(project, dry_run=False)
+    assert dishes.run_id in found.workspaces
+    assert found.mlflow_runs == []
+    assert weights(project) == {"0.125", "0.25", "0.5", "0.75", "0.875"}
+    names = {"msra-ner": "3", "by-hand": "1", "dishes": "1", "now-another": "1"}
+    for name, number in names.items():
+        place = mlflow.artifacts.download_artifacts(f"models:/{name}/{number}")
+        assert Path(place, "MLmodel").is_file()
+        retention.version_of(project, number, name)
+
+    [of_dishes] = runs(client, "dishes")
+    client.delete_registered_model("dishes")
+    assert gc.prune(project, dry_run=False).mlflow_runs == [of_dishes.info.run_id]
+    assert weights(project) == {"0.125", "0.25", "0.5", "0.875"}
 
 
 def test_while_a_run_is_going_the_cache_is_left_alone(project: Path) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.prediction.predict import predict
+from pipelines.names import MODEL
+from pipelines.prediction.predict import Wanted, predict
 from stages.onnx_export.session import has_cuda
 from tests.pipelines.prediction.predicting import check, read, write
 from tests.pipelines.standin import clean_environment, pipelines
@@ -70,7 +71,7 @@ def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_
     ]:
         options = {"source": None, "output": None, "column": "text", "batch_size": 1} | changes
         with pytest.raises(PipelineError, match=words):
-            predict(project, texts, **options, model=None, restart=False)
+            predict(project, texts, **options, model=Wanted(MODEL), restart=False)
     done = pipelines(project, "predict", "--input", "absent.txt")
     assert (done.returncode, done.stderr) == (1, "There is no file absent.txt: correct --input\n")
 
@@ -94,8 +95,8 @@ def test_required_cuda_is_not_replaced_by_the_cpu(registered):
 
 def test_a_version_runs_by_its_own_code_not_by_that_of_the_project(registered: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from pipelines.prediction.predict import load\n"
-        "load(Path(), None)\n"
+        "import sys; from pathlib import Path; from pipelines.prediction.predict import *\n"
+        "load(Path(), Wanted('msra-ner'))\n"
         "print(*[m.__file__ for n, m in sys.modules.items() if n.endswith('.serving.tagger')])\n"
     )
     command = [sys.executable, "-c", code]

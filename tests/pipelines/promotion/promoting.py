@@ -10,7 +10,7 @@ from tests.pipelines.registered import Registered
 def go(made: Registered, version: str | None = None, /, **changes):
     given = {key: changes.pop(key) for key in ("reason", "force") if key in changes}
     to = made.settings.model_copy(update=changes)
-    return promote(made.client, made.project, to, version, **given)
+    return promote(made.registry, made.project, to, version, **given)
 
 
 def forced(made: Registered, run: str, **tags: str) -> str:

@@ -36,7 +36,7 @@ def test_the_first_champion_passes_all_gates_and_says_so(made: Registered) -> No
     assert tags["promotion.provider"] == "CPUExecutionProvider"
     assert tags["promoted.why"] == "gates passed"
     assert tags["promoted.who"] == history.who()
-    assert history.events(made.client) == [done.event]
+    assert history.events(made.registry) == [done.event]
 
 
 def test_a_version_from_before_the_prefix_is_read_as_well(made: Registered) -> None:
@@ -44,9 +44,9 @@ def test_a_version_from_before_the_prefix_is_read_as_well(made: Registered) -> N
     for key, value in made.client.get_model_version(MODEL, number).tags.items():
         made.client.delete_model_version_tag(MODEL, number, key)
         made.client.set_model_version_tag(MODEL, number, key.removeprefix("ner."), value)
-    assert versions.first_of(made.client, {"dvc_lock": "good"}).version == int(number)
+    assert versions.first_of(made.registry, {"dvc_lock": "good"}).version == int(number)
     assert go(made).event.f1 == 0.96
-    found = status_table.status(made.client)["champion"]
+    found = status_table.status(made.registry)["champion"]
     assert (found["f1"], found["type_f1"]["PER"], found["cuda_validated"]) == (0.96, 0.96, True)
 
 
@@ -63,18 +63,18 @@ def test_a_better_one_takes_over_and_rollback_takes_it_back(made: Registered) ->
     assert (done.event.before, done.event.version, done.event.why) == (first, second, "more data")
     assert (done.event.f1_before, done.event.f1) == (0.96, 0.98)
 
-    back = rollback(made.client, made.project, "complaints")
+    back = rollback(made.registry, made.project, "complaints")
     assert made.aliases() == {"champion": first}
-    events = history.events(made.client)
+    events = history.events(made.registry)
     assert [(e.action, e.before, e.version, e.why, e.forced) for e in events] == [
         ("promote", None, first, "to begin with", True),
         ("promote", first, second, "more data", False),
         ("rollback", second, first, "complaints", False),
     ]
     assert (back.f1_before, back.f1) == (0.98, 0.96)
-    error = refused(Exit.NO_PREVIOUS, rollback, made.client, made.project)
+    error = refused(Exit.NO_PREVIOUS, rollback, made.registry, made.project)
     assert str(error).startswith("There is no previous champion to roll back to (champion: 1)")
-    assert history.events(made.client) == events
+    assert history.events(made.registry) == events
 
 
 def test_every_failed_gate_is_said_and_kept(made: Registered) -> None:
@@ -98,7 +98,7 @@ def test_every_failed_gate_is_said_and_kept(made: Registered) -> None:
     assert "gate.old" not in tags
     assert "promoted.when" not in tags
     assert made.aliases() == {"champion": first, "challenger": second}
-    assert len(history.events(made.client)) == 1
+    assert len(history.events(made.registry)) == 1
     assert [g["name"] for g in error.gates if not g["passed"]] == [
         "f1",
         "parity",
@@ -178,7 +178,7 @@ def test_force_needs_no_figures_and_is_shown(made: Registered, capsys) -> None:
     assert (done.gates, done.event.forced, done.event.f1) == ([], True, None)
     assert made.aliases() == {"champion": version}
     assert not [key for key in made.tags(version) if key.startswith("gate.")]
-    status_table.show_history(history.events(made.client))
+    status_table.show_history(MODEL, history.events(made.registry))
     [row] = [line for line in capsys.readouterr().out.splitlines() if "leaks" in line]
     for word in ("promote, forced", "unknown", "none", history.who()):
         assert word in row
@@ -188,13 +188,13 @@ def test_status_says_who_has_which_alias(made: Registered, capsys) -> None:
     forced(made, "good")
     second = made.version("better")
     refused(Exit.GATES, go, made, f1_min=0.99)
-    found = status_table.status(made.client)
+    found = status_table.status(made.registry)
     assert found["previous"] is None
     assert found["champion"]["f1"] == 0.96
     assert found["challenger"]["version"] == second
     assert found["challenger"]["type_f1"] == {"PER": 0.98, "ORG": 0.98, "LOC": 0.98}
     assert found["challenger"]["gates"]["f1"] == "failed 0.9800 < 0.99"
-    status_table.show_status(found)
+    status_table.show_status(MODEL, found)
     said = capsys.readouterr().out
     assert f"challenger, version {second}: gate f1 failed 0.9800 < 0.99" in said
     [row] = [line for line in said.splitlines() if line.startswith("│ champion")]

@@ -110,7 +110,7 @@ def test_a_champion_whose_files_are_gone_fails_the_comparison(
         )
         go(made, second, force=True, reason="it is gone")
         assert made.aliases() == {"champion": second, "previous": first}
-        error = refused(Exit.FILES, rollback, made.client, made.project)
+        error = refused(Exit.FILES, rollback, made.registry, made.project)
         assert made.aliases() == {"champion": second, "previous": first}
     finally:
         shutil.move(tmp_path / "away", model)

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.names import MODEL
 from pipelines.registry import champion, claim, history
+from pipelines.registry.registry import Registry
 from tests.pipelines.registered import Registered
 
 
@@ -52,15 +53,17 @@ def test_killed_at_any_step_a_move_is_finished_or_undone_by_the_next(
         client.set_registered_model_alias(MODEL, "champion", old)
         client.set_registered_model_alias(MODEL, "previous", oldest)
         client.set_registered_model_alias(MODEL, "challenger", new)
-        before, stored = made.aliases(), len(history.events(client))
-        event = history.new_event(client, action, old, version, f"killed after {after}", False)
+        before, stored = made.aliases(), len(history.events(made.registry))
+        event = history.new_event(
+            made.registry, action, old, version, f"killed after {after}", False
+        )
         mortal = Mortal(client, after)
         try:
-            champion.move(mortal, event, keep)
+            champion.move(Registry(mortal, MODEL), event, keep)
         except Killed:
-            champion.finish_interrupted(client)
+            champion.finish_interrupted(made.registry)
         words |= set(capsys.readouterr().err.split("; it is ")[1:])
-        new_events = history.events(client)[stored:]
+        new_events = history.events(made.registry)[stored:]
         if new_events:
             assert new_events == [event]
             assert made.aliases() == (
@@ -71,7 +74,7 @@ def test_killed_at_any_step_a_move_is_finished_or_undone_by_the_next(
             assert made.tags(version)["promoted.why"] == event.why
         else:
             assert made.aliases() == before
-        assert not claim.is_held(client)
+        assert not claim.is_held(made.registry)
         if not mortal.dead:
             break
     assert after > 6
@@ -82,7 +85,7 @@ def test_an_mlflow_that_fails_in_between_is_undone_at_once(made: Registered) -> 
     old, new = made.version("good"), made.version("better")
     made.client.set_registered_model_alias(MODEL, "champion", old)
     before = made.aliases()
-    event = history.new_event(made.client, "promote", old, new, "x", False)
+    event = history.new_event(made.registry, "promote", old, new, "x", False)
 
     class Failing(Mortal):
         def __getattr__(self, name: str):
@@ -94,9 +97,9 @@ def test_an_mlflow_that_fails_in_between_is_undone_at_once(made: Registered) -> 
             return call
 
     with pytest.raises(MlflowException, match="the disk is full"):
-        champion.move(Failing(made.client, 0), event, keep=True)
+        champion.move(Registry(Failing(made.client, 0), MODEL), event, keep=True)
     assert made.aliases() == before
-    assert not claim.is_held(made.client)
+    assert not claim.is_held(made.registry)
 
 
 def test_who_is_mlflows_user_and_not_what_the_environment_says(monkeypatch) -> None:

@@ -16,7 +16,7 @@ def test_a_claim_keeps_others_out_while_its_holder_lives(made: Registered, monke
     made.version("good")
     monkeypatch.setattr(claim, "POLL_S", 0.01)
     over = threading.Event()
-    with claim.held(made.client, "the first", print) as first:
+    with claim.held(made.registry, "the first", print) as first:
 
         def act() -> None:
             number = 0
@@ -30,13 +30,13 @@ def test_a_claim_keeps_others_out_while_its_holder_lives(made: Registered, monke
             pytest.raises(
                 Refused, match=r"^Another promotion is running \(the first, by "
             ) as error,
-            claim.held(made.client, "the second", print),
+            claim.held(made.registry, "the second", print),
         ):
             pytest.fail("two at once")
         over.set()
         thread.join()
     assert error.value.exit_code == Exit.OTHER
-    assert not claim.is_held(made.client)
+    assert not claim.is_held(made.registry)
 
 
 @pytest.mark.parametrize("tag", ["not JSON", "[]", '{"token": 1, "since": 9e99}'])
@@ -44,9 +44,9 @@ def test_a_dead_holder_is_known_without_its_clock(made: Registered, monkeypatch,
     made.version("good")
     monkeypatch.setattr(claim, "DEAD_S", 0.02)
     made.client.set_registered_model_tag(MODEL, claim.TAG, tag)
-    with claim.held(made.client, "the next", print):
+    with claim.held(made.registry, "the next", print):
         pass
-    assert not claim.is_held(made.client)
+    assert not claim.is_held(made.registry)
 
 
 def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
@@ -65,7 +65,7 @@ def test_who_writes_last_has_the_claim(made: Registered, monkeypatch) -> None:
     thread.start()
     with (
         pytest.raises(Refused, match=r"^Another promotion is running \(theirs, by them\)"),
-        claim.held(made.client, "mine", print),
+        claim.held(made.registry, "mine", print),
     ):
         pytest.fail("two at once")
     thread.join()

@@ -38,7 +38,7 @@ def test_a_long_text_ends_at_a_line_within_mlflows_column() -> None:
 
 def test_the_model_shows_the_history_and_the_champions_card(made: Registered) -> None:
     first, second = forced(made, "good"), made.version("better")
-    descriptions.describe_version(made.client, second, "The card of two.")
+    descriptions.describe_version(made.registry, second, "The card of two.")
     assert "The card" not in made.client.get_registered_model(MODEL).description
     go(made, second, force=True, reason="more | data")
     text = made.client.get_registered_model(MODEL).description
@@ -54,7 +54,7 @@ def test_the_model_shows_the_history_and_the_champions_card(made: Registered) ->
     assert f"| none&emsp; | {one} |" in oldest
 
     made.client.update_registered_model(MODEL, "Mine.")
-    rollback(made.client, made.project)
+    rollback(made.registry, made.project)
     assert made.client.get_registered_model(MODEL).description == "Mine."
 
 

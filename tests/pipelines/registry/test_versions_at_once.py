@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.names import MODEL
 from pipelines.registry import versions
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from stages.model import decode
 
@@ -27,8 +28,8 @@ def both(registered: Path, expected, tmp_path_factory: pytest.TempPathFactory) -
     [experiment] = client.search_experiments(filter_string="name = 'registered'")
     tags = {"dvc_lock": "1" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment.experiment_id, tags=tags) as run:
-        versions.log_model(project)
-        assert versions.register(client, client.get_run(run.info.run_id)) == "2"
+        versions.log_model(project, MODEL)
+        assert versions.register(Registry(client, MODEL), client.get_run(run.info.run_id)) == "2"
     return project
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.names import EXPERIMENT, MODEL
+from pipelines.names import MODEL
 from pipelines.registry import claim
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Need
@@ -76,7 +76,7 @@ def _as_trainer(
     client = connection.connect(tmp_path)
     if client.search_registered_models(f"name = '{MODEL}'"):
         client.delete_registered_model(MODEL)
-    if experiment := client.get_experiment_by_name(EXPERIMENT):
+    if experiment := client.get_experiment_by_name(MODEL):
         for run in runs(client):
             client.delete_run(run.info.run_id)
         for model in client.search_logged_models([experiment.experiment_id]):
@@ -138,7 +138,7 @@ def test_who_may_edit_trains_but_does_not_promote(
     made: Registered, team: Team, as_user, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.version("good")
-    experiment = made.client.get_experiment_by_name(EXPERIMENT).experiment_id
+    experiment = made.client.get_experiment_by_name(MODEL).experiment_id
     for kind, name in (("experiment", experiment), ("registered_model", MODEL)):
         users(team.url).grant_user_permission("editor", kind, name, "EDIT")
     as_user("editor")

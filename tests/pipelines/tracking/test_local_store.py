@@ -17,7 +17,7 @@ from pipelines.doctor.checks.finding import Level, Requirements
 from pipelines.doctor.checks.mlflow import check
 from pipelines.errors import PipelineError
 from pipelines.maintenance import gc
-from pipelines.names import EXPERIMENT, MODEL
+from pipelines.names import MODEL
 from pipelines.tracking import connection, run_log
 from pipelines.workspaces import workspace
 from tests.pipelines import standin
@@ -67,7 +67,7 @@ def test_a_moved_project_predicts_and_logs_where_it_is(copied: Path, tmp_path: P
     predicted = pipelines(moved, "predict", "北京")
     assert '"type": "LOC"' in predicted.stdout, predicted.stderr
     client = connection.connect(moved)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = client.get_experiment_by_name(MODEL)
     assert experiment.artifact_location == (moved / "mlartifacts").as_uri()
     made = client.create_run(experiment.experiment_id)
     client.log_text(made.info.run_id, "x", "x.txt")
@@ -132,7 +132,7 @@ def test_what_a_version_stands_on_is_restored_from_the_bin(copied: Path, tmp_pat
 
 def test_an_experiment_in_the_bin_stops_it(copied: Path) -> None:
     client = connection.connect(copied)
-    client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
+    client.delete_experiment(client.get_experiment_by_name(MODEL).experiment_id)
     with pytest.raises(PipelineError, match="experiment msra-ner is deleted: `mlflow experiments"):
         gc.prune(copied, dry_run=False)
     assert weights(copied)
@@ -160,7 +160,7 @@ def test_what_an_outer_job_set_for_its_run_does_not_reach_ours(copied: Path, mon
     (made.path / "dvc.lock").write_text(lock.replace("python stage.py export", "python other"))
     logged = run_log.log_run(connection.check(copied), made)
     run = MlflowClient().get_run(logged.run_id)
-    assert run.info.experiment_id == client.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert run.info.experiment_id == client.get_experiment_by_name(MODEL).experiment_id
     assert run.info.status == "FINISHED"
     assert run.data.params["train.learning_rate"] == "0.5"
     assert "outer" not in run.data.tags

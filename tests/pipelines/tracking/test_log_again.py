@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from pipelines.names import EXPERIMENT, MODEL
+from pipelines.names import MODEL
 from pipelines.registry import aliases, versions
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection, environment, run_log
 from pipelines.workspaces import workspace
 from tests.pipelines.logged import no_room, runs
@@ -33,7 +34,7 @@ class TestLoggedAgain:
         client.delete_tag(run_id, run_log.COMPLETE)
         client.delete_registered_model_alias(MODEL, aliases.CHALLENGER)
         run_log.log_run(connected, made)
-        assert aliases.by_alias(client, aliases.CHALLENGER) == "1"
+        assert aliases.by_alias(Registry(client, MODEL), aliases.CHALLENGER) == "1"
 
     def test_a_run_in_the_bin_is_restored(self, copied: Path) -> None:
         connected, made, client, run_id = self._opened(copied)
@@ -55,7 +56,7 @@ class TestLoggedAgain:
         said = capsys.readouterr().err
         assert "MLflow has no plots or worst sentences of the run (JSONDecodeError: " in said
         assert f"MLflow has no description of version {logged.version} (MlflowException: " in said
-        assert aliases.by_alias(client, aliases.CHALLENGER) == logged.version
+        assert aliases.by_alias(Registry(client, MODEL), aliases.CHALLENGER) == logged.version
         run = client.get_run(logged.run_id)
         assert run.data.metrics["aggregate/f1"] == 0.625
         assert run.data.tags[run_log.COMPLETE] == "true"
@@ -83,13 +84,13 @@ def test_a_result_that_two_hosts_log_at_once_is_one_version(copied: Path, monkey
     monkeypatch.setattr(MlflowClient, "search_runs", search)
     assert (logged.run_id, logged.version, logged.already_logged) == (first.info.run_id, "1", True)
     assert numbers(client) == ["1"]
-    assert aliases.by_alias(client, aliases.CHALLENGER) == "1"
+    assert aliases.by_alias(Registry(client, MODEL), aliases.CHALLENGER) == "1"
     assert [run.info.run_id for run in runs(client)] == [first.info.run_id]
 
 
 def test_a_running_log_is_abandoned_only_in_its_own_checkout(copied: Path, monkeypatch) -> None:
     client = connection.connect(copied)
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    experiment = client.get_experiment_by_name(MODEL).experiment_id
     other = copied.parent / "x"
     shutil.copytree(copied / ".runs", other / ".runs")
     mine, theirs = environment.checkout(copied), environment.checkout(other)

@@ -66,7 +66,7 @@ def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowC
 
 def test_its_report_is_a_file_that_a_browser_opens(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    logged = Logged(run.info.run_id, "1", already_logged=False)
+    logged = Logged(run.info.run_id, "msra-ner", "1", already_logged=False)
     address = run_log.report(connection.check(ran[0]), logged)
     assert address == f"{run.info.artifact_uri}/reports/index.html"
     with urlopen(address) as file:
@@ -132,7 +132,7 @@ def test_the_model_brings_its_code_and_asks_for_no_torch(ran, client: MlflowClie
     assert names - {"onnxruntime", "onnxruntime-gpu"} == {"mlflow", "numpy", "pandas", "tokenizers"}
     assert len(names) == 5
     assert (folder / "code" / "stages" / "serving" / "tagger.py").is_file()
-    assert (exported(folder) / "README.md").read_text() == "# The card"
+    assert (exported(folder) / "README.md").read_text() == "# msra-ner\n\n## The card"
     assert json.loads((folder / "serving_input_example.json").read_text()) == {
         "dataframe_split": {"columns": ["text"], "data": [[versions.EXAMPLE]]}
     }

@@ -15,6 +15,7 @@ from pipelines.errors import PipelineError
 from pipelines.names import MODEL, Logged
 from pipelines.promotion.comparison import log_comparison
 from pipelines.registry import aliases
+from pipelines.registry.registry import Registry
 from pipelines.tracking import connection, report_values, run_log
 from pipelines.workspaces import workspace
 from tests.pipelines import mlflow_server, standin
@@ -49,7 +50,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
 
     logged = run_log.log_run(connected, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
-    assert logged == Logged(run.info.run_id, "1", already_logged=False)
+    assert logged == Logged(run.info.run_id, MODEL, "1", already_logged=False)
     assert run.info.run_id != interrupted.info.run_id
     assert run.data.tags["dirty"] == "true"
     assert run.data.tags["prefect_run_id"] == "prefect-id"
@@ -58,7 +59,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert diff.read_text() == made.dirty_diff == "# untracked: notes.txt\n"
 
     again = run_log.log_run(connected, made)
-    assert again == Logged(run.info.run_id, "1", already_logged=True)
+    assert again == Logged(run.info.run_id, MODEL, "1", already_logged=True)
     assert versions(client) == ["1"]
 
     # Killed before it had registered, and in another model's files.
@@ -71,7 +72,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     assert model.source_run_id == last.run_id
     assert [r.info.run_id for r in runs(client)] == [last.run_id]
     assert versions(client) == [last.version]
-    assert aliases.by_alias(client, "challenger") == last.version
+    assert aliases.by_alias(Registry(client, MODEL), "challenger") == last.version
 
     # A version that someone deleted comes back, without a second run.
     client.delete_model_version(MODEL, last.version)
@@ -115,7 +116,7 @@ def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
         assert run.data.tags["image"] == "sha256:0123"
         assert artifacts(client, logged.run_id) == ARTIFACTS | {"dirty.diff"}
         assert (tmp_path / "artifacts").is_dir()
-        assert aliases.by_alias(client, "challenger") == logged.version == "1"
+        assert aliases.by_alias(Registry(client, MODEL), "challenger") == logged.version == "1"
         page = f"{url}/#/experiments/{run.info.experiment_id}/runs/{logged.run_id}"
         view = "?workflowType=machine_learning"
         assert run_log.page(connected, logged) == page + view

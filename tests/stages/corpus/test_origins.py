@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from stages.corpus.origins import named, origins
+from stages.contract.errors import StageError
+from stages.corpus.origins import named, origins, split_file
 from tests.stage_process import start
 from tests.stages.align.test_align_command import TRAIN
 from tests.stages.tiny import PARAMS, align_text, write_encoder
@@ -29,6 +30,16 @@ def test_names(tmp_path, source, name):
     params = tmp_path / "params.yaml"
     params.write_text(yaml.safe_dump({"download": {"train": PINNED | source, "test": source}}))
     assert origins(tmp_path, params) == ({str(tmp_path / "train.txt"): name} if name else {})
+
+
+def test_a_split_is_found_by_any_ending_but_not_twice(tmp_path):
+    assert split_file(tmp_path, "train") == tmp_path / "train.txt"
+    (tmp_path / "training.txt").touch()
+    (tmp_path / "train.jsonl").touch()
+    assert split_file(tmp_path, "train") == tmp_path / "train.jsonl"
+    (tmp_path / "train.txt").touch()
+    with pytest.raises(StageError, match=r" has train\.jsonl and train\.txt: delete all but that"):
+        split_file(tmp_path, "train")
 
 
 def test_no_params(tmp_path):

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipelines.names import MODEL
 from stages.report.digits import ends, score
 from stages.scoring.slices import Members
 from tests.stages.report.test_worst import judged
@@ -88,7 +87,7 @@ def test_its_figures_are_those_of_the_metrics(page, tiny):
     test = tiny.json("metrics.json")["test"]
     interval = (test["f1_low"], test["f1_high"])
     [(_, title)] = page.all("title")
-    assert title == f"{MODEL} on MSRA: F1 {score(test['f1'], interval)}"
+    assert title == f"NER on MSRA: F1 {score(test['f1'], interval)}"
     said = " ".join(text for _, text in page.all("dd"))
     for name in ("f1", "precision", "recall", "ece"):
         assert score(test[name], interval) in said
@@ -137,7 +136,7 @@ def test_a_corpus_cannot_write_markup(made):
     assert html.count("<script") == html.count("</script") == 1
     page = Page(html)
     [(_, title)] = page.all("h1")
-    assert title == f"{MODEL} on {bad}: F1 0.00"
+    assert title == f"NER on {bad}: F1 0.00"
     assert sum(f"Licence: {bad}." in text for _, text in page.all("p")) == 1
     marked = [(a["class"], text) for a, text in page.all("mark")]
     # The mistake is the prediction's, so the gold has no sign of it.
