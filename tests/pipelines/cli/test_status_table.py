@@ -19,7 +19,7 @@ ROW = {
 @pytest.mark.parametrize(("count", "shown"), [(10, True), (11, False)])
 def test_columns_of_types(capsys, count, shown):
     row = ROW | {"type_f1": {f"T{number:02}": 0.5 for number in range(count)}}
-    status_table.show_status({"champion": row})
+    status_table.show_status("msra-ner", {"champion": row})
     printed = capsys.readouterr().out
     assert "0.9000" in printed
     assert ("T00" in printed, "T09" in printed) == (shown, shown)
