@@ -13,20 +13,19 @@ import onnxruntime as ort
 import torch
 
 from stages.contract.command import command
-from stages.contract.errors import StageError
 from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.model import tagger as torch_model
 from stages.model.batches import batches_by_length, padded
 from stages.model.decode import Decoder
-from stages.model.device import choose_device, device_figures, make_repeatable
-from stages.onnx_export.cuda import cuda_problem
+from stages.model.device import device_figures, make_repeatable
 from stages.onnx_export.graph import write_onnx
 from stages.onnx_export.model_card import model_card
 from stages.onnx_export.onnx_files import MODEL, files_sha256
+from stages.onnx_export.opened import device_of, opened, placement
 from stages.onnx_export.parity import Compared, checked, tag_agreement
-from stages.onnx_export.placement import RECORD, per_provider, placed, profiled, require_cuda
-from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
+from stages.onnx_export.placement import profiled
+from stages.onnx_export.session import forward_of
 from stages.params.export import Export
 from stages.scoring.predictions import sha256, write_predictions
 from stages.scoring.spans import predict, score
@@ -69,7 +68,7 @@ def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
         StageError: `require_cuda` without the CUDA provider, or with a node elsewhere; too far
             from torch for its precision (`stages.onnx_export.parity.checked`); no model or data.
     """
-    device = _device(params)
+    device = device_of(params)
     make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(inputs.aligned)
     split = read_aligned(inputs.aligned / "test.parquet")
@@ -84,14 +83,14 @@ def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
         labels.write(written.folder)
         if decoder.transitions:
             decoder.transitions.write(written.folder, labels.tags)
-        session = _open(params, onnx)
-        placement = _placement(params, session)
+        session = opened(params, onnx)
+        placed = placement(params, session, onnx)
         compared = Compared(forward_of(session), torch_model.forward_of(tagger.to(device)))
         figures = {
             **_scores(params, compared, split, decoder, device, written.predictions),
             "model_head": "crf" if decoder.transitions else "linear",
             "onnx_precision": params.precision,
-            **placement,
+            **placed,
             "fused_operators": fused,
             "opset": params.opset,
             "onnx_sha256": files_sha256(written.folder),
@@ -123,52 +122,6 @@ def main() -> None:
         ),
         "Exports the model to ONNX and checks it on the test split.",
     )
-
-
-def _device(params: Export) -> torch.device:
-    if params.require_cuda and (problem := cuda_problem()):
-        raise StageError(
-            f"export.require_cuda is true, but ONNX Runtime {ort.__version__} gets no CUDA:"
-            f" {problem}, or set export.require_cuda: false"
-        )
-    wanted = "cuda" if params.require_cuda else "cpu"
-    return choose_device(wanted, "export.require_cuda", instead="false")
-
-
-def _open(params: Export, model: Path, profile: Path | None = None) -> ort.InferenceSession:
-    try:
-        return open_session(
-            model, params.require_cuda, params.cpu_threads, entries=RECORD, profile=profile
-        )
-    except Exception as error:  # ONNX Runtime's own errors have no other class in common
-        raise StageError(not_opened(params, " ".join(str(error).split()))) from None
-
-
-def not_opened(params: Export, cause: str) -> str:
-    """Says why ONNX Runtime did not open the model, and what to set."""
-    where = "the CUDA provider" if params.require_cuda else "the CPU"
-    remedy = "set export.precision: fp32"
-    if params.precision == "fp32":
-        remedy = f"try another export.opset (now {params.opset})"
-        remedy += ", or set export.require_cuda: false" if params.require_cuda else ""
-    return (
-        f"ONNX Runtime {ort.__version__} cannot open the {params.precision} model on {where}"
-        f" ({cause}); {remedy}"
-    )
-
-
-def _placement(params: Export, session: ort.InferenceSession) -> dict[str, Any]:
-    """The providers of the session and their nodes, checked if CUDA is required."""
-    nodes = placed(session)
-    if params.require_cuda:
-        require_cuda(session.get_providers(), nodes, params.cpu_operators)
-    return {
-        "providers_asked": [CUDA, CPU] if params.require_cuda else [CPU],
-        "providers_got": session.get_providers(),
-        "cuda_validated": params.require_cuda,
-        "nodes_per_provider": per_provider(nodes),
-        "cpu_nodes_not_allowed": [],  # `require_cuda` refuses any
-    }
 
 
 def _scores(
@@ -207,7 +160,7 @@ def _measured(params: Export, model: Path, split: Aligned) -> dict[str, Any]:
     ids = padded([split.input_ids[i] for i in longest], 0)
     mask = padded([np.ones(len(split.input_ids[i]), dtype=np.int64) for i in longest], 0)
     with tempfile.TemporaryDirectory() as folder:
-        session = _open(params, model, Path(folder, "profile"))
+        session = opened(params, model, Path(folder, "profile"))
         for _ in range(PROFILED_RUNS):
             forward_of(session)(ids, mask)
         shares = profiled(Path(session.end_profiling()))

@@ -7,11 +7,11 @@ from stages.contract.errors import StageError
 
 # Each `model_type` for which transformers has a head for masked language modelling (others see only
 # the text before a token, or have a decoder), one for token classification, and a fast tokenizer;
-# without those that take pictures, and FNet, in which padding changes the result. Importing
-# transformers to ask it takes 3 s.
+# without those that take pictures, FNet, in which padding changes the result, and Longformer, which
+# torch 2.13 cannot export to ONNX. Importing transformers to ask it takes 3 s.
 ENCODERS = frozenset(
     "albert bert big_bird camembert convbert data2vec-text deberta deberta-v2 distilbert electra"  # noqa: SIM905
-    " ernie esmc eurobert funnel gte ibert jina_embeddings_v3 layoutlm longformer luke"
+    " ernie esmc eurobert funnel gte ibert jina_embeddings_v3 layoutlm luke"
     " megatron-bert mobilebert modernbert mpnet mra nomic_bert nystromformer rembert"
     " roberta roberta-prelayernorm roformer squeezebert ultrabert xlm-roberta"
     " xlm-roberta-xl xmod yoso".split()
@@ -69,6 +69,8 @@ def _letters(name: str) -> str:
 
 
 def _reason(config: Mapping[str, Any], own_code: str) -> str:
+    if config.get("model_type") == "longformer":
+        return "torch cannot export it to ONNX (ModernBERT takes windows of up to 8,192 tokens)"
     built = config.get("architectures") or []
     if config.get("is_encoder_decoder"):
         return "it has a decoder"

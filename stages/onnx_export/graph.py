@@ -1,26 +1,24 @@
-"""Exports the tagger as an ONNX graph with ONNX Runtime's fused operators.
+"""Exports the tagger as an ONNX graph, with ONNX Runtime's fused operators where they fit.
 
-Attention takes the length of each window instead of a mask, so that CUDA has a fused kernel for
-every length. Padding must therefore come after the tokens, as in `stages.model.batches.padded`.
-Before torch 2.8 attention stays in separate operators, with a mask.
+Before torch 2.8 attention stays in separate operators.
 """
 
 import copy
+import inspect
 import logging
 import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import PreTrainedModel
 
 from stages.contract.errors import StageError
+from stages.onnx_export.attention import use_fused_attention
 
-FUSED = "onnxruntime_fused"
 DTYPES = {
     "fp32": torch.float32,
     "fp16": torch.float16,
@@ -40,7 +38,7 @@ def write_onnx(
         Number of each of ONNX Runtime's own operators.
 
     Raises:
-        StageError: torch exports no program; the encoder is not like BERT.
+        StageError: torch cannot export the model.
     """
     proto = _fuse_rest(_exported(model, DTYPES[precision], opset))
     if precision == "int8":
@@ -64,62 +62,14 @@ class _Logits(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self.has_types = "token_type_ids" in inspect.signature(model.forward).parameters
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        types = {"token_type_ids": torch.zeros_like(input_ids)} if self.has_types else {}
         logits: torch.Tensor = self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=torch.zeros_like(input_ids),
+            input_ids=input_ids, attention_mask=attention_mask, **types
         ).logits
         return logits.float()
-
-
-class _Attention(nn.Module):
-    """Replaces BERT's self-attention by one operator, from hidden states to the heads' outputs."""
-
-    def __init__(self, own: Any) -> None:
-        super().__init__()
-        parts = (own.query, own.key, own.value)
-        self.heads = int(own.num_attention_heads)
-        self.weight = nn.Parameter(torch.cat([part.weight for part in parts]).T.contiguous())
-        self.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
-
-    def forward(
-        self, hidden: torch.Tensor, attention_mask: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, None]:
-        result = torch.onnx.ops.symbolic(
-            "com.microsoft::Attention",
-            (hidden, self.weight, self.bias, attention_mask),
-            {"num_heads": self.heads},
-            dtype=hidden.dtype,
-            shape=hidden.shape,
-            version=1,
-        )
-        return result, None
-
-
-def _window_lengths(attention_mask: torch.Tensor, dtype: torch.dtype, **_: Any) -> torch.Tensor:
-    """Attention's `mask_index`, int32: the windows' lengths [batch].
-
-    At 16 bits [3 * batch + 2]: also the starts of the windows among the queries and keys, which
-    CUDA's fused kernel needs. In fp32 the unfused kernel would misread them.
-    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.Attention
-    """
-    lengths = attention_mask.sum(1, dtype=torch.int32)
-    if dtype == torch.float32:
-        return lengths
-    # Sums, because the tensor's shape would be computed on the CPU and copied.
-    rows = torch.ones_like(attention_mask).sum(1, dtype=torch.int32)
-    starts = torch.cat([torch.zeros(1, dtype=torch.int32), rows.cumsum(0, dtype=torch.int32)])
-    return torch.cat([lengths, starts, starts])
-
-
-def _no_interface(*_: Any, **__: Any) -> tuple[torch.Tensor, None]:
-    raise NotImplementedError(f"{FUSED} replaces whole modules")
-
-
-AttentionInterface.register(FUSED, _no_interface)
-AttentionMaskInterface.register(FUSED, _window_lengths)
 
 
 def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.ModelProto:
@@ -129,41 +79,34 @@ def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.Mo
     examples = (torch.ones((2, 4), dtype=torch.int64), torch.ones((2, 4), dtype=torch.int64))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}
     if hasattr(torch.onnx, "ops"):
-        _fuse_attention(model)
+        use_fused_attention(model)
     else:  # torch 2.6, where a named axis is bound to the encoder's positions
         logging.getLogger(__name__).warning("no fused attention by torch %s", torch.__version__)
         model.set_attn_implementation("sdpa")
         dynamic = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(action="ignore"):  # the two inputs have the same axes
-        program = torch.onnx.export(
-            _Logits(model.to(dtype)).eval(),
-            examples,
-            dynamo=True,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
-            opset_version=opset,
-            verbose=False,
-        )
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the two inputs have the same axes
+            program = torch.onnx.export(
+                _Logits(model.to(dtype)).eval(),
+                examples,
+                dynamo=True,
+                input_names=["input_ids", "attention_mask"],
+                output_names=["logits"],
+                dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
+                opset_version=opset,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise StageError(
+            f"torch {torch.__version__} cannot export an encoder of type"
+            f" {model.config.model_type} to ONNX ({cause}): choose another download.encoder,"
+            " such as bert, xlm-roberta, deberta-v2 or, for long windows, modernbert"
+        ) from None
     if program is None:
         raise StageError("torch.onnx.export returned no program; try another export.opset")
     return program.model_proto
-
-
-def _fuse_attention(model: PreTrainedModel) -> None:
-    replaced = 0
-    for module in list(model.modules()):
-        own = getattr(module, "self", None)
-        if isinstance(own, nn.Module) and all(hasattr(own, n) for n in ("query", "key", "value")):
-            module.self = _Attention(own)
-            replaced += 1
-    if not replaced:
-        raise StageError(
-            f"export cannot fuse the self-attention of a model of type {model.config.model_type};"
-            " use an encoder like BERT"
-        )
-    model.set_attn_implementation(FUSED)
 
 
 def _fuse_rest(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -174,6 +117,9 @@ def _fuse_rest(proto: onnx.ModelProto) -> onnx.ModelProto:
     options = FusionOptions("bert")
     options.enable_attention = False  # already fused
     options.enable_embed_layer_norm = False  # needs a mask
+    # ModernBERT's layer norms have no bias, which the fusion expects.
+    norms = [n for n in proto.graph.node if n.op_type == "LayerNormalization"]
+    options.enable_skip_layer_norm = all(len(norm.input) == 3 for norm in norms)
     return optimize_model(proto, "bert", optimization_options=options, opt_level=0).model
 
 

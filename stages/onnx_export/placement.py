@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime as ort
+from onnx import TensorProto
 
 from stages.contract.errors import StageError
 from stages.onnx_export.cuda import cuda_problem
@@ -15,6 +17,8 @@ from stages.onnx_export.session import CPU, CUDA
 
 RECORD = {"session.record_ep_graph_assignment_info": "1"}
 """For `open_session`: without it ONNX Runtime does not record the provider of a node."""
+WHOLE_NUMBERS = {TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL}
+TYPED = {"to", "value"}  # the attributes of Cast, Constant and ConstantOfShape with a type
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,39 @@ def per_provider(nodes: Sequence[Placed]) -> dict[str, int]:
     return dict(sorted(Counter(node.provider for node in nodes).items()))
 
 
+def shape_nodes(model: Path) -> set[str]:
+    """The names of the nodes that compute with shapes alone, which CUDA leaves to the CPU.
+
+    Nothing reaches them but `Shape` and constants, and all are whole numbers: to look positions up
+    in a table of floats is no such node.
+    """
+    graph = onnx.load(model, load_external_data=False).graph
+    known = {tensor.name for tensor in graph.initializer if tensor.data_type in WHOLE_NUMBERS}
+    shapes, names = set[str](), set[str]()
+    for node in graph.node:  # each comes after those that it reads from
+        inputs = {name for name in node.input if name}
+        whole = {
+            a.i if a.name == "to" else a.t.data_type for a in node.attribute if a.name in TYPED
+        }
+        if whole - WHOLE_NUMBERS:
+            continue
+        if node.op_type == "Shape" or (inputs & shapes and inputs <= known | shapes):
+            shapes |= {*node.output}
+            names.add(node.name)
+        elif inputs <= known:
+            known |= {*node.output}
+    return names
+
+
 def require_cuda(
-    providers: Sequence[str], nodes: Sequence[Placed], cpu_operators: Collection[str]
+    providers: Sequence[str], nodes: Sequence[Placed], shapes: Collection[str]
 ) -> None:
-    """Checks that CUDA runs the graph, but for shape operators among `cpu_operators`.
+    """Checks that CUDA runs the graph, but for the nodes of `shapes`.
 
     Args:
         providers: Of the session, in its order.
         nodes: All nodes of the graph.
-        cpu_operators: The operators that may be on the CPU.
+        shapes: The names of the nodes that may be on the CPU.
 
     Raises:
         StageError: CUDA is missing or not first; a node is elsewhere. The message has its name,
@@ -66,7 +94,7 @@ def require_cuda(
             f"the session's providers are {', '.join(providers)}: {CUDA} must come first, or"
             f" {providers[0]} takes the nodes; open it by stages.onnx_export.session.open_session"
         )
-    wrong = misplaced(nodes, cpu_operators)
+    wrong = misplaced(nodes, shapes)
     if wrong:
         node = wrong[0]
         raise StageError(
@@ -78,13 +106,12 @@ def require_cuda(
         raise StageError(f"none of {len(nodes)} nodes is on {CUDA}; is this the right model?")
 
 
-def misplaced(nodes: Sequence[Placed], cpu_operators: Collection[str]) -> list[Placed]:
-    """The nodes that are neither on CUDA nor, as one of `cpu_operators`, on the CPU."""
+def misplaced(nodes: Sequence[Placed], shapes: Collection[str]) -> list[Placed]:
+    """The nodes that are neither on CUDA nor, as one of `shapes`, on the CPU."""
     return [
         node
         for node in nodes
-        if node.provider != CUDA
-        and not (node.provider == CPU and not node.domain and node.operator in cpu_operators)
+        if node.provider != CUDA and not (node.provider == CPU and node.name in shapes)
     ]
 
 
@@ -117,6 +144,5 @@ def _cause(node: Placed) -> str:
     domain = node.domain or "ai.onnx"
     return (
         f"ONNX Runtime {ort.__version__} has no CUDA kernel for {domain} {node.operator} with these"
-        " types and this opset, or counts it as shape arithmetic; try another export.opset or"
-        " export.precision, or, if it only computes shapes, list it in export.cpu_operators"
+        " types and this opset; try another export.opset or export.precision"
     )

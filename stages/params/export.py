@@ -14,9 +14,6 @@ class Export(Section):
         description="Of the weights; int8 only for the CPU"
     )
     require_cuda: bool = Field(description="Fail if the CUDA provider cannot run the model")
-    cpu_operators: list[str] = Field(
-        description="Operators on shapes that the CPU may run although CUDA is required"
-    )
     cpu_threads: Positive
     opset: Annotated[int, Field(ge=18)]
     tokens_per_batch: Positive

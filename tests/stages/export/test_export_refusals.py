@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.export import not_opened
+from stages.onnx_export.opened import not_opened
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

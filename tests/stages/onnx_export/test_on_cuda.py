@@ -11,19 +11,18 @@ from onnx import TensorProto, helper, save
 from stages.contract.errors import StageError
 from stages.model.tagger import forward_of as torch_forward_of
 from stages.onnx_export.graph import write_onnx
-from stages.onnx_export.placement import RECORD, placed, require_cuda
+from stages.onnx_export.placement import RECORD, placed, require_cuda, shape_nodes
 from stages.onnx_export.session import CPU, CUDA, forward_of, open_session
 from tests.stages.onnx_export.parity import a_model, difference
 
 pytestmark = pytest.mark.gpu
-SHAPES = ["Shape", "Squeeze", "Unsqueeze"]
 WHOLE = 2**31 - 1
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "bf16": 1e-1}
 
 
 def refused(session):
     with pytest.raises(StageError) as error:
-        require_cuda(session.get_providers(), placed(session), SHAPES)
+        require_cuda(session.get_providers(), placed(session), ())
     return str(error.value)
 
 
@@ -62,7 +61,7 @@ def test_any_shape(precision, tmp_path):
     model = a_model()
     write_onnx(model, tmp_path / "model.onnx", precision, 20, WHOLE)
     session = open_session(tmp_path / "model.onnx", True, 1, entries=RECORD)
-    require_cuda(session.get_providers(), placed(session), SHAPES)
+    require_cuda(session.get_providers(), placed(session), shape_nodes(tmp_path / "model.onnx"))
     forward, expected = forward_of(session), torch_forward_of(model)
     for batch, length in [(1, 1), (1, 2), (2, 7), (3, 63), (8, 64), (256, 65), (32, 511), (9, 512)]:
         for padding in (False, True):
