@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from stages.training import checkpoint, memory
 from stages.training.checkpoint import TrainingState
 from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
+from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
-from stages.training.ranks import process_count, process_group, run
+from stages.training.packing import packs
+from stages.training.ranks import Ranks, process_count, process_group, run
 from stages.training.runtime import Runtime
 from stages.training.tagging import fine_tune
 
@@ -33,6 +36,7 @@ def train(
     report: Path,
     curve: Path,
     checkpoints: Path | None = None,
+    try_export: bool = False,
 ) -> dict[str, Any]:
     """Trains on `aligned`/train.parquet; keeps the weights with the best strict span F1 on dev.
 
@@ -45,14 +49,16 @@ def train(
 
     Writes `out` (`save_pretrained` layout, tokenizer, labels.json, and transitions.json with a
     CRF), `report` (best dev F1 and its step), `curve` (step, loss, lr, dev_f1). If interrupted, it
-    leaves only a checkpoint below the folder `checkpoints`, from which the same call resumes.
+    leaves only a checkpoint below the folder `checkpoints`, from which the same call resumes. With
+    `try_export` the export of data/encoder by params.yaml is tried beside the training, which ends
+    where that fails.
 
     Raises:
         StageError: the device or its bf16 is missing; no data, or no encoder that fits it; the
             loss is not finite; too little memory, with the parameters to change.
     """
     device = choose_device(params.device, "train.device")
-    with process_group(device) as ranks:
+    with process_group(device) as ranks, export_trial(try_export and ranks.first) as trial:
         bf16 = choose_bf16(params.precision, device)
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
         data = Data.read(aligned)
@@ -66,9 +72,11 @@ def train(
         inputs += sorted(path for path in encoder.iterdir() if path.is_file())
         root = checkpoints if ranks.first else None
         with checkpoint.locked_folder(root, params, inputs) as folder:
-            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder))
+            packed = _packs(model, data.labels, ranks)
+            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial)
             with memory.explain_exhaustion(params, data.labels):
                 state, measured = _learn(params, encoder, model, data, runtime)
+            trial(True)
             if ranks.first:
                 model.load_state_dict(state.best_weights)
                 with whole(out, report, curve) as [ner, report_file, curve_file]:
@@ -77,7 +85,7 @@ def train(
                     _write_curve(curve_file, state.rows)
             if folder:
                 checkpoint.remove(folder)
-    measured |= {"ranks": ranks.count, "precision": "bf16" if bf16 else "fp32"}
+    measured |= {"ranks": ranks.count, "precision": "bf16" if bf16 else "fp32", "packed": packed}
     return measured | estimate | device_figures(device)
 
 
@@ -96,10 +104,23 @@ def main() -> None:
                 Path("reports/train.json"),
                 Path("reports/train.csv"),
                 checkpoint.root(),
+                params.try_export,
             ),
         ),
         "Fine-tunes the encoder on the aligned data.",
     )
+
+
+def _packs(model: PreTrainedModel, labels: Labels, ranks: Ranks) -> bool:
+    """Whether rows hold several windows; says so where they do not."""
+    packed = packs(model, labels.window_tokens)
+    if ranks.first and not packed:
+        print(
+            f"train: {model.config.model_type} would mix the windows of a packed row, so it trains"
+            " with one window a row, without compilation; that takes longer",
+            file=sys.stderr,
+        )
+    return packed
 
 
 def _learn(

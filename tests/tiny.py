@@ -42,6 +42,7 @@ PARAMS = {
         "tokens_per_batch": 256,
         "patience_evals": 4,
         "compile": False,
+        "try_export": False,  # it takes longer than all else
     },
     "evaluate": {
         "device": "cpu",

@@ -77,7 +77,8 @@ def _with_weights(head: Any, encoder: Path, config: PretrainedConfig) -> PreTrai
 
 def first_position(model: PreTrainedModel) -> int:
     """The position id of a first token: 0; in RoBERTa-like encoders, one above padding's."""
-    padding = getattr(model.base_model.embeddings, "padding_idx", None)
+    embeddings = getattr(model.base_model, "embeddings", None)
+    padding = getattr(embeddings, "padding_idx", None)
     return 0 if padding is None else int(padding) + 1
 
 

@@ -68,6 +68,9 @@ class Train(Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         description="Between two checkpoints; a killed run resumes from the last"
     )
+    try_export: bool = Field(
+        description="Export two random layers beside the first steps, and end if that fails"
+    )
     save_dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Of models/ner")
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Packs windows into rows of one length, and rows into the batches of training steps.
 
-A row holds several windows and almost no padding; attention stays within each window.
+A row holds several windows and almost no padding; attention stays within each window. An encoder
+that cannot keep the windows of a row apart gets the same steps with one window a row.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.model.batches import batches_by_length
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
 from stages.training.ranks import Ranks
@@ -78,10 +80,21 @@ def batch_maker(
     ranks: Ranks,
     tokens_per_batch: int,
     row_tokens: int,
-    first_position: int,
+    first_position: int | None,
 ) -> Callable[[int], list[torch.Tensor]]:
-    """Returns a function: index of a step → this rank's batches, `tokens_per_batch` at most."""
+    """Returns a function: index of a step → this rank's batches, `tokens_per_batch` at most.
+
+    Args:
+        data: the training split.
+        steps: as `plan_steps` returns them.
+        ranks: each takes its share of a step's rows.
+        tokens_per_batch: padding included.
+        row_tokens: length of a packed row.
+        first_position: position id of a window's first token; None: one window a row.
+    """
     shares = [rank_rows(step, ranks.rank, ranks.count) for step in steps]
+    if first_position is None:
+        return lambda step: separate_batches(data, shares[step], tokens_per_batch)
     rows_per_batch = min(max(1, tokens_per_batch // row_tokens), len(shares[0]))
     return lambda step: make_batches(data, shares[step], rows_per_batch, row_tokens, first_position)
 
@@ -104,10 +117,25 @@ def make_batches(
     have the same shape, so the last may end in empty rows.
     """
     packed = pack(data, _fill(rows, rows_per_batch), row_tokens, first_position)
-    tensor = torch.from_numpy(np.stack([*vars(packed).values()]))
-    if torch.cuda.is_available():
-        tensor = tensor.pin_memory()
-    return list(torch.split(tensor, rows_per_batch, dim=1))
+    return list(torch.split(_tensor(packed), rows_per_batch, dim=1))
+
+
+def separate_batches(
+    data: Aligned, rows: Sequence[list[int]], tokens_per_batch: int
+) -> list[torch.Tensor]:
+    """The batches of a step as `make_batches`, but with one window a row and of many shapes.
+
+    Windows of similar length share a batch. A step without windows is a single token, unlabelled:
+    each rank must compute gradients.
+    """
+    windows = [window for row in rows for window in row]
+    if not windows:
+        return [torch.tensor([[[token]] for token in (data.input_ids[0][0], 0, 1, IGNORED)])]
+    lengths = [len(data.input_ids[window]) for window in windows]
+    return [
+        _tensor(pack(data, [[windows[i]] for i in batch], max(lengths[i] for i in batch)))
+        for batch in batches_by_length(lengths, tokens_per_batch)
+    ]
 
 
 @dataclass(frozen=True)
@@ -158,6 +186,11 @@ def prefetch(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
                 yield ready.result()
         if pending:
             yield pending.result()
+
+
+def _tensor(packed: Packed) -> torch.Tensor:
+    tensor = torch.from_numpy(np.stack([*vars(packed).values()]))
+    return tensor.pin_memory() if torch.cuda.is_available() else tensor
 
 
 def _fill(rows: Sequence[list[int]], multiple: int) -> list[list[int]]:

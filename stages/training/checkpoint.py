@@ -27,7 +27,7 @@ from stages.training.ranks import Ranks
 ROOT = Path(__file__).parents[2]
 
 
-INDECISIVE = {"checkpoint_minutes"}  # the parameters that do not decide the result
+INDECISIVE = {"checkpoint_minutes", "try_export"}  # the parameters that do not decide the result
 
 
 def root() -> Path:

@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
+from stages.model.layers import encoder_layers
 from stages.text.labels import IGNORED
 
 WARM_UP = 11  # passes before a capture, for DDP: pytorch.org/docs/stable/notes/cuda.html
@@ -14,7 +15,7 @@ WARM_UP = 11  # passes before a capture, for DDP: pytorch.org/docs/stable/notes/
 
 def compile_layers(model: PreTrainedModel) -> None:
     """Compiles the encoder's layers in place, with one compilation, for batches of one shape."""
-    for layer in model.base_model.encoder.layer:
+    for layer in encoder_layers(model):
         layer.compile(fullgraph=True, dynamic=False)
 
 
@@ -29,6 +30,8 @@ class Gradients:
 
     With `r_drop` each batch goes through the model twice, with different dropout, and the loss
     includes `r_drop` times the divergence of the two outputs (https://arxiv.org/abs/2106.14448).
+
+    Without `packed` a row of a batch is one window, and batches may differ in shape.
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class Gradients:
         bf16: bool,
         graph: bool,
         r_drop: float = 0.0,
+        packed: bool = True,
     ) -> None:
         self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
+        self._packed = packed
         self._ddp = isinstance(model, DistributedDataParallel)
         self._crf = getattr(model.module if self._ddp else model, "crf", None)
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # key: is it a step's last batch
@@ -75,9 +80,12 @@ class Gradients:
         if self._r_drop:
             batch = torch.cat([batch, batch], dim=1)
         ids, positions, windows, labels = batch.unbind()
-        mask = windows[:, None, :, None] == windows[:, None, None, :]
+        inputs = {"input_ids": ids, "attention_mask": windows}  # one window: 1 is a token
+        if self._packed:
+            inputs["position_ids"] = positions
+            inputs["attention_mask"] = windows[:, None, :, None] == windows[:, None, None, :]
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
-            logits = self._model(input_ids=ids, position_ids=positions, attention_mask=mask).logits
+            logits = self._model(**inputs).logits
         logits = logits.float()
         if self._crf is None:
             total = cross_entropy(

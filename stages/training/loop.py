@@ -43,11 +43,14 @@ def fit(
     Only rank 0 evaluates, saves and prints.
 
     Raises:
-        StageError: the loss is not finite.
+        StageError: the loss is not finite, or the trial of the export failed.
     """
-    if fast := params.compile and runtime.device.type == "cuda":
+    # A graph needs batches of one shape.
+    if fast := params.compile and runtime.packed and runtime.device.type == "cuda":
         compile_layers(model)
-    gradients = Gradients(runtime.ranks.wrap(model), runtime.bf16, fast, objective.r_drop)
+    gradients = Gradients(
+        runtime.ranks.wrap(model), runtime.bf16, fast, objective.r_drop, runtime.packed
+    )
     rate = objective.learning_rate[1]
     training = Training(
         model, *make_optimizer(model, params, rate, objective.layer_decay, objective.steps)
@@ -85,6 +88,7 @@ def _train(
     ):
         saver = _Saver(training, runtime, params.checkpoint_minutes)
         for step in steps:
+            runtime.trial(False)
             if step.loss is not None:
                 state.step = step.number
                 bar.update(objective.tokens[step.number - 1])

@@ -50,14 +50,15 @@ def pretrain(
         if runtime.ranks.first:
             folder.mkdir(exist_ok=True)
         runtime = replace(runtime, checkpoints=folder)
-    objective = _objective(params, data, runtime, mask_id, first_position(model))
+    first = first_position(model) if runtime.packed else None
+    objective = _objective(params, data, runtime, mask_id, first)
     _, measured = fit(objective, params, model, runtime)
     weights = {name: w.to("cpu", copy=True) for name, w in model.base_model.state_dict().items()}
     return weights, measured
 
 
 def _objective(
-    params: Train, data: Data, runtime: Runtime, mask_id: int, first_position: int
+    params: Train, data: Data, runtime: Runtime, mask_id: int, first_position: int | None
 ) -> Objective:
     own, ranks, labels = params.pretrain, runtime.ranks, data.labels
     row_tokens, lengths = labels.window_tokens, data.lengths

@@ -16,6 +16,7 @@ from stages.text.labels import Labels
 from stages.training.ranks import Ranks
 
 GIB = 2**30
+TRIAL = GIB  # for the trial of the export, which runs beside the first steps
 
 
 def check_free(
@@ -43,7 +44,7 @@ def check_free(
         pretraining = need(model.config.vocab_size, params.pretrain.tokens_per_step)
         peak = max(peak, pretraining, key=Need.bytes)
     device = torch.device("cuda")
-    message = require(peak, free_bytes(device))
+    message = require(peak, free_bytes(device) - TRIAL)
     if ranks.first:
         print(message, file=sys.stderr)
     torch.cuda.reset_peak_memory_stats(device)

@@ -7,6 +7,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
+from stages.model.layers import encoder_layers
 from stages.params.train import Train
 
 
@@ -35,12 +36,13 @@ def decay_groups(
     """Parameters grouped by learning rate and weight decay; head and last layer come first.
 
     Weight decay applies to matrices, not to biases and layer norms, as in BERT's training. Each
-    layer learns at `layer_decay` times the rate of the layer above, the embeddings below the first
-    layer (https://aclanthology.org/P18-1031: general features should change less). The transitions
-    of a CRF come last, with a rate of their own, `crf_rate`, and no decay.
+    layer learns at `layer_decay` times the rate of the layer above, the embeddings, and whatever
+    else is in no layer, below the first (https://aclanthology.org/P18-1031: general features should
+    change less). The transitions of a CRF come last, with a rate of their own, `crf_rate`, and no
+    decay.
     """
     transitions = dict.fromkeys(model.crf.parameters()) if hasattr(model, "crf") else {}
-    layers = model.base_model.encoder.layer
+    layers = encoder_layers(model)
     depths = {p: len(layers) for p in model.base_model.parameters()}
     for number, layer in enumerate(layers, start=1):
         depths |= dict.fromkeys(layer.parameters(), len(layers) - number)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from stages.training.export_trial import Check
 from stages.training.ranks import Ranks
 
 
@@ -17,3 +18,7 @@ class Runtime:
     ranks: Ranks
     checkpoints: Path | None
     """The same folder in all ranks; None: keep no checkpoints."""
+    packed: bool = True
+    """Several windows a row; False: one, for encoders that would mix them."""
+    trial: Check = lambda _: None
+    """Tells of a trial of the export that runs beside the training."""

@@ -47,7 +47,7 @@ def fine_tune(
             runtime.ranks,
             params.tokens_per_batch,
             row_tokens,
-            first_position(model),
+            first_position(model) if runtime.packed else None,
         ),
         layer_decay=params.layer_decay,
         r_drop=params.r_drop,

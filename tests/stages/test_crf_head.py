@@ -137,6 +137,7 @@ def test_the_model_card_names_the_head(tiny, crf):
     assert "`transitions.json` has " in cards[1]
 
 
+@pytest.mark.slow  # as with a linear head, whose test is test_train_resume.py
 def test_terminated_and_started_again_it_comes_to_the_same_bytes(crf, forks, tmp_path):
     work = tmp_path / "work"
     work.mkdir()

@@ -64,7 +64,7 @@ def same(alone: Path, together: Path) -> None:
         assert np.abs(ours.scores[np.isfinite(ours.scores)]).max() > 0.05
 
 
-@pytest.mark.parametrize("head", ["linear", "crf"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("crf", marks=pytest.mark.slow)])
 def test_two_ranks_come_to_the_weights_of_one_process(workspaces, forks):
     alone, together = workspaces
     with socket.socket() as free:
