@@ -8,11 +8,13 @@ import torch
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
 from stages.model.device import make_repeatable
+from stages.model.tagger import first_position
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
 from stages.training.batches import batch_maker, plan_steps, prefetch
 from stages.training.gradients import Gradients, compile_layers
 from stages.training.optimizer import decay_groups
+from stages.training.packing import packs
 from stages.training.ranks import SINGLE, Ranks
 
 ROW_TOKENS = 128
@@ -32,11 +34,15 @@ def our_loop(
     """The loop of stages/train.py without evaluations; yields this rank's tokens of each step."""
     make_repeatable(0, 2, deterministic)
     plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
-    optimizer = torch.optim.AdamW(decay_groups(model, 1e-4, 0.01), fused=True)
+    optimizer = torch.optim.AdamW(
+        decay_groups(model, 1e-4, 0.01), fused=model.device.type == "cuda"
+    )
+    packed = packs(model, ROW_TOKENS)
     if compiled:
         compile_layers(model)
-    gradients = Gradients(ranks.wrap(model), bf16=True, graph=graph)
-    make = batch_maker(data, plan, ranks, tokens_per_step, ROW_TOKENS, first_position=0)
+    gradients = Gradients(ranks.wrap(model), bf16=True, graph=graph, packed=packed)
+    first = first_position(model) if packed else None
+    make = batch_maker(data, plan, ranks, tokens_per_step, ROW_TOKENS, first)
     model.train()
     for step, batches in enumerate(prefetch(make, range(len(plan)))):
         labelled = sum(int((batch[3] != IGNORED).sum()) for batch in batches)
