@@ -144,6 +144,7 @@ def test_small_disk_is_refused_before_anything_is_fetched(
     )
 
 
+@pytest.mark.slow  # 12 s
 @needs_mount
 def test_disk_that_fills_up_leaves_the_environment_as_it_was(
     made: Path,

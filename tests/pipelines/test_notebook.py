@@ -1,6 +1,7 @@
 """The example notebook, run from top to bottom against a champion with its reports."""
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 from tests.conftest import ROOT
@@ -8,6 +9,7 @@ from tests.conftest import ROOT
 NOTEBOOK = ROOT / "docker/notebooks/ner.ipynb"
 
 
+@pytest.mark.slow  # 8 s: a kernel
 def test_the_notebook_tags_shows_errors_and_plots(registered, monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for folder in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):

@@ -17,7 +17,8 @@ from tests.stage_process import files
 from tests.stages.curve import curve
 from tests.tiny import Tiny, write_params
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+# 20 s of training; the loss, the decoding and the marginals have quicker tests.
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 # So high a rate that the transitions matter after so few steps.
 CHANGES = {"head": "crf", "crf_learning_rate": 0.1, "epochs": 4}
 
@@ -137,7 +138,6 @@ def test_the_model_card_names_the_head(tiny, crf):
     assert "`transitions.json` has " in cards[1]
 
 
-@pytest.mark.slow  # as with a linear head, whose test is test_train_resume.py
 def test_terminated_and_started_again_it_comes_to_the_same_bytes(crf, forks, tmp_path):
     work = tmp_path / "work"
     work.mkdir()

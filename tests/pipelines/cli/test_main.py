@@ -197,8 +197,8 @@ def test_help_imports_no_framework(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("way", "code"),
     [
-        (signal.SIGINT, 130),
-        # 9 s; SIGINT takes the same way, and SIGTERM to a stage is in test_stages_ends.py.
+        # 9 s each; SIGTERM to a stage is in test_stages_ends.py.
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         (signal.SIGKILL, -signal.SIGKILL),
     ],

@@ -128,6 +128,7 @@ def test_reports_are_what_dvc_yaml_declares(short: Path) -> None:
     }
 
 
+@pytest.mark.slow  # 7 s
 def test_reading_artifacts_closes_no_log_handler(project: Path) -> None:
     code = (
         "import logging, sys\n"

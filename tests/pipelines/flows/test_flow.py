@@ -133,6 +133,7 @@ def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> No
     assert tries.read_text().split() == ["download", "download", "download", "align"]
 
 
+@pytest.mark.slow  # 10 s; test_up_to_date.py has the question itself
 def test_a_retrain_asks_unpinned_sources_again(short, run, empty_mlflow, tmp_path) -> None:
     from prefect import flow
 

@@ -99,6 +99,7 @@ def test_a_report_that_is_no_json_is_named(tmp_path: Path) -> None:
         report_values.leaves({"reports/align.json": tmp_path / "align.json"})
 
 
+@pytest.mark.slow  # 11 s: MLflow's own server
 def test_a_server_named_by_mlflow_tracking_uri_takes_it_all(
     done, empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

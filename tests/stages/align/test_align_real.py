@@ -90,6 +90,7 @@ SPECIAL = {
 }
 
 
+@pytest.mark.slow  # 9 s
 @pytest.mark.parametrize("split", FILES)
 def test_what_takes_a_special_path(corpora, split):
     corpus = corpora[split]

@@ -155,13 +155,10 @@ ATTENTION = dict.fromkeys(
 ATTENTION |= dict.fromkeys(["ALBERT", "DistilBERT", "EuroBERT"], "MultiHeadAttention")
 
 
+@pytest.mark.slow  # two minutes; test_train_trial.py and test_families.py have a quick one each
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name == "EuroBERT" else pytest.param(name, marks=pytest.mark.slow)
-        for name in FAMILIES
-        if name != "Longformer"
-    ],
+    [name for name in FAMILIES if name != "Longformer"],
 )
 def test_each_family(family, tmp_path, name):
     torch.set_num_threads(1)

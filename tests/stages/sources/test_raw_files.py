@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.stages.sources.conftest import (
     ENTITIES,
     PLAIN,
@@ -12,6 +14,7 @@ from tests.stages.sources.conftest import (
 )
 
 
+@pytest.mark.slow  # 11 s: the real files
 def test_from_the_second_mirror_where_the_first_lost_the_file_and_aligned(
     brought, msra, mirror, tmp_path
 ):

@@ -16,7 +16,7 @@ def test_a_training_ends_where_the_export_cannot_work(tiny, forks, tmp_path, cpu
     write_encoder(work / "data/encoder")
     (work / "data/aligned").symlink_to(tiny.aligned)
     params = work / "params.yaml"
-    write_params(work, try_export=True)
+    write_params(work, try_export=True, epochs=1, evals_per_epoch=1)
     params.write_text(params.read_text().replace("require_cuda: false", "require_cuda: true", 1))
     run = forks.start("train", work)
     assert run.wait() == 1
@@ -31,6 +31,7 @@ def test_an_encoder_that_can_be_exported(tiny, family):
     try_export(tiny.params.export, family("ALBERT"))
 
 
+@pytest.mark.slow
 def test_logits_that_are_too_far_from_torch(tiny, family):
     strict = tiny.params.export.model_copy(update={"logit_tolerance": 1e-12})
     with pytest.raises(StageError, match="of an encoder of type bert gives logits") as error:

@@ -99,6 +99,7 @@ def test_it_is_of_the_code_that_train_imports(tmp_path, params, data, monkeypatc
     assert len({first, name_after("training/loop.py"), name_after("text/labels.py")}) == 3
 
 
+@pytest.mark.slow  # 8 s
 def test_a_folder_that_another_run_deletes_is_made_again(tmp_path, params, data):
     """Each of the two finds it deleted at any moment, and never works in one that is gone."""
     over = threading.Event()
