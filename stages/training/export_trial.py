@@ -24,10 +24,11 @@ def export_trial(wanted: bool) -> Iterator[Check]:
         yield lambda _: None
         return
     with tempfile.TemporaryFile() as said:  # a pipe could fill up
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE],
             env={name: value for name, value in os.environ.items() if name not in RANK}
-            | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
             stdout=subprocess.DEVNULL,
             stderr=said,
         )
