@@ -115,8 +115,9 @@ def test_a_schedule_fires_a_second_run_is_cancelled_and_a_third_waits_for_the_gp
     third = client.create_flow_run_from_deployment(on_demand.id, parameters={"wait_minutes": 0.02})
     state = ended(client, third.id)
     assert state.is_failed()
+    name = client.read_flow_run(run.id).name  # its workspace's, which it had not at first
     assert state.message == (
-        f"The GPU slot was not free within 0.02 minutes. Running: {run.name}. Start this run again"
+        f"The GPU slot was not free within 0.02 minutes. Running: {name}. Start this run again"
         " later, or with a larger wait_minutes"
     )
     working.go.touch()
