@@ -42,8 +42,8 @@ def train(
 
     With `pretrain.epochs` the encoder is first trained further by masked language modelling on that
     text. AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping,
-    bf16 if the GPU has it, early stop. The loss of a step is the mean cross-entropy, or with a CRF
-    the negative log-likelihood, over its labelled tokens, whatever the number of batches.
+    bf16 if the GPU has it, early stop. The loss of a step is the mean over its labelled tokens,
+    whatever the number of batches: of cross-entropy, with a CRF of the negative log-likelihood.
 
     If torchrun started several processes, each calls this; rank 0 writes.
 

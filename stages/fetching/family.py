@@ -52,9 +52,9 @@ def check_family(
 
 
 def _own_code(config: Mapping[str, Any]) -> str:
-    """The class that is code of the encoder's repository; "" if transformers has it.
+    """The class that only the encoder's repository has; "" if there is none.
 
-    transformers has the class if `auto_map` is a relic of before: "EuroBertModel" of "eurobert".
+    An old `auto_map` may name a class that transformers has by now: "EuroBertModel" of "eurobert".
     """
     known = _letters(str(config.get("model_type")))
     for use, name in (config.get("auto_map") or {}).items():

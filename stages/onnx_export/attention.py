@@ -13,8 +13,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 FUSED = "onnxruntime_fused"
 
 
-def use_fused_attention(model: PreTrainedModel) -> bool:
-    """Makes `model` call a fused operator, for export alone; False if it cannot.
+def use_fused_attention(model: PreTrainedModel) -> None:
+    """Makes `model` call a fused operator, for export alone, if one fits it.
 
     Self-attention built as BERT's becomes `Attention`, which includes the three projections and
     measured 2 to 6 % faster on a GPU than `MultiHeadAttention`, which all others get. Neither fits
@@ -23,13 +23,12 @@ def use_fused_attention(model: PreTrainedModel) -> bool:
     """
     kinds = getattr(model.config, "layer_types", None) or ["full_attention"]
     if not model._supports_attention_backend or {*kinds} != {"full_attention"}:
-        return False
+        return
     for module in list(model.modules()):
         own = getattr(module, "self", None)
         if isinstance(own, nn.Module) and all(hasattr(own, n) for n in ("query", "key", "value")):
             module.self = _Attention(own)
     model.set_attn_implementation(FUSED)
-    return True
 
 
 class _Attention(nn.Module):

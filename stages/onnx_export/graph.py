@@ -97,7 +97,7 @@ def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.Mo
                 opset_version=opset,
                 verbose=False,
             )
-    except torch.onnx.errors.OnnxExporterError as error:
+    except torch.onnx.OnnxExporterError as error:
         cause = str(error.__cause__ or error).strip().partition("\n")[0]
         raise StageError(
             f"torch {torch.__version__} cannot export an encoder of type"

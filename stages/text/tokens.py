@@ -21,7 +21,7 @@ class CellEncoder:
         """Takes a tokenizer and its [UNK] id; switches off its padding and truncation.
 
         For characters it also switches off the space that SentencePiece and some tokenizers of
-        bytes put before a text: a cell is no text, and Chinese has no spaces.
+        bytes put before each text: it would stand before every character.
         """
         # Sentence encoders' files switch them on; a cell would be padded to 128 tokens.
         tokenizer.no_padding()

@@ -70,8 +70,8 @@ def convert(
         renamed: Old name of an entity type → the new one; "": its entities are left out.
 
     Raises:
-        PipelineError: with the place: what the reader refuses, a type with a name that `align`
-            refuses, half of a surrogate pair; there is no text; `out` is one of `exports`.
+        PipelineError: the reader or `align` refuses something, whose place the message has; a text
+            has half of a surrogate pair; the exports have no text; `out` is one of `exports`.
     """
     for export in exports:
         if not export.exists():

@@ -20,7 +20,7 @@ class Mark:
     Attributes:
         parts: Start and exclusive end of each of its parts; several if it is discontinuous.
         type: Its type.
-        quote: Its text, if the export has it.
+        quote: The entity's text as the export has it; None if it has none.
     """
 
     parts: tuple[tuple[int, int], ...]

@@ -157,7 +157,7 @@ def test_the_command_against_a_pickle_runs_as_printed(bring, pickled, family):
 
 @pytest.mark.slow  # three processes, one with torch
 def test_the_command_for_a_pickle_of_the_hub_runs_as_printed(hub, work, bring, pickled, tmp_path):
-    """With `hf` as a user has it: it asks for the size and the commit of each file first."""
+    """By the real `hf`, which asks for the size and the commit of each file first."""
 
     hub = type(hub)(hub.mirror, pickled)
     tree = []
