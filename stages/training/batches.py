@@ -138,6 +138,18 @@ def separate_batches(
     ]
 
 
+def model_inputs(batch: torch.Tensor, packed: bool) -> dict[str, torch.Tensor]:
+    """The arguments by which a model of transformers takes a batch of `make_batches`.
+
+    Without `packed` they are those of `separate_batches`.
+    """
+    ids, positions, windows, _ = batch.unbind()
+    if not packed:
+        return {"input_ids": ids, "attention_mask": windows}  # one window: 1 is a token
+    mask = windows[:, None, :, None] == windows[:, None, None, :]
+    return {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
+
+
 @dataclass(frozen=True)
 class Packed:
     """The model's inputs for some rows; each array is [rows, row length in tokens], int64."""

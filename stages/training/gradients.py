@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from stages.model.layers import encoder_layers
 from stages.text.labels import IGNORED
+from stages.training.batches import model_inputs
 
 WARM_UP = 11  # passes before a capture, for DDP: pytorch.org/docs/stable/notes/cuda.html
 
@@ -79,13 +80,9 @@ class Gradients:
             return
         if self._r_drop:
             batch = torch.cat([batch, batch], dim=1)
-        ids, positions, windows, labels = batch.unbind()
-        inputs = {"input_ids": ids, "attention_mask": windows}  # one window: 1 is a token
-        if self._packed:
-            inputs["position_ids"] = positions
-            inputs["attention_mask"] = windows[:, None, :, None] == windows[:, None, None, :]
+        _, _, windows, labels = batch.unbind()
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
-            logits = self._model(**inputs).logits
+            logits = self._model(**model_inputs(batch, self._packed)).logits
         logits = logits.float()
         if self._crf is None:
             total = cross_entropy(

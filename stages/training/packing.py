@@ -1,10 +1,15 @@
 """Finds out whether an encoder keeps the windows of a packed row apart."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from stages.model.tagger import first_position
+from stages.text.labels import IGNORED
+from stages.text.windows_table import Aligned
+from stages.training.batches import make_batches, model_inputs, separate_batches
 
 TOLERANCE = 1e-3  # rounding gives 1e-6, and windows that see each other 2e-3 to 0.2, in fp32
 
@@ -35,23 +40,20 @@ def packs(model: PreTrainedModel, row_tokens: int) -> bool:
 @torch.inference_mode()
 def _difference(model: PreTrainedModel, lengths: list[int], row_tokens: int) -> float:
     """The largest difference of a hidden state between windows in one row and each alone."""
-    size = model.config.vocab_size
+    rng, size = np.random.default_rng(0), model.config.vocab_size
     # From the upper half of the vocabulary: special tokens may have a meaning for the model.
-    tokens = np.random.default_rng(0).integers(size // 2, size, row_tokens)
-    row = torch.from_numpy(tokens).to(model.device)[None]
-    positions, windows = torch.zeros_like(row), torch.zeros_like(row)
-    stops = np.cumsum(lengths).tolist()
-    parts = [slice(stop - length, stop) for stop, length in zip(stops, lengths, strict=True)]
-    first = first_position(model)
-    for number, part in enumerate(parts, start=1):
-        windows[:, part] = number
-        positions[:, part] = torch.arange(first, first + part.stop - part.start)
-    mask = windows[:, None, :, None] == windows[:, None, None, :]
-    states = model.base_model(input_ids=row, position_ids=positions, attention_mask=mask)
-    largest = 0.0
-    for part in parts:
-        own = row[:, part]
-        alone = model.base_model(input_ids=own, attention_mask=torch.ones_like(own))
-        difference = states.last_hidden_state[:, part] - alone.last_hidden_state
-        largest = max(largest, float(difference.abs().max()))
-    return largest
+    ids: list[Any] = [rng.integers(size // 2, size, length) for length in lengths]
+    labels: list[Any] = [np.full_like(of_window, IGNORED) for of_window in ids]
+    windows = range(len(lengths))
+    data = Aligned([*windows], [[]] * len(windows), ids, labels)
+
+    def states(batches: list[torch.Tensor], packed: bool) -> torch.Tensor:
+        inputs = model_inputs(batches[0].to(model.device), packed)
+        result: torch.Tensor = model.base_model(**inputs).last_hidden_state[0]
+        return result
+
+    row = states(make_batches(data, [[*windows]], 1, row_tokens, first_position(model)), True)
+    together = torch.split(row[: sum(lengths)], lengths)
+    alone = [states(separate_batches(data, [[window]], row_tokens), False) for window in windows]
+    differences = [(one - other).abs().max() for one, other in zip(together, alone, strict=True)]
+    return max(map(float, differences))
