@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @command(
-    "convert brat/ -o corpus/train.jsonl",
-    "convert project-1.json -o corpus/train.jsonl --rename 'Work Of Art=WORK_OF_ART'",
-    "convert admin.jsonl -o corpus/train.jsonl --offsets utf-16",
-    "convert cluener/train.json -o corpus/train.jsonl --from cluener",
+    "convert brat/ -o inputs/train.jsonl",
+    "convert project-1.json -o inputs/train.jsonl --rename 'Work Of Art=WORK_OF_ART'",
+    "convert admin.jsonl -o inputs/train.jsonl --offsets utf-16",
+    "convert cluener/train.json -o inputs/train.jsonl --from cluener",
     anywhere=True,
 )
 def convert(

@@ -1,11 +1,19 @@
 """Local files that changed under their hashes."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+import yaml
 
 from pipelines.corpus_check.local_sources import require_unchanged
 from pipelines.errors import PipelineError
 from stages.contract.hashing import digests
 from stages.params.download import Encoder, Source
+from tests.pipelines.standin import clean_environment
+from tests.support.clone import clone
 from tests.tiny import write_params
 
 
@@ -64,3 +72,28 @@ def test_an_unpinned_one_may_change(tmp_path, params):
     free = params.train.model_copy(update={"bytes": None, "git_blob": None, "sha256": "unpinned"})
     (tmp_path / "corpus/train.txt").write_text("another")
     require_unchanged(tmp_path, params.model_copy(update={"train": free}))
+
+
+def test_dvc_repro_refuses_one_below_inputs(tmp_path):
+    project, copied = clone(tmp_path / "project"), "inputs/train.txt"
+    corpus = project / copied
+    corpus.write_bytes((project / "samples/corpus/train.txt").read_bytes())
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["download"]["train"] |= {"sources": [copied], **digests(corpus)}
+    (project / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True))
+
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def repro():
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", "download"],
+            cwd=project, env=clean_environment() | {"PATH": path},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert repro().returncode == 0
+    corpus.write_bytes(corpus.read_bytes()[:-1])
+    refused = repro()
+    assert refused.returncode
+    assert f"{copied}: " in refused.stderr
+    assert "bytes" in refused.stderr
