@@ -13,7 +13,7 @@ from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
 from stages.training.batches import batch_maker, plan_steps, prefetch
 from stages.training.gradients import Gradients, compile_layers
-from stages.training.optimizer import decay_groups
+from stages.training.optimizer import Update, decay_groups
 from stages.training.packing import packs
 from stages.training.ranks import SINGLE, Ranks
 
@@ -43,13 +43,12 @@ def our_loop(
     gradients = Gradients(ranks.wrap(model), bf16=True, graph=graph, packed=packed)
     first = first_position(model) if packed else None
     make = batch_maker(data, plan, ranks, tokens_per_step, ROW_TOKENS, first)
+    update = Update(model, optimizer, clip_norm=1.0, graph=graph)
     model.train()
     for step, batches in enumerate(prefetch(make, range(len(plan)))):
         labelled = sum(int((batch[3] != IGNORED).sum()) for batch in batches)
         gradients(batches, labelled, seed=step)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=not graph)
+        update()
         yield sum(int((batch[2] > 0).sum()) for batch in batches)
 
 

@@ -2,18 +2,12 @@
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 BLOCK = re.compile(r"(<!-- made by make bench-training -->\n).*?(<!-- end -->)", re.DOTALL)
 BARS = {"tutorial": 30, "trainer": 3}
 TOKENS_PER_S = 500_000
-KINDS = {  # of kernels, by parts of their names
-    "matrix products": ("gemm", "nvjet", "cutlass_80_tensorop", "cublas"),
-    "attention": ("fmha", "attention", "flash", "efficient", "cudnn::fusion"),
-    "optimizer and clipping": ("multi_tensor", "foreach", "FusedAdam", "fused_adam"),
-}
 
 
 def write(folder: Path) -> None:
@@ -55,24 +49,32 @@ def _table(result: dict[str, Any]) -> str:
     ]
     bars.append(f"{ours['tokens_per_s']:,} tokens/s (bar: {TOKENS_PER_S:,})")
     lines += ["", f"{', '.join(bars)}."]
-    if kernels := result.get("kernels"):
-        lines += ["", _kernel_shares(kernels)]
+    if roofline := result.get("roofline"):
+        tokens_ms = ours["step_ms"] * ours["tokens_per_s"] / by_name["trainer"]["tokens_per_s"]
+        lines += _roofline(roofline, tokens_ms)
     if note := result.get("note"):
         lines += ["", note]
     return "\n".join([*lines, ""])
 
 
-def _kernel_shares(kernels: list[dict[str, Any]]) -> str:
-    times: Counter[str] = Counter()
-    for kernel in kernels:
-        kind = next(
-            (kind for kind, names in KINDS.items() if any(n in kernel["name"] for n in names)),
-            "the rest: norms, GELU, dropout, residuals, casts",
-        )
-        times[kind] += kernel["ms"]
-    total = times.total()
-    shares = ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in times.most_common())
-    return f"The GPU's {total:.0f} ms a step of `ours`: {shares}."
+def _roofline(rows: list[dict[str, Any]], trainer_ms: float) -> list[str]:
+    """What each class of kernel takes in a step of `ours`, beside the least that it needs."""
+    ms, least = (sum(row[key] for row in rows) for key in ("ms", "least_ms"))
+    return [
+        "",
+        f"A step of `ours`, and the least that its FLOPs or bytes need at this GPU's measured peaks"
+        f" (`benchmarks/roofline.py`). At the least it would be {trainer_ms / least:.2f}x the"
+        " trainer:",
+        "",
+        "| class of kernel | ms | least ms | |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['class']} | {row['ms']:.1f} | {row['least_ms']:.1f}"
+            f" | {row['least_ms'] / row['ms']:.0%} |"
+            for row in rows
+        ),
+        f"| together | {ms:.1f} | {least:.1f} | {least / ms:.0%} |",
+    ]
 
 
 def _plot(result: dict[str, Any], path: Path) -> None:

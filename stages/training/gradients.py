@@ -1,11 +1,16 @@
 """Computes the gradients of a training step, on a GPU by CUDA graphs."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn import Module
+from torch.nn.functional import cross_entropy, log_softmax, one_hot
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from stages.model.layers import encoder_layers
 from stages.text.labels import IGNORED
@@ -33,6 +38,9 @@ class Gradients:
     includes `r_drop` times the divergence of the two outputs (https://arxiv.org/abs/2106.14448).
 
     Without `packed` a row of a batch is one window, and batches may differ in shape.
+
+    At most `labelled_fraction` of a row's positions, rounded up, have a label. Below 1, the head
+    sees so many positions alone: one over a vocabulary would cost as much as several layers.
     """
 
     def __init__(
@@ -42,9 +50,10 @@ class Gradients:
         graph: bool,
         r_drop: float = 0.0,
         packed: bool = True,
+        labelled_fraction: float = 1.0,
     ) -> None:
-        self._model, self._bf16, self._replay, self._r_drop = model, bf16, graph, r_drop
-        self._packed = packed
+        self._model, self._bf16, self.graph, self._r_drop = model, bf16, graph, r_drop
+        self._packed, self._labelled_fraction = packed, labelled_fraction
         self._ddp = isinstance(model, DistributedDataParallel)
         self._crf = getattr(model.module if self._ddp else model, "crf", None)
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # key: is it a step's last batch
@@ -57,7 +66,7 @@ class Gradients:
         The loss is the mean over the step's labelled tokens, whatever the number of batches, so
         accumulation changes results by rounding only. `seed` decides the dropout.
         """
-        if self._replay and not self._graphs:
+        if self.graph and not self._graphs:
             self._batch = batches[0].to(self._model.device)
             for last in {batch is batches[-1] for batch in batches} if self._ddp else {True}:
                 self._graphs[last] = self._captured(last)
@@ -81,7 +90,10 @@ class Gradients:
         if self._r_drop:
             batch = torch.cat([batch, batch], dim=1)
         _, _, windows, labels = batch.unbind()
-        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
+        with (
+            torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16),
+            self._head_on(labels) as labels,
+        ):
             logits = self._model(**model_inputs(batch, self._packed)).logits
         logits = logits.float()
         if self._crf is None:
@@ -95,6 +107,30 @@ class Gradients:
         loss = total * self._share
         loss.backward()  # type: ignore[no-untyped-call]
         self._loss += loss.detach()
+
+    @contextmanager
+    def _head_on(self, labels: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Lets the head see only positions with labels; gives their labels, [rows, positions]."""
+        if self._labelled_fraction == 1:
+            yield labels
+            return
+        length = labels.shape[1]
+        count = math.ceil(self._labelled_fraction * length)  # fixed, for a graph
+        positions = (labels != IGNORED).int().topk(count).indices
+        chosen = one_hot(positions, length)
+
+        def choose(_module: Module, _inputs: Any, output: ModelOutput) -> ModelOutput:
+            # A product, as the backward of an index adds up in any order, or sorts first.
+            hidden = output["last_hidden_state"]
+            output["last_hidden_state"] = chosen.to(hidden.dtype) @ hidden
+            return output
+
+        model: PreTrainedModel = self._model.module if self._ddp else self._model
+        hook = model.base_model.register_forward_hook(choose)
+        try:
+            yield labels.gather(1, positions)
+        finally:
+            hook.remove()
 
     def _captured(self, last: bool) -> torch.cuda.CUDAGraph:
         """Captures `_add` for batches of this shape; the weights do not change."""

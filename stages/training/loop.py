@@ -21,7 +21,7 @@ from stages.training.batches import prefetch, step_seed
 from stages.training.checkpoint import Training, TrainingState
 from stages.training.gradients import Gradients, compile_layers
 from stages.training.objective import Objective
-from stages.training.optimizer import make_optimizer
+from stages.training.optimizer import Update, make_optimizer
 from stages.training.ranks import Ranks
 from stages.training.runtime import Runtime
 
@@ -49,7 +49,12 @@ def fit(
     if fast := params.compile and runtime.packed and runtime.device.type == "cuda":
         compile_layers(model)
     gradients = Gradients(
-        runtime.ranks.wrap(model), runtime.bf16, fast, objective.r_drop, runtime.packed
+        runtime.ranks.wrap(model),
+        runtime.bf16,
+        fast,
+        objective.r_drop,
+        runtime.packed,
+        objective.labelled_fraction,
     )
     rate = objective.learning_rate[1]
     training = Training(
@@ -135,6 +140,7 @@ def train_steps(
     The step itself comes first so that an interrupted evaluation of it can be made up for.
     """
     model, optimizer, schedule = training.model, training.optimizer, training.schedule
+    update = Update(model, optimizer, params.clip_norm, gradients.graph)
     yield Step(after, None, 0.0)
     with closing(prefetch(objective.batches, range(after, objective.steps))) as batches_of_steps:
         for number, batches in enumerate(batches_of_steps, start=after + 1):
@@ -142,11 +148,9 @@ def train_steps(
             # DDP divides the sum of the gradients by the number of ranks.
             labelled = objective.labelled[number - 1] / ranks.count
             loss = gradients(batches, labelled, step_seed(params.seed, number, ranks.rank))
-            torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
             learning_rate = float(schedule.get_last_lr()[0])
-            optimizer.step()
+            update()
             schedule.step()
-            optimizer.zero_grad(set_to_none=False)  # the graph adds to them at fixed addresses
             yield Step(number, loss, learning_rate)
 
 

@@ -3,6 +3,7 @@
 Task-adaptive pre-training: https://aclanthology.org/2020.acl-main.740.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def _objective(
         tokens=sum_per_step(steps, lengths),
         labelled=[own.mask_fraction * n for n in words],  # expected, so that ranks need not talk
         batches=masked,
+        labelled_fraction=own.mask_fraction,
     )
 
 
@@ -86,19 +88,29 @@ def hide(
 ) -> torch.Tensor:
     """Hides tokens of a batch in place; their ids become its labels. Returns the batch.
 
+    The same fraction of each row, rounded, so that the number has a limit.
+
     Args:
         batch: int64 [4, rows, row length], as `batches.make_batches` returns it.
         labels: names [CLS] and [SEP], which are never hidden.
         mask_id: of [MASK].
-        fraction: of the tokens, to predict.
+        fraction: of a row's tokens, to predict.
         rng: chooses the tokens.
     """
-    ids, _, windows, targets = batch.unbind()
+    ids, _, windows, targets = batch.numpy()
     words = (windows > 0) & (ids != labels.cls_id) & (ids != labels.sep_id)
-    chance = torch.from_numpy(rng.random(ids.shape))
-    chosen = words & (chance < fraction)
-    targets.copy_(torch.where(chosen, ids, IGNORED))
-    replaced = chosen & (chance >= (MASKED + KEPT) * fraction)
-    ids[replaced] = torch.from_numpy(rng.choice(ids[words].numpy(), int(replaced.sum())))
-    ids[chosen & (chance < MASKED * fraction)] = mask_id
+    chance = np.where(words, rng.random(ids.shape, dtype=np.float32), 2)
+    most = math.ceil(fraction * ids.shape[1])
+    rows = np.arange(len(ids))[:, None]
+    chosen = np.argpartition(chance, most - 1, axis=1)[:, :most]
+    chosen = chosen[rows, np.argsort(chance[rows, chosen], axis=1)]  # the last are left out
+    counted = np.arange(most) < np.rint(fraction * words.sum(axis=1, keepdims=True))
+    row, position = np.broadcast_to(rows, chosen.shape)[counted], chosen[counted]
+    targets[...] = IGNORED
+    targets[row, position] = ids[row, position]
+    fate = rng.random(len(row))
+    replaced = fate >= MASKED + KEPT
+    others = rng.choice(ids[words], int(replaced.sum()))
+    ids[row[replaced], position[replaced]] = others
+    ids[row[fate < MASKED], position[fate < MASKED]] = mask_id
     return batch

@@ -39,6 +39,8 @@ class Objective:
     """Of the learning rate, from each layer to the one below."""
     r_drop: float = 0.0
     """As in `Gradients`."""
+    labelled_fraction: float = 1.0
+    """As in `Gradients`."""
     evaluation: Evaluation | None = None
     """None: no evaluation, and the last weights count."""
 

@@ -1,4 +1,4 @@
-"""The optimizer, its parameter groups and the schedule of its learning rate."""
+"""The optimizer, its parameter groups, its step and the schedule of its learning rate."""
 
 import math
 from typing import Any
@@ -62,3 +62,52 @@ def decay_groups(
     if transitions:
         result.append({"params": [*transitions], "lr": crf_rate, "weight_decay": 0.0})
     return result
+
+
+class Update:
+    """Clips the gradients, takes the optimizer's step and zeroes the gradients.
+
+    With `graph` it replays a CUDA graph from the second call on: to start a kernel for each of
+    hundreds of small tensors takes the CPU longer than a small model's step takes the GPU.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float,
+        graph: bool,
+    ) -> None:
+        self._model, self._optimizer, self._clip_norm = model, optimizer, clip_norm
+        self._graph = torch.cuda.CUDAGraph() if graph else None
+        self._rates: torch.Tensor | None = None  # of the groups, on the device, for the graph
+
+    def __call__(self) -> None:
+        """Changes the weights by the learning rates that the schedule has set."""
+        if self._graph is None:
+            self._update()
+        elif self._rates is None:
+            self._update()  # the first makes the optimizer's state, outside the graph
+            self._rates = self._captured(self._graph)
+        else:
+            self._rates.copy_(torch.tensor([g["lr"] for g in self._optimizer.param_groups]))
+            self._graph.replay()
+
+    def _update(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=False)  # a graph adds to them at fixed addresses
+
+    def _captured(self, graph: torch.cuda.CUDAGraph) -> torch.Tensor:
+        """Captures `_update`, without doing it; returns the rates that the graph will read."""
+        groups = self._optimizer.param_groups
+        before = [group["lr"] for group in groups]
+        rates = torch.tensor(before, device=self._model.device)
+        for group, rate in zip(groups, rates, strict=True):
+            group |= {"lr": rate, "capturable": True}
+        # A thread of NCCL queries older work during the capture.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._update()
+        for group, value in zip(groups, before, strict=True):
+            group |= {"lr": value, "capturable": False}
+        return rates

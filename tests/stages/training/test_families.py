@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+)
 
+from stages.text.labels import IGNORED
 from stages.training.batches import batch_maker, separate_batches
 from stages.training.gradients import Gradients
 from stages.training.optimizer import decay_groups
@@ -64,6 +70,32 @@ def test_layers_learn_at_falling_rates(tagger, name):
     assert of_head == 1.0
     [embedding] = [p for p in [model.get_input_embeddings().weight] if p.requires_grad]
     assert next(g["lr"] for g in groups if embedding in {*g["params"]}) == 0.5**layers
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_head_on_labelled_positions_alone_gives_the_same_gradients(family, name):
+    torch.manual_seed(3)
+    model = AutoModelForMaskedLM.from_pretrained(family(name)).eval()
+    seen = []
+    model.get_output_embeddings().register_forward_hook(lambda *_: seen.append(_[-1].shape[1]))
+    ids = torch.randint(5, 30, (3, 12))
+    labels = ids.where(
+        torch.rand(ids.shape).argsort(dim=1) < torch.tensor([[3], [0], [2]]), IGNORED
+    )
+    batch = torch.stack([ids, torch.arange(12).expand(3, -1), torch.ones_like(ids), labels])
+
+    def step(fraction):
+        model.zero_grad()
+        gradients = Gradients(model, False, False, packed=False, labelled_fraction=fraction)
+        loss = gradients([batch], 5, seed=1)
+        return loss, {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    (whole, of_whole), (loss, ours) = step(1.0), step(0.25)
+    assert seen == [12, 3]
+    torch.testing.assert_close(loss, whole)
+    assert ours.keys() == of_whole.keys()
+    for key, gradient in of_whole.items():
+        torch.testing.assert_close(ours[key], gradient, rtol=1e-4, atol=1e-6, msg=key)
 
 
 @pytest.mark.parametrize("tokens_per_batch", [16, 1024])

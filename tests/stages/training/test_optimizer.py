@@ -1,6 +1,8 @@
+import pytest
+import torch
 from transformers import BertConfig, BertForTokenClassification
 
-from stages.training.optimizer import decay_groups
+from stages.training.optimizer import Update, decay_groups
 
 
 def model():
@@ -39,3 +41,26 @@ def test_what_is_nearer_to_the_input_learns_more_slowly():
     assert {rate for name, rate in rates.items() if ".layer.0." in name} == {0.5}
     assert {rate for name, rate in rates.items() if ".layer.1." in name} == {1.0}
     assert rates["classifier.weight"] == rates["classifier.bias"] == 1.0
+
+
+@pytest.mark.gpu
+def test_a_replayed_update_equals_one_that_is_not():
+    """With rates that change from step to step, and gradients that are clipped."""
+    after = {}
+    for graph in (False, True):
+        torch.manual_seed(3)
+        tagger = model().cuda()
+        optimizer = torch.optim.AdamW(decay_groups(tagger, 1e-3, 0.01, 0.9), fused=True)
+        update = Update(tagger, optimizer, clip_norm=0.5, graph=graph)
+        for step in range(1, 6):
+            for parameter in tagger.parameters():
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                parameter.grad += torch.randn_like(parameter)
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 / step
+            update()
+        assert all(not parameter.grad.any() for parameter in tagger.parameters())
+        after[graph] = tagger.state_dict()
+    for name, weights in after[False].items():
+        torch.testing.assert_close(after[True][name], weights, rtol=1e-6, atol=1e-7, msg=name)
