@@ -90,7 +90,9 @@ class Update:
             self._update()  # the first makes the optimizer's state, outside the graph
             self._rates = self._captured(self._graph)
         else:
-            self._rates.copy_(torch.tensor([g["lr"] for g in self._optimizer.param_groups]))
+            # A copy from the host would wait for the device.
+            for rate, group in zip(self._rates, self._optimizer.param_groups, strict=True):
+                rate.fill_(group["lr"])
             self._graph.replay()
 
     def _update(self) -> None:
