@@ -70,6 +70,8 @@ def train_tutorial(arguments: argparse.Namespace) -> None:
 def compare(arguments: argparse.Namespace) -> None:
     """Writes the differences in dev F1, paired by seed, and the seconds of each to a target F1."""
     fast = json.loads(arguments.ours.read_text(encoding="utf-8"))
+    [recipe] = fast.pop("recipes")
+    fast |= recipe
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.tutorial]
     slow = {**parts[0], "runs": [run for part in parts for run in part["runs"]]}
     ours, tutorials = ({run["seed"]: run for run in part["runs"]} for part in (fast, slow))

@@ -78,9 +78,3 @@ class Train(Section):
         if self.gradient_checkpointing and self.compile:
             raise ValueError("gradient_checkpointing needs compile: false")
         return self
-
-    @model_validator(mode="after")
-    def _crf_excludes_r_drop(self) -> Self:
-        if self.head == "crf" and self.r_drop:
-            raise ValueError("head: crf needs r_drop: 0, because R-Drop compares single tokens")
-        return self

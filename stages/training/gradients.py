@@ -38,7 +38,8 @@ class Gradients:
     A model with a CRF as its attribute `crf` gets the CRF's loss in place of cross-entropy.
 
     With `r_drop` each batch goes through the model twice, with different dropout, and the loss
-    includes `r_drop` times the divergence of the two outputs (https://arxiv.org/abs/2106.14448).
+    includes `r_drop` times the divergence of the two outputs, token by token
+    (https://arxiv.org/abs/2106.14448); with a CRF too, whose transitions have no dropout.
 
     Without `packed` a row of a batch is one window, and batches may differ in shape.
 

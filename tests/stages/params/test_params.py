@@ -163,12 +163,6 @@ def test_a_cuda_graph_keeps_what_it_computed(refused):
     )
 
 
-def test_a_crf_takes_no_r_drop(refused):
-    assert refused(Train, ("head: linear", "head: crf")) == (
-        "train: head: crf needs r_drop: 0, because R-Drop compares single tokens"
-    )
-
-
 @pytest.mark.parametrize(
     "address",
     [

@@ -6,6 +6,7 @@ from transformers import BertConfig, BertForTokenClassification
 
 from stages.text.labels import IGNORED
 from stages.training.batches import make_batches
+from stages.training.crf import Crf
 from stages.training.gradients import Gradients, compile_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,8 +89,11 @@ def test_r_drop_adds_how_far_two_answers_are_apart(model, rows_of):
     assert loss == pytest.approx((0.5 * apart - log_likelihood).mean().item(), rel=1e-4)
 
 
-def test_without_dropout_r_drop_changes_nothing(model, rows_of):
+@pytest.mark.parametrize("crf", [False, True])
+def test_without_dropout_r_drop_changes_nothing(model, rows_of, crf):
     data, rows = rows_of(row_tokens=16)
+    if crf:
+        model.crf = Crf(["O", "B-A", "I-A", "B-B", "I-B"])
     model.eval()
     loss, gradients = of_step(model, data, rows, 2)
     again, twice = of_step(model, data, rows, 2, r_drop=3.0)
