@@ -41,7 +41,8 @@ def check_free(
 
     peak = need(len(labels.tags), params.tokens_per_step, 2 if params.r_drop else 1)
     if params.pretrain.epochs:
-        pretraining = need(model.config.vocab_size, params.pretrain.tokens_per_step)
+        logits = math.ceil(params.pretrain.mask_fraction * model.config.vocab_size)
+        pretraining = need(logits, params.pretrain.tokens_per_step)
         peak = max(peak, pretraining, key=Need.bytes)
     device = torch.device("cuda")
     message = require(peak, free_bytes(device) - TRIAL)
@@ -59,7 +60,7 @@ class ModelSize:
     """Of the encoder, by transformers."""
     parameters: int
     outputs: int
-    """Logits per token: labels, or the vocabulary for masked language modelling."""
+    """Logits per token: labels, or the vocabulary for each token that is hidden."""
 
 
 @dataclass(frozen=True)
