@@ -15,7 +15,7 @@ from pipelines.flows import artifacts
 from pipelines.names import LAUNCHED, Logged
 from pipelines.registry import aliases, pages
 from pipelines.registry.registry import Registry
-from pipelines.tracking import connection, report_values, run_page
+from pipelines.tracking import connection, report_values, run_log
 from pipelines.workspaces import merging, overlays, runtime
 from pipelines.workspaces.places import shown
 
@@ -38,8 +38,8 @@ def show(outcome: "Outcome", project: Path, params: Sequence[Path] = ()) -> None
         console.print(f"{outcome.warning}\n", markup=False)
     for warning in report_values.data_warnings(outcome.workspace):
         console.print(f"Warning about the corpus: {warning}\n", markup=False)
-    report = outcome.workspace / run_page.REPORT
-    if report.is_file():
+    connected = connection.check(project, model=model)
+    if report := run_log.report(connected, outcome.logged):
         console.print(f"Open the report in a browser:\n  {report}", markup=False)
     for purpose, command in _next_commands(project, outcome.logged, params):
         console.print(f"{purpose}:\n  {command}", markup=False)

@@ -26,15 +26,15 @@ def trained(
     seconds: float,
     promotion: str | None = None,
 ) -> None:
-    """Publishes the scores of a run that trained, with links, and its promotion."""
+    """Publishes the promotion of a run that trained, its scores, and links."""
     before = ", as before: the same result (dvc.lock)" if logged.already_logged else ""
     _publish(
         logged.model,
         f"{logged.model} version {logged.version}{before}",
+        *([promotion] if promotion else []),
         scores(figures),
         _links(project, logged),
         f"- Workspace `{workspace}`, {seconds:.0f} s",
-        *([f"Promotion: {promotion}"] if promotion else []),
     )
 
 

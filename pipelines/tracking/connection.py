@@ -33,7 +33,7 @@ OF_AN_OUTER_RUN = (
     "_MLFLOW_ACTIVE_MODEL_ID",
     "MLFLOW_ENABLE_ASYNC_LOGGING",
 )
-# MLflow's page of an experiment then opens on the runs; without it, on a page for language models.
+# An older MLflow then opens an experiment on its runs; MLflow 3.17 ignores it (`pages.VIEW`).
 KIND = ("mlflow.experimentKind", "custom_model_development")
 MARK = ("source", "python -m pipelines")  # a tag whose value never changes
 # What MLflow raises, also where it is a database in this process: locked, or on a full disk.

@@ -136,6 +136,8 @@ def _describe(project: Project, made: Workspace, run_id: str, version: str) -> N
         text = run_page.description(project, made, run_id)
         descriptions.describe_run(project.client, run_id, text)
         descriptions.describe_version(project.registry, version, text)
+    with descriptions.spared(f"report that names version {version}"):
+        run_page.log_report(project, made, run_id, version)
 
 
 def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:

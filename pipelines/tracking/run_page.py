@@ -15,7 +15,7 @@ from pipelines.registry import card, pages
 from pipelines.tracking.connection import Project
 from pipelines.workspaces import git
 from pipelines.workspaces.workspace import Workspace
-from stages.report.page import page
+from stages.report.page import page, with_run
 from stages.report.plots import Plot, f1_by_type, learning_curves, reliability_plot
 
 DRAWING = Path(__file__).with_name("plot.svg")
@@ -36,6 +36,20 @@ def log_pictures(client: MlflowClient, run_id: str, reports: Mapping[str, Path])
     if rows := _worst(reports["reports/errors.jsonl"]):
         columns = {key: [row[key] for row in rows] for key in rows[0]}
         client.log_table(run_id, columns, WORST)
+
+
+def log_report(project: Project, made: Workspace, run_id: str, version: str) -> None:
+    """Replaces the logged report by a copy that names the version, the run and its commit."""
+    path = dvc_stages.reports(made.path).get(REPORT)
+    text = path.read_text(encoding="utf-8") if path else ""
+    facts = {
+        "Model": f"{project.model} version {version}",
+        "Commit": (made.commit or "none")[:8] + _changes(made),
+        "Date": f"{made.started:%Y-%m-%d %H:%M} UTC",
+        "Run": made.run_id,
+    }
+    if (filled := with_run(text, facts)) != text:
+        project.client.log_text(run_id, filled, REPORT)
 
 
 def description(project: Project, made: Workspace, run_id: str) -> str:
@@ -66,7 +80,11 @@ def _commit(project: Path, made: Workspace) -> str:
         found = None
     if found:
         name = f"[{name}](https://{found[1]}/{found[2]}/commit/{made.commit})"
-    return f"{name} with uncommitted changes" if made.dirty_diff else name
+    return name + _changes(made)
+
+
+def _changes(made: Workspace) -> str:
+    return " with uncommitted changes" if made.dirty_diff else ""
 
 
 def _plots(reports: Mapping[str, Path]) -> Iterator[Plot]:

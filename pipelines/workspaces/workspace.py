@@ -50,6 +50,11 @@ class Workspace:
     merged: Sections | None = field(default=None, repr=False, compare=False)
 
     @property
+    def started(self) -> datetime:
+        """When it was made, which its id says."""
+        return datetime.fromisoformat(self.run_id.partition("-")[0])
+
+    @property
     def params(self) -> Sections:
         """Its params.yaml, checked; read again only where `create` did not check it."""
         return self.merged or overlays.sections(self.path)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stages.report.plots import score_axis
 
 HERE = Path(__file__).parent
 SCRIPT = Markup((HERE / "sentences.js").read_text(encoding="utf-8"))  # noqa: S704  our own file
+RUN = re.compile(r"<div data-run>.*?</div>")  # the row of report.html for what a stage cannot know
 
 
 def page(template: Path, values: Mapping[str, Any], interval: Interval | None) -> str:
@@ -48,3 +50,12 @@ def page(template: Path, values: Mapping[str, Any], interval: Interval | None) -
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     environment.globals |= {"script": SCRIPT, "script_sha256": digest, "overall": interval}
     return environment.get_template(template.name).render(values) + "\n"
+
+
+def with_run(text: str, facts: Mapping[str, str]) -> str:
+    """The report `text` with a row of each fact about its run; a page without their place as it is.
+
+    Only who runs the stages knows commit, date and version: see report.html.
+    """
+    rows = [Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(*fact) for fact in facts.items()]
+    return RUN.sub(lambda _: "\n".join(rows), text, count=1)

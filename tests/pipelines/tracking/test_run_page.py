@@ -1,6 +1,9 @@
 """What a person sees of a run in MLflow."""
 
 import json
+import re
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -91,6 +94,26 @@ def test_the_description_links_to_report_flow_and_commit(opened, origin, page) -
     commit = f"commit `{made.commit[:8]}`"
     assert (f"[{commit}]({page}{made.commit})" if page else f"· {commit}") in text
     assert "secret" not in text
+
+
+def test_the_logged_report_alone_names_version_commit_and_date(opened) -> None:
+    project, made, _ = opened
+    run_id = project.client.create_run(project.experiment_id).info.run_id
+    of_stage = made.path / run_page.REPORT
+    text = "<dl><div data-run><dt>Version</dt><dd>elsewhere</dd></div></dl>"
+    of_stage.unlink()  # it may be a link to DVC's cache
+    of_stage.write_text(text)
+    run_page.log_report(project, replace(made, dirty_diff="<b>"), run_id, "7")
+    logged = Path(project.client.download_artifacts(run_id, run_page.REPORT)).read_text()
+    facts = dict(re.findall("<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", logged))
+    assert facts == {
+        "Model": f"{MODEL} version 7",
+        "Commit": f"{made.commit[:8]} with uncommitted changes",
+        "Date": f"{datetime.strptime(made.run_id[:14], '%Y%m%dT%H%M%S'):%Y-%m-%d %H:%M} UTC",
+        "Run": made.run_id,
+    }
+    assert "elsewhere" not in logged
+    assert of_stage.read_text() == text
 
 
 def test_run_version_and_model_have_the_card(opened) -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from stages.report.digits import ends, score
+from stages.report.page import with_run
 from stages.scoring.slices import Members
 from tests.stages.report.test_worst import judged
 
@@ -110,8 +111,18 @@ def test_its_head_names_what_is_known_of_data_and_model(page, tiny):
         f"MSRA, {len(tiny.test)} sentences, SHA-256 {source['test']['sha256'][:12]}",
         f"{hub['hub_id']} at {hub['revision'][:12]}",
         "cpu",
-        "in the MLflow run that has this page",
+        "in the copy of this page that a run logs to MLflow",
     ]
+
+
+def test_who_runs_the_stages_adds_what_a_stage_cannot_know(tiny):
+    text = tiny.report("index.html").read_text(encoding="utf-8")
+    filled = Page(with_run(text, {"Model": "a <b> version 7", "Commit": "0123abcd"}))
+    assert [text for _, text in filled.all("dt")][:5] == [
+        *("Test data", "Encoder", "Scored on", "Model", "Commit")
+    ]
+    assert [text for _, text in filled.all("dd")][3:5] == ["a <b> version 7", "0123abcd"]
+    assert with_run("<p>of an older commit</p>", {"Model": "a"}) == "<p>of an older commit</p>"
 
 
 def test_the_worst_sentences_can_be_filtered_and_sorted(page, tiny):
