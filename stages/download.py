@@ -15,6 +15,7 @@ from stages.params.download import Download
 
 LINE_BYTES = 2**16  # bounds what is read of a file without lines
 
+
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """Writes the folders `corpus` and `encoder`, both or neither.
 

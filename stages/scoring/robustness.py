@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from stages.contract.progress import progress
@@ -15,8 +14,8 @@ from stages.params.evaluate import Evaluate
 from stages.scoring.spans import Figures, counts, figures, pairs, predict
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
-from stages.text.split_figures import window_rows
 from stages.text.tokens import CellEncoder
+from stages.text.window_rows import rows_of
 from stages.text.windows_table import Aligned
 
 FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and the wide space
@@ -82,13 +81,7 @@ def sentences_of(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
 
 def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
     """What `read_aligned` reads after `align` wrote these sentences."""
-    rows = window_rows(sentences, 0, labels, encode)
-    return Aligned(
-        sentence=rows["sentence"],
-        cells=rows["cells"],
-        input_ids=[np.array(row) for row in rows["input_ids"]],
-        labels=[np.array(row) for row in rows["labels"]],
-    )
+    return Aligned.of(rows_of(sentences, labels, encode))
 
 
 def _widths() -> tuple[dict[int, str], dict[int, str]]:

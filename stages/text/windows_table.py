@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -27,6 +29,17 @@ class Aligned:
     """Per token: the label of the scored cell that starts there, else -100; int8 or int16."""
     meta: list[str] | None = None
     """Metadata of the window's sentence, a JSON object; None if no sentence has any."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """The windows of a table with these columns; `meta` may be missing."""
+        return cls(
+            sentence=table["sentence"].to_pylist(),
+            cells=table["cells"].to_pylist(),
+            input_ids=_arrays(table["input_ids"]),
+            labels=_arrays(table["labels"]),
+            meta=table["meta"].to_pylist() if "meta" in table.column_names else None,
+        )
 
     @cached_property
     def scored(self) -> list[NDArray[np.bool_]]:
@@ -67,17 +80,10 @@ def read_aligned(path: Path) -> Aligned:
         raise StageError(f"{path} is not here: run `dvc repro align` first")
     # Neither read_table nor to_numpy, which import pandas: 0.4 s.
     with pq.ParquetFile(path) as file:
-        table = file.read()
-    return Aligned(
-        sentence=table["sentence"].to_pylist(),
-        cells=table["cells"].to_pylist(),
-        input_ids=_arrays(table["input_ids"]),
-        labels=_arrays(table["labels"]),
-        meta=table["meta"].to_pylist() if "meta" in table.column_names else None,
-    )
+        return Aligned.of(file.read())
 
 
-def _arrays(column: "pq.ChunkedArray") -> list[NDArray[np.integer]]:
+def _arrays(column: pa.ChunkedArray) -> list[NDArray[np.integer]]:
     joined = column.combine_chunks()
     values, offsets = map(np.from_dlpack, (joined.flatten(), joined.offsets))
     return np.split(values, offsets[1:-1])
