@@ -61,7 +61,8 @@ def train(
     with process_group(device) as ranks, export_trial(try_export and ranks.first) as trial:
         bf16 = choose_bf16(params.precision, device)
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
-        data = Data.read(aligned)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        data = Data.read(aligned, scratch=out.parent)
         model = new_tagger(encoder, data.labels)
         if params.head == "crf":
             model.crf = Crf(data.labels.tags)  # so that its parameters are among the model's

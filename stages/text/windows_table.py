@@ -1,10 +1,11 @@
 """The Parquet table of an aligned split, a row per window: its columns and its reader."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
 from stages.text.labels import IGNORED
+
+WINDOWS_AT_ONCE = 2**13
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,36 @@ def read_aligned(path: Path) -> Aligned:
     Raises:
         StageError: there is no such file.
     """
-    if not path.is_file():
-        raise StageError(f"{path} is not here: run `dvc repro align` first")
-    # Neither read_table nor to_numpy, which import pandas: 0.4 s.
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         return Aligned.of(file.read())
 
 
-def _arrays(column: pa.ChunkedArray) -> list[NDArray[np.integer]]:
+def read_in_parts(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yields columns of some windows of a split after the other.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    with _opened(path) as file:
+        for batch in file.iter_batches(WINDOWS_AT_ONCE, columns=[*columns]):
+            yield pa.table(batch)
+
+
+def flat(column: pa.ChunkedArray) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """The values of all lists, and where each list begins in them; and the end of the last."""
     joined = column.combine_chunks()
-    values, offsets = map(np.from_dlpack, (joined.flatten(), joined.offsets))
+    values: NDArray[Any] = np.from_dlpack(joined.flatten())
+    offsets: NDArray[Any] = np.from_dlpack(joined.offsets)
+    return values, offsets - offsets[0]
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    if not path.is_file():
+        raise StageError(f"{path} is not here: run `dvc repro align` first")
+    # Neither read_table nor to_numpy, which import pandas: 0.4 s.
+    return pq.ParquetFile(path)
+
+
+def _arrays(column: pa.ChunkedArray) -> list[NDArray[np.integer]]:
+    values, offsets = flat(column)
     return np.split(values, offsets[1:-1])
