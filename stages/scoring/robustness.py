@@ -1,7 +1,7 @@
 """Scores of the same sentences in other forms: widths, no punctuation, long documents."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -23,13 +23,13 @@ FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and t
 
 def robustness(
     params: Evaluate,
-    split: Aligned,
+    parts: Iterable[Aligned],
     labels: Labels,
     model: Path,
     forward: Forward,
     decoder: Decoder,
 ) -> dict[str, Figures]:
-    """Micro figures of the first `params.robustness.sentences` of `split` in each of the `forms`.
+    """Micro figures of the first `params.robustness.sentences` of a split in each of the `forms`.
 
     Each form is aligned again with the tokenizer.json of the folder `model`, as `align` does it, so
     that normalisation and windows are part of what is measured.
@@ -37,7 +37,8 @@ def robustness(
     encode = CellEncoder(
         Tokenizer.from_file(str(model / "tokenizer.json")), labels.unknown_id, labels.cells
     )
-    first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
+    sentences = (s for part in parts for s in sentences_of(part, labels.tags))
+    first = list(islice(sentences, params.robustness.sentences))
     between = "" if labels.cells == "characters" else " "
     aligned = {
         name: as_aligned(sentences, labels, encode)

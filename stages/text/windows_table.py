@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -35,9 +36,12 @@ class Aligned:
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
-        """The windows of a table with these columns; `meta` may be missing."""
+        """The windows of a table with these columns; `meta` may be missing.
+
+        The first sentence gets number 0.
+        """
         return cls(
-            sentence=table["sentence"].to_pylist(),
+            sentence=pc.subtract(table["sentence"], table["sentence"][0]).to_pylist(),
             cells=table["cells"].to_pylist(),
             input_ids=_arrays(table["input_ids"]),
             labels=_arrays(table["labels"]),
@@ -83,15 +87,43 @@ def read_aligned(path: Path) -> Aligned:
         return Aligned.of(file.read())
 
 
-def read_in_parts(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields columns of some windows of a split after the other.
+def read_sentences(path: Path) -> Iterator[Aligned]:
+    """Yields some whole sentences of a split after the other, each part numbered from 0.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    rest: list[pa.Table] = []
+    for table in read_in_parts(path):
+        table = pa.concat_tables([*rest, table]).combine_chunks()
+        number: NDArray[Any] = np.from_dlpack(table["sentence"].chunk(0))
+        whole = int(np.searchsorted(number, number[-1]))  # the last may go on in the next part
+        if whole:
+            yield Aligned.of(table.slice(0, whole))
+        rest = [table.slice(whole)]
+    for table in rest:
+        yield Aligned.of(table)
+
+
+def read_in_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yields all or some columns of some windows of a split after the other.
 
     Raises:
         StageError: there is no such file.
     """
     with _opened(path) as file:
-        for batch in file.iter_batches(WINDOWS_AT_ONCE, columns=[*columns]):
+        for batch in file.iter_batches(WINDOWS_AT_ONCE, columns=columns and [*columns]):
             yield pa.table(batch)
+
+
+def count_windows(path: Path) -> int:
+    """The number of windows of a split.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def flat(column: pa.ChunkedArray) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
