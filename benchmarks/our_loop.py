@@ -11,10 +11,9 @@ from stages.model.device import make_repeatable
 from stages.model.tagger import first_position
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
-from stages.training.batches import batch_maker, prefetch
+from stages.training.batches import batch_maker, packs, prefetch
 from stages.training.gradients import Gradients, compile_layers
 from stages.training.optimizer import decay_groups
-from stages.training.packing import packs
 from stages.training.plan import Plan
 from stages.training.ranks import SINGLE, Ranks
 

@@ -17,12 +17,12 @@ from stages.model.tagger import new_tagger
 from stages.params.train import Train
 from stages.text.labels import Labels
 from stages.training import checkpoint, memory
+from stages.training.batches import packs
 from stages.training.checkpoint import TrainingState
 from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
 from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
-from stages.training.packing import packs
 from stages.training.ranks import Ranks, process_count, process_group, run
 from stages.training.runtime import Runtime
 from stages.training.tagging import fine_tune

@@ -112,9 +112,11 @@ def read_in_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[
     Raises:
         StageError: there is no such file.
     """
+    names = None if columns is None else [*columns]
     with _opened(path) as file:
-        for batch in file.iter_batches(WINDOWS_AT_ONCE, columns=columns and [*columns]):
-            yield pa.table(batch)
+        for group in range(file.num_row_groups):  # of all at once, buffers of each are kept
+            for batch in file.iter_batches(WINDOWS_AT_ONCE, [group], names):
+                yield pa.table(batch)
 
 
 def count_windows(path: Path) -> int:

@@ -6,10 +6,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
 
-from stages.training.batches import batch_maker, separate_batches
+from stages.training.batches import batch_maker, packs, separate_batches
 from stages.training.gradients import Gradients
 from stages.training.optimizer import decay_groups
-from stages.training.packing import packs
 from stages.training.ranks import SINGLE, Ranks
 from tests.support.families import FAMILIES
 
