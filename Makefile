@@ -66,6 +66,9 @@ sbom: ## Write the contents of each image to sbom/, as CycloneDX
 bench-pipeline: environment ## Measure what DVC, Prefect and MLflow add to the stages on the sample; align of MSRA
 	$(VENV)/bin/python -m benchmarks.pipeline
 
+bench-growth: environment ## Measure time and memory of the stages on 1, 10 and 100 times MSRA
+	$(VENV)/bin/python -m benchmarks.growth
+
 deploy: environment ## Create work pool, GPU slot and deployments on the server of PREFECT_API_URL
 	$(VENV)/bin/python -m pipelines setup && $(VENV)/bin/prefect --no-prompt deploy --all
 
@@ -84,4 +87,4 @@ pin: ## Look up the digests of the containers' third-party images
 environment:
 	@bin/install
 
-.PHONY: help run test test-all faults lint shape pictures bench-serving bench-load bench-inference bench-training bench-pipeline lock image image-test image-lint audit sbom deploy up down backup pin environment
+.PHONY: help run test test-all faults lint shape pictures bench-serving bench-load bench-inference bench-training bench-pipeline bench-growth lock image image-test image-lint audit sbom deploy up down backup pin environment

@@ -33,7 +33,7 @@ from stages.onnx_export.placement import misplaced, per_provider, placed, shape_
 from stages.onnx_export.session import forward_of
 from stages.params.export import Export
 from stages.text.windows_table import Aligned
-from stages.training.packing import packs
+from stages.training.batches import packs
 
 HERE = Path(__file__).parent
 SIZES = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}

@@ -11,10 +11,10 @@ from stages.model.device import make_repeatable
 from stages.model.tagger import first_position
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
-from stages.training.batches import batch_maker, plan_steps, prefetch
+from stages.training.batches import batch_maker, packs, prefetch
 from stages.training.gradients import Gradients, compile_layers
 from stages.training.optimizer import Update, decay_groups
-from stages.training.packing import packs
+from stages.training.plan import Plan
 from stages.training.ranks import SINGLE, Ranks
 
 ROW_TOKENS = 128
@@ -33,7 +33,7 @@ def our_loop(
 ) -> Iterator[int]:
     """The loop of stages/train.py without evaluations; yields this rank's tokens of each step."""
     make_repeatable(0, 2, deterministic)
-    plan = plan_steps([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
+    plan = Plan([*map(len, data.input_ids)], 2, tokens_per_step, ROW_TOKENS, seed=0)[:steps]
     optimizer = torch.optim.AdamW(
         decay_groups(model, 1e-4, 0.01), fused=model.device.type == "cuda"
     )

@@ -24,10 +24,10 @@ from stages.model.tagger import forward_of, new_tagger
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
 from stages.text.windows_table import read_aligned
+from stages.training.batches import packs
 from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
 from stages.training.masked_lm import pretrain
-from stages.training.packing import packs
 from stages.training.ranks import SINGLE
 from stages.training.runtime import Runtime
 from stages.training.tagging import fine_tune

@@ -35,7 +35,8 @@ def align(
     Writes to `report`: the number of repairs of each kind and their first places; per split its
     sentences, cells (`characters` or `words`), entities in and kept, unknown rate (of cells) and
     windows; and `warnings`, each a `message` and a `remedy`. No cell and no entity is dropped or
-    cut.
+    cut. The sentences that were read lie in temporary files beside `out`; memory grows by some
+    dozens of bytes a sentence.
 
     What it prints names a file by `names` (see `stages.corpus.origins`); what it writes does not.
 
@@ -48,7 +49,8 @@ def align(
             [CLS], [SEP], [UNK] or a fast version.
     """
     names = names or {}
-    corpora = _read(params, raw, names)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    corpora = _read(params, raw, names, out.parent)
     types = entity_types(corpora, params)
     splits = split_corpora(corpora, params)
     figures: dict[str, Any] = {
@@ -61,9 +63,10 @@ def align(
         encode, labels = tokenizer(encoder, params, types)
         labels.write(folder)
         with progress(sum(map(len, splits.values())), "align", " sentences") as bar:
-            for name, sentences in splits.items():
-                path = folder / f"{name}.parquet"
-                figures[name] = write_aligned(sentences, labels, encode, path, bar.update)
+            for name, split in splits.items():
+                path, meta = folder / f"{name}.parquet", split.corpus.has_meta
+                batches = split.batches()
+                figures[name] = write_aligned(batches, labels, encode, path, meta, bar.update)
         figures["warnings"] = data_warnings(corpora, splits, figures, types)
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for warning in figures["warnings"]:
@@ -87,12 +90,12 @@ def main() -> None:
     )
 
 
-def _read(params: Align, raw: Path, names: Mapping[str, str]) -> dict[str, Corpus]:
+def _read(params: Align, raw: Path, names: Mapping[str, str], scratch: Path) -> dict[str, Corpus]:
     files = {split: split_file(raw, split) for split in ("train", "dev", "test")}
     if not files["dev"].is_file():
         del files["dev"]
     try:
-        return {split: read_split(split, path, params) for split, path in files.items()}
+        return {split: read_split(split, path, params, scratch) for split, path in files.items()}
     except StageError as error:
         raise StageError(named(str(error), names)) from None
 

@@ -13,6 +13,8 @@ from stages.fetching.encoder import fetch_encoder
 from stages.fetching.file import fetch
 from stages.params.download import Download
 
+LINE_BYTES = 2**16  # bounds what is read of a file without lines
+
 
 def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """Writes the folders `corpus` and `encoder`, both or neither.
@@ -82,15 +84,17 @@ def _counts(path: Path) -> dict[str, Any]:
     `align` reads every format strictly.
     """
     sentences, entities, before = 0, Counter[str](), b""
-    for line in path.read_bytes().split(b"\n"):
-        columns = [] if line.startswith(b"-DOCSTART-") else line.split()
-        tag = b"O" if len(columns) == 1 and b"\t" in line else b"".join(columns[-1:])
-        if tag not in (b"", b"O") and tag[:2] not in (b"B-", b"I-"):
-            return {}
-        sentences += bool(tag) and not before
-        if tag[:2] == b"B-" or (tag[:2] == b"I-" and tag[2:] != before[2:]):
-            entities[tag[2:].decode(errors="replace")] += 1
-        before = tag
+    with path.open("rb") as file:
+        # Line by line: a list of all lines would be ten times as large as the file.
+        while line := file.readline(LINE_BYTES):
+            columns = [] if line.startswith(b"-DOCSTART-") else line.split()
+            tag = b"O" if len(columns) == 1 and b"\t" in line else b"".join(columns[-1:])
+            if tag not in (b"", b"O") and tag[:2] not in (b"B-", b"I-"):
+                return {}
+            sentences += bool(tag) and not before
+            if tag[:2] == b"B-" or (tag[:2] == b"I-" and tag[2:] != before[2:]):
+                entities[tag[2:].decode(errors="replace")] += 1
+            before = tag
     return {"sentences": sentences, "entities": dict(sorted(entities.items()))}
 
 

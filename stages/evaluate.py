@@ -1,6 +1,7 @@
 """Scores the model on the untruncated test split, and lists its mistakes."""
 
 import csv
+import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,12 +25,13 @@ from stages.report.report import NONE, Results, StageReports, report
 from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
+from stages.scoring.judged import JudgedSentences
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
 from stages.scoring.slices import members, slice_scores, write_members
 from stages.scoring.spans import Pair, pairs, predict, scores
 from stages.text.labels import Labels
-from stages.text.windows_table import Aligned, read_aligned
+from stages.text.windows_table import count_windows, read_sentences
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,18 @@ def evaluate(
     device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
     labels = Labels.read(aligned)
-    split = read_aligned(aligned / "test.parquet")
-    slices = members(params.slices, split, _types(labels))
+    test = aligned / "test.parquet"
+    slices = members(params.slices, read_sentences(test), _types(labels))
     forward = forward_of(load_tagger(model, device))
     decoder = Decoder.read(model, labels.tags)
-    judged = _judged(params, split, forward, decoder, device)
+    judged = _judged(params, test, forward, decoder, device)
     bins = reliability(judged, params.confidence_bins)
     metrics = {
         "test": _test_scores(params, judged, labels, bins),
         "slices": slice_scores(slices, judged),
-        "robustness": robustness(params, split, labels, model, forward, decoder),
+        "robustness": robustness(params, read_sentences(test), labels, model, forward, decoder),
     }
-    in_train = _entity_counts(aligned / "train.parquet", labels.tags)
+    in_train = _entity_counts(aligned / "train.parquet", labels.tags, judged)
     results = Results(judged, _types(labels), metrics, bins, in_train, slices, device.type)
     with whole(*vars(outs).values()) as files:
         _write(params, results, reports, Outs(*files))
@@ -116,21 +118,25 @@ def _types(labels: Labels) -> list[str]:
 
 
 def _judged(
-    params: Evaluate, split: Aligned, forward: Forward, decoder: Decoder, device: torch.device
-) -> list[Judged]:
-    """The sentences of `split` with what the model predicts in each."""
-    with progress(len(split.input_ids), f"evaluate on {device}", " windows") as bar:
-        emissions, predicted = predict(split, forward, decoder, params.tokens_per_batch, bar.update)
-    return [
-        Judged(cells, pair.gold, pair.predicted, _confidences(pair, path, marginals))
-        for cells, pair, path, marginals in zip(
-            split.sentence_cells(),
-            pairs(split, predicted, decoder.tags),
-            predicted,
-            decoder.log_marginals(emissions),
-            strict=True,
-        )
-    ]
+    params: Evaluate, test: Path, forward: Forward, decoder: Decoder, device: torch.device
+) -> JudgedSentences:
+    """The sentences of a split with what the model predicts in each."""
+    judged = JudgedSentences()
+    with progress(count_windows(test), f"evaluate on {device}", " windows") as bar:
+        for split in read_sentences(test):
+            emissions, predicted = predict(
+                split, forward, decoder, params.tokens_per_batch, bar.update
+            )
+            for cells, pair, path, marginals in zip(
+                split.sentence_cells(),
+                pairs(split, predicted, decoder.tags),
+                predicted,
+                decoder.log_marginals(emissions),
+                strict=True,
+            ):
+                confidences = _confidences(pair, path, marginals)
+                judged.append(Judged(cells, pair.gold, pair.predicted, confidences))
+    return judged
 
 
 def _confidences(
@@ -150,23 +156,30 @@ def _test_scores(
     return test | {"ece": None if error is None else round(error, 4)}
 
 
-def _entity_counts(path: Path, tags: Sequence[str]) -> Counter[tuple[str, str]]:
-    """How often each text is an entity of each type in the split at `path`."""
-    split = read_aligned(path)
-    sentences = (
-        Judged(cells, spans([tags[i] for i in labels]), (), {})
-        for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True)
-    )
-    return Counter((each.text(span), span.type) for each in sentences for span in each.gold)
+def _entity_counts(
+    path: Path, tags: Sequence[str], judged: Iterable[Judged]
+) -> Counter[tuple[str, str]]:
+    """How often each text of an entity in `judged` is one of the same type in the split at `path`.
+
+    Of the entities of `judged` alone: the names of a large corpus are millions.
+    """
+    wanted = {(s.text(span), span.type) for s in judged for span in [*s.gold, *s.predicted]}
+    found = Counter[tuple[str, str]]()
+    for split in read_sentences(path):
+        for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True):
+            here = Judged(cells, spans([tags[label] for label in labels]), (), {})
+            names = ((here.text(span), span.type) for span in here.gold)
+            found.update(name for name in names if name in wanted)
+    return found
 
 
 def _write(params: Evaluate, results: Results, reports: StageReports, outs: Outs) -> None:
     judged = results.judged
     outs.metrics.write_text(json.dumps(results.metrics, indent=2) + "\n", encoding="utf-8")
-    errors = [_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes]
-    errors.sort(key=lambda error: -error["confidence"])
+    errors = (_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes)
+    worst = heapq.nsmallest(params.errors, errors, key=lambda error: -error["confidence"])
     outs.errors.write_text(
-        "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in errors[: params.errors]),
+        "".join(json.dumps(error, ensure_ascii=False) + "\n" for error in worst),
         encoding="utf-8",
     )
     _write_csv(outs.confusion, ["gold", "predicted"], confusion(judged, NONE))

@@ -17,12 +17,12 @@ from stages.model.tagger import new_tagger
 from stages.params.train import Train
 from stages.text.labels import Labels
 from stages.training import checkpoint, memory
+from stages.training.batches import packs
 from stages.training.checkpoint import TrainingState
 from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
 from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
-from stages.training.packing import packs
 from stages.training.ranks import Ranks, process_count, process_group, run
 from stages.training.runtime import Runtime
 from stages.training.tagging import fine_tune
@@ -61,7 +61,8 @@ def train(
     with process_group(device) as ranks, export_trial(try_export and ranks.first) as trial:
         bf16 = choose_bf16(params.precision, device)
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
-        data = Data.read(aligned)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        data = Data.read(aligned, scratch=out.parent)
         model = new_tagger(encoder, data.labels)
         if params.head == "crf":
             model.crf = Crf(data.labels.tags)  # so that its parameters are among the model's

@@ -13,10 +13,10 @@ from pipelines.corpus_check.local_sources import changed_encoder
 from pipelines.corpus_check.sources import Found
 from pipelines.workspaces import overlays
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus
+from stages.corpus.corpus import Corpus, tag_counts
 from stages.corpus.data_warnings import DataWarning, data_warnings
 from stages.corpus.origins import named
-from stages.corpus.splits import Splits, entity_types, read_split, split_corpora
+from stages.corpus.splits import Split, Splits, entity_types, read_split, split_corpora
 from stages.params.align import Align
 from stages.params.download import UNPINNED, Download
 from stages.params.params import Params
@@ -123,7 +123,7 @@ def _read(report: Report, params: Align) -> dict[str, Corpus]:
             for kind, places in repairs.first.items()
         }
     if train := corpora.get("train"):
-        some = (s for s in train.sentences if any(tag != "O" for tag in s.tags))
+        some = (s for s in train if any(tag != "O" for tag in s.tags))
         report.sentences = [marked(sentence) for sentence in islice(some, SHOWN_SENTENCES)]
     return corpora
 
@@ -138,7 +138,7 @@ def _split(
         with report.noting():
             types = entity_types(corpora, params.align)
             splits = split_corpora(corpora, params.align)
-    found = splits or {split: corpus.sentences for split, corpus in corpora.items()}
+    found = splits or {split: Split.all_of(corpus) for split, corpus in corpora.items()}
     report.splits = {s: _without_tokens(found[s], params.align.cells) for s in found}
     return types, splits
 
@@ -165,20 +165,23 @@ def _with_tokens(
 
     encode, labels = tokenizer(encoder, params, types)
     figures = {}
-    for split, sentences in splits.items():
+    for name, split in splits.items():
         counted = SplitFigures(labels, encode)
-        for _ in counted.rows(sentences, lambda _: None):
+        for _ in counted.rows(split.batches(), lambda _: None):
             pass
-        figures[split] = counted.figures()
+        figures[name] = counted.figures()
     return figures
 
 
-def _without_tokens(sentences: Sequence[Sentence], cells: Cells) -> dict[str, Any]:
+def _without_tokens(split: Split, cells: Cells) -> dict[str, Any]:
     """The figures that need no encoder, by the same keys."""
-    begun = Counter(tag[2:] for s in sentences for tag in s.tags if tag.startswith("B-"))
+    tags = Counter[str]()
+    for batch in split.batches():
+        tags.update(tag_counts(batch))
+    begun = {tag[2:]: count for tag, count in tags.items() if tag.startswith("B-")}
     return {
-        "sentences": len(sentences),
-        cells: sum(len(sentence.cells) for sentence in sentences),
+        "sentences": len(split),
+        cells: tags.total(),
         "entities": dict(sorted(begun.items())),
     }
 

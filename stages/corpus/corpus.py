@@ -1,9 +1,20 @@
-"""A labelled corpus, whatever its format."""
+"""A labelled corpus, whatever its format, on disk: memory does not grow with it."""
 
+import hashlib
+import tempfile
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
-from stages.text.sentence import Sentence
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.text.labels import Cells
+from stages.text.sentence import SCHEMA, Sentence, as_sentences
 
 FIRST_PLACES = 3
 
@@ -24,9 +35,81 @@ class Repairs:
             places.append(where)
 
 
-@dataclass(frozen=True)
 class Corpus:
-    """Sentences, and the repairs made while reading them."""
+    """Sentences, and the repairs made while reading them.
 
-    sentences: list[Sentence]
-    repairs: Repairs
+    The sentences lie in a temporary file; in memory are eight bytes of each, `texts`.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        cells: Cells,
+        repairs: Repairs,
+        scratch: Path | None = None,
+    ) -> None:
+        """Stores `batches`, of `stages.text.sentence.SCHEMA`, in the folder `scratch`.
+
+        `repairs` are those that the iteration over `batches` adds to.
+        """
+        self.repairs = repairs
+        self.tags = Counter[str]()
+        """The number of each tag."""
+        self.has_meta = False
+        """Whether a sentence has metadata."""
+        self._cells: Cells = cells
+        self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115  open as long as this
+        texts = [np.empty(0, np.uint64)]
+        with pa.ipc.new_stream(self._file, SCHEMA) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+                self.has_meta |= batch["meta"].null_count < len(batch)
+                texts.append(_hashes(batch["cells"]))
+                self.tags.update(tag_counts(batch))
+        self.texts: NDArray[np.uint64] = np.concatenate(texts)
+        """Of each sentence, a hash of its cells."""
+
+    def __len__(self) -> int:
+        """The number of sentences."""
+        return len(self.texts)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The sentences, as they were given; one iteration at a time."""
+        self._file.seek(0)
+        with pa.ipc.open_stream(self._file) as stream:
+            yield from stream
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        """All of them as objects: for a corpus that is small."""
+        return [*self]
+
+    def __iter__(self) -> Iterator[Sentence]:
+        """The sentences as objects."""
+        for batch in self.batches():
+            yield from as_sentences(batch, self._cells)
+
+
+def tag_counts(batch: pa.RecordBatch) -> dict[str, int]:
+    """How often each tag occurs in a batch."""
+    found = pc.value_counts(batch["tags"].flatten()).to_pylist()
+    return {row["values"]: row["counts"] for row in found}
+
+
+def _hashes(cells: pa.ListArray) -> NDArray[np.uint64]:
+    """A hash of the cells of each sentence, the same in every process."""
+    values = cells.flatten()
+    of_cells, ends = _bounds(values), _bounds(cells) - _bounds(cells)[0]
+    text, lengths = memoryview(values.buffers()[2] or b""), np.diff(of_cells)
+    digests = bytearray()
+    for start, stop in pairwise(ends.tolist()):
+        digest = hashlib.blake2b(text[of_cells[start] : of_cells[stop]], digest_size=8)
+        digest.update(lengths[start:stop].tobytes())  # else ("ab", "c") would be ("a", "bc")
+        digests += digest.digest()
+    return np.frombuffer(digests, np.uint64)
+
+
+def _bounds(column: pa.Array) -> NDArray[np.int32]:
+    """Where each list begins in its values, or each string in its bytes; and the last end."""
+    bounds = np.frombuffer(column.buffers()[1], np.int32)
+    return bounds[column.offset : column.offset + len(column) + 1]

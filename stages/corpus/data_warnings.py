@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
+import numpy as np
+
 from stages.corpus.corpus import Corpus
 from stages.corpus.splits import Splits
 
@@ -125,8 +127,7 @@ def _left_out(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
 def _repaired(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
     for split, corpus in corpora.items():
         kinds = {kind: n for kind, n in corpus.repairs.counts.items() if kind in OF_ENTITIES}
-        tags = (tag for sentence in corpus.sentences for tag in sentence.tags)
-        entities = sum(tag.startswith("B-") for tag in tags)
+        entities = sum(count for tag, count in corpus.tags.items() if tag.startswith("B-"))
         if sum(kinds.values()) > REPAIRED_SHARE * entities:
             counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
             yield DataWarning(
@@ -165,8 +166,7 @@ def _types(figures: Mapping[str, Any], types: Sequence[str]) -> Iterator[DataWar
 
 
 def _leaked(splits: Splits) -> Iterator[DataWarning]:
-    train = {sentence.cells for sentence in splits["train"]}
-    leaked = sum(sentence.cells in train for sentence in splits["test"])
+    leaked = int(np.isin(splits["test"].texts, splits["train"].texts).sum())
     if leaked > LEAKED_SHARE * len(splits["test"]):
         yield DataWarning(
             message=f"{leaked:,} of {len(splits['test']):,} test sentences are in train too, so F1"
@@ -177,7 +177,7 @@ def _leaked(splits: Splits) -> Iterator[DataWarning]:
 
 def _empty(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
     for split, corpus in corpora.items():
-        empty, others = corpus.repairs.counts["empty"], len(corpus.sentences)
+        empty, others = corpus.repairs.counts["empty"], len(corpus)
         if empty > EMPTY_SHARE * (empty + others):
             yield DataWarning(
                 message=f"{empty:,} of {empty + others:,} texts of {split} are empty",
@@ -186,11 +186,11 @@ def _empty(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
 
 
 def _repeated(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:
-    sentences = corpora["train"].sentences
-    repeated = len(sentences) - len({sentence.cells for sentence in sentences})
-    if repeated > REPEATED_SHARE * len(sentences):
+    texts = corpora["train"].texts
+    repeated = len(texts) - len(np.unique(texts))
+    if repeated > REPEATED_SHARE * len(texts):
         yield DataWarning(
-            message=f"{repeated:,} of {len(sentences):,} train sentences repeat an earlier one",
+            message=f"{repeated:,} of {len(texts):,} train sentences repeat an earlier one",
             remedy="delete the repeated ones, unless their number is meant",
         )
 

@@ -1,28 +1,64 @@
 """Makes the splits of a corpus: reads the files, finds the entity types, holds dev out of train."""
 
 import random
-from collections import Counter
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus
 from stages.corpus.formats.read import read_corpus
 from stages.params.align import TYPES_MAX, Align
-from stages.text.sentence import Sentence
-
-Splits = dict[str, list[Sentence]]
-"""Sentences of train, dev and test."""
 
 
-def read_split(split: str, path: Path, params: Align) -> Corpus:
+@dataclass(frozen=True)
+class Split:
+    """Some sentences of a corpus."""
+
+    corpus: Corpus
+    kept: NDArray[np.bool_]
+    """Which of its sentences."""
+
+    @classmethod
+    def all_of(cls, corpus: Corpus) -> Self:
+        """All sentences of the corpus."""
+        return cls(corpus, np.ones(len(corpus), dtype=np.bool_))
+
+    def __len__(self) -> int:
+        """The number of sentences."""
+        return int(self.kept.sum())
+
+    @property
+    def texts(self) -> NDArray[np.uint64]:
+        """Of each sentence, a hash of its cells."""
+        return self.corpus.texts[self.kept]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The sentences, as `Corpus.batches`; one iteration at a time."""
+        start = 0
+        for batch in self.corpus.batches():
+            some = batch.filter(pa.array(self.kept[start : start + len(batch)]))
+            start += len(batch)
+            if len(some):
+                yield some
+
+
+Splits = dict[str, Split]
+"""Train, dev and test."""
+
+
+def read_split(split: str, path: Path, params: Align, scratch: Path | None = None) -> Corpus:
     """Reads the file `path` of a split; test is repaired only with `repair_test_tags`.
 
     Raises:
         StageError: as `read_corpus`.
     """
-    return read_corpus(path, params, split != "test" or params.repair_test_tags)
+    return read_corpus(path, params, split != "test" or params.repair_test_tags, scratch)
 
 
 def entity_types(corpora: Mapping[str, Corpus], params: Align) -> list[str]:
@@ -33,8 +69,7 @@ def entity_types(corpora: Mapping[str, Corpus], params: Align) -> list[str]:
     """
     if params.types:
         return params.types
-    sentences = chain.from_iterable(corpus.sentences for corpus in corpora.values())
-    types = sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
+    types = sorted({tag[2:] for c in corpora.values() for tag in c.tags if tag != "O"})
     if not 0 < len(types) <= TYPES_MAX:
         raise StageError(
             f"the corpus has {len(types)} entity types ({', '.join(types[:5])} ...), not 1 to"
@@ -49,38 +84,44 @@ def split_corpora(corpora: Mapping[str, Corpus], params: Align) -> Splits:
     Raises:
         StageError: train has too few sentences for that.
     """
-    kept = corpora["train"].sentences
+    train = corpora["train"]
     if "dev" in corpora:
-        dev = corpora["dev"].sentences
+        dev = Split.all_of(corpora["dev"])
+        kept = np.ones(len(train), dtype=np.bool_)
     else:
-        kept, dev = _hold_out(kept, params.dev_sentences, params.dev_block_sentences, params.seed)
-    if params.train_sentences is not None and params.train_sentences < len(kept):
-        chosen = random.Random(params.seed).sample(range(len(kept)), params.train_sentences)  # noqa: S311
-        kept = [kept[i] for i in sorted(chosen)]
-    return {"train": kept, "dev": dev, "test": corpora["test"].sentences}
+        held_out = _hold_out(
+            train.texts, params.dev_sentences, params.dev_block_sentences, params.seed
+        )
+        dev, kept = Split(train, held_out), ~held_out
+    rows = np.flatnonzero(kept)
+    if params.train_sentences is not None and params.train_sentences < len(rows):
+        chosen = random.Random(params.seed).sample(range(len(rows)), params.train_sentences)  # noqa: S311
+        kept = np.zeros(len(train), dtype=np.bool_)
+        kept[rows[chosen]] = True
+    return {"train": Split(train, kept), "dev": dev, "test": Split.all_of(corpora["test"])}
 
 
-def _hold_out(
-    sentences: list[Sentence], wanted: int, block: int, seed: int
-) -> tuple[list[Sentence], list[Sentence]]:
-    """Splits off about `wanted` sentences, `block` neighbours at a time.
+def _hold_out(texts: NDArray[np.uint64], wanted: int, block: int, seed: int) -> NDArray[np.bool_]:
+    """Which sentences are split off: about `wanted`, `block` neighbours at a time.
 
-    Repeated sentences go to the same side, whatever their blocks.
+    Repeated sentences, equal in `texts`, go to the same side, whatever their blocks.
     """
-    count = Counter(sentence.cells for sentence in sentences)
-    starts = [*range(0, len(sentences), block)]
+    different, number, count = np.unique(texts, return_inverse=True, return_counts=True)
+    starts = [*range(0, len(texts), block)]
     random.Random(seed).shuffle(starts)  # noqa: S311
-    dev: set[str | tuple[str, ...]] = set()
+    dev = np.zeros(len(different), dtype=np.bool_)
     chosen = 0
     for start in starts:
         if chosen >= wanted:
             break
-        texts = {sentence.cells for sentence in sentences[start : start + block]} - dev
-        dev |= texts
-        chosen += sum(count[text] for text in texts)
-    if chosen < wanted or len(dev) == len(count):
+        new = np.unique(number[start : start + block])
+        new = new[~dev[new]]
+        dev[new] = True
+        chosen += int(count[new].sum())
+    if chosen < wanted or dev.all():
         raise StageError(
-            f"train has {len(sentences)} sentences, too few to hold out align.dev_sentences ="
+            f"train has {len(texts)} sentences, too few to hold out align.dev_sentences ="
             f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
         )
-    return [s for s in sentences if s.cells not in dev], [s for s in sentences if s.cells in dev]
+    result: NDArray[np.bool_] = dev[number]
+    return result

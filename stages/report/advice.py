@@ -121,10 +121,12 @@ def _fixed(
     judged: Sequence[Judged], chosen: Callable[[Judged, Mistake], bool]
 ) -> tuple[float, float]:
     """The share of the chosen mistakes, and the micro F1 without them."""
-    all_, here = 0, []
+    all_ = missed = spurious = 0
     for sentence in judged:
         all_ += len(sentence.mistakes)
-        here += [mistake for mistake in sentence.mistakes if chosen(sentence, mistake)]
-    missed = sum(mistake.in_gold for mistake in here)
+        for mistake in sentence.mistakes:
+            if chosen(sentence, mistake):
+                missed += mistake.in_gold
+                spurious += not mistake.in_gold
     total = counts(judged).sum(axis=0)
-    return len(here) / all_, f1_if_fixed(total, missed, len(here) - missed)
+    return (missed + spurious) / all_, f1_if_fixed(total, missed, spurious)

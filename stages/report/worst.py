@@ -1,5 +1,6 @@
 """Picks the sentences with the worst mistakes, as pieces of text to mark."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class Item:
 
 def worst(judged: Iterable[Judged], most: int) -> list[Item]:
     """At most `most` sentences, the largest weight first."""
-    items = [_item(number, each) for number, each in enumerate(judged) if each.mistakes]
-    return sorted(items, key=lambda item: (-item.weight, item.number))[:most]
+    items = (_item(number, each) for number, each in enumerate(judged) if each.mistakes)
+    return heapq.nsmallest(most, items, key=lambda item: (-item.weight, item.number))
 
 
 def _item(number: int, judged: Judged) -> Item:

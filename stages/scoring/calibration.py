@@ -1,7 +1,9 @@
 """How well an entity's confidence matches the chance that it is right."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
 
 from stages.scoring.groups import Row
 from stages.scoring.mistakes import Judged
@@ -14,25 +16,22 @@ def reliability(judged: Iterable[Judged], bins: int) -> list[Row]:
     Returns:
         `low` and `high` end, mean `confidence`, `precision`, `support` (predicted entities).
     """
-    rows = []
-    predicted = [
-        (sentence.confidence[span], span in sentence.gold)
-        for sentence in judged
-        for span in sentence.predicted
+    confidences, hits = [array("d") for _ in range(bins)], [0] * bins
+    for confidence, hit in _predicted(judged):
+        bin_ = min(int(confidence * bins), bins - 1)
+        confidences[bin_].append(confidence)
+        hits[bin_] += hit
+    return [
+        {
+            "low": bin_ / bins,
+            "high": (bin_ + 1) / bins,
+            "confidence": sum(here) / len(here),
+            "precision": hits[bin_] / len(here),
+            "support": len(here),
+        }
+        for bin_, here in enumerate(confidences)
+        if here
     ]
-    for bin_ in range(bins):
-        here = [each for each in predicted if min(int(each[0] * bins), bins - 1) == bin_]
-        if here:
-            rows.append(
-                {
-                    "low": bin_ / bins,
-                    "high": (bin_ + 1) / bins,
-                    "confidence": sum(confidence for confidence, _ in here) / len(here),
-                    "precision": sum(hit for _, hit in here) / len(here),
-                    "support": len(here),
-                }
-            )
-    return rows
 
 
 def expected_calibration_error(rows: Sequence[Row]) -> float | None:
@@ -47,14 +46,21 @@ def expected_calibration_error(rows: Sequence[Row]) -> float | None:
 
 def at_thresholds(judged: Sequence[Judged], thresholds: Iterable[float]) -> list[Row]:
     """`figures` of the entities predicted with at least each confidence, and their number."""
+    gold = int(counts(judged)[:, 0].sum())
+    confidences, hits = array("d"), array("b")
+    for confidence, hit in _predicted(judged):
+        confidences.append(confidence)
+        hits.append(hit)
     rows = []
     for threshold in sorted(thresholds):
-        kept = counts([_at_least(threshold, sentence) for sentence in judged])
-        predicted = int(kept[:, 1].sum())
-        rows.append({"name": f"{threshold:g}", **figures(kept), "predicted": predicted})
+        kept = np.frombuffer(confidences) >= threshold
+        found = np.array([gold, kept.sum(), np.frombuffer(hits, np.bool_)[kept].sum()])
+        rows.append({"name": f"{threshold:g}", **figures(found), "predicted": int(kept.sum())})
     return rows
 
 
-def _at_least(threshold: float, sentence: Judged) -> Judged:
-    kept = [span for span in sentence.predicted if sentence.confidence[span] >= threshold]
-    return replace(sentence, predicted=kept)
+def _predicted(judged: Iterable[Judged]) -> Iterator[tuple[float, bool]]:
+    """Of each predicted entity, its confidence and whether it is right."""
+    for sentence in judged:
+        for span in sentence.predicted:
+            yield sentence.confidence[span], span in sentence.gold

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -60,15 +60,14 @@ def frequency(in_train: Mapping[tuple[str, str], int]) -> Callable[[Judged, Span
     return lambda sentence, span: in_train.get((sentence.text(span), span.type), 0)
 
 
-def confusion(judged: Iterable[Judged], none: str) -> list[tuple[str, str]]:
+def confusion(judged: Iterable[Judged], none: str) -> Iterator[tuple[str, str]]:
     """Gold and predicted type at the same characters; `none` where one side has no entity."""
-    pairs = []
     for sentence in judged:
         types = {(span.start, span.stop): span.type for span in sentence.predicted}
         for span in sentence.gold:
-            pairs.append((span.type, types.pop((span.start, span.stop), none)))
-        pairs += [(none, type_) for type_ in types.values()]
-    return pairs
+            yield span.type, types.pop((span.start, span.stop), none)
+        for type_ in types.values():
+            yield none, type_
 
 
 def by_kind(judged: Sequence[Judged], types: Sequence[str]) -> list[Row]:

@@ -1,11 +1,10 @@
 """Scores of the same sentences in other forms: widths, no punctuation, long documents."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from stages.contract.progress import progress
@@ -15,8 +14,8 @@ from stages.params.evaluate import Evaluate
 from stages.scoring.spans import Figures, counts, figures, pairs, predict
 from stages.text.labels import Labels
 from stages.text.sentence import Sentence
-from stages.text.split_figures import window_rows
 from stages.text.tokens import CellEncoder
+from stages.text.window_rows import rows_of
 from stages.text.windows_table import Aligned
 
 FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and the wide space
@@ -24,13 +23,13 @@ FULL_AND_HALF_WIDTH = [0x3000, *range(0xFF01, 0xFFEF)]  # Unicode's block, and t
 
 def robustness(
     params: Evaluate,
-    split: Aligned,
+    parts: Iterable[Aligned],
     labels: Labels,
     model: Path,
     forward: Forward,
     decoder: Decoder,
 ) -> dict[str, Figures]:
-    """Micro figures of the first `params.robustness.sentences` of `split` in each of the `forms`.
+    """Micro figures of the first `params.robustness.sentences` of a split in each of the `forms`.
 
     Each form is aligned again with the tokenizer.json of the folder `model`, as `align` does it, so
     that normalisation and windows are part of what is measured.
@@ -38,7 +37,8 @@ def robustness(
     encode = CellEncoder(
         Tokenizer.from_file(str(model / "tokenizer.json")), labels.unknown_id, labels.cells
     )
-    first = list(islice(sentences_of(split, labels.tags), params.robustness.sentences))
+    sentences = (s for part in parts for s in sentences_of(part, labels.tags))
+    first = list(islice(sentences, params.robustness.sentences))
     between = "" if labels.cells == "characters" else " "
     aligned = {
         name: as_aligned(sentences, labels, encode)
@@ -82,13 +82,7 @@ def sentences_of(split: Aligned, tags: Sequence[str]) -> Iterator[Sentence]:
 
 def as_aligned(sentences: Sequence[Sentence], labels: Labels, encode: CellEncoder) -> Aligned:
     """What `read_aligned` reads after `align` wrote these sentences."""
-    rows = window_rows(sentences, 0, labels, encode)
-    return Aligned(
-        sentence=rows["sentence"],
-        cells=rows["cells"],
-        input_ids=[np.array(row) for row in rows["input_ids"]],
-        labels=[np.array(row) for row in rows["labels"]],
-    )
+    return Aligned.of(rows_of(sentences, labels, encode))
 
 
 def _widths() -> tuple[dict[int, str], dict[int, str]]:

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from stages.contract.errors import StageError, listed
 from stages.params.evaluate import Slice
@@ -25,33 +26,46 @@ class Members:
     """Their numbers in the split, ascending."""
 
 
-def members(slices: Mapping[str, Slice], split: Aligned, types: Collection[str]) -> list[Members]:
-    """The sentences of `split` in each slice.
+def members(
+    slices: Mapping[str, Slice], parts: Iterable[Aligned], types: Collection[str]
+) -> list[Members]:
+    """The sentences in each slice.
 
     Args:
         slices: By name.
-        split: The sentences, with their metadata.
+        parts: The sentences of the split, with their metadata, some after the other.
         types: The entity types of the labels.
 
     Raises:
         StageError: a slice names a type or a metadata column that does not exist.
     """
-    texts = ["".join(cells) for cells in split.sentence_cells()]
-    meta = split.sentence_meta()
-    found = []
+    found = [Members(name, wanted.type, []) for name, wanted in slices.items()]
+    columns, start = set[str](), 0
+    for split in parts:
+        texts = ["".join(cells) for cells in split.sentence_cells()]
+        meta = split.sentence_meta()
+        columns = columns.union(*meta)
+        for each in found:
+            numbers = _matching(slices[each.slice], texts, meta)
+            each.sentences.extend(start + number for number in numbers)
+        start += len(texts)
     for name, wanted in slices.items():
-        _check(name, wanted, types, set[str]().union(*meta))
-        expression = re.compile(wanted.pattern or "")
-        most = wanted.max_characters or float("inf")
-        numbers = [
-            number
-            for number, (text, values) in enumerate(zip(texts, meta, strict=True))
-            if (wanted.min_characters or 0) <= len(text) <= most
+        _check(name, wanted, types, columns)
+    return found
+
+
+def _matching(
+    wanted: Slice, texts: Sequence[str], meta: Sequence[Mapping[str, Any]]
+) -> Iterator[int]:
+    expression = re.compile(wanted.pattern or "")
+    most = wanted.max_characters or float("inf")
+    for number, (text, values) in enumerate(zip(texts, meta, strict=True)):
+        if (
+            (wanted.min_characters or 0) <= len(text) <= most
             and expression.search(text)
             and (wanted.meta or {}).items() <= values.items()
-        ]
-        found.append(Members(name, wanted.type, numbers))
-    return found
+        ):
+            yield number
 
 
 def slice_scores(slices: Iterable[Members], judged: Sequence[Judged]) -> dict[str, Figures]:

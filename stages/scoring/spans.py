@@ -5,6 +5,7 @@ end. On tags they equal those of seqeval in strict mode with the IOB2 scheme, wh
 is conlleval's measure.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
@@ -87,21 +88,20 @@ def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:
 
 def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, SparseCounts]:
     """Counts of each sentence, by the `group` of an entity in its sentence."""
-    found: dict[K, dict[int, list[int]]] = defaultdict(dict)
+    # Of each entity, three times its sentence and the column where it counts.
+    found: dict[K, array[int]] = defaultdict(lambda: array("q"))
     for number, sentence in enumerate(sentences):
         gold, predicted = set(sentence.gold), set(sentence.predicted)
         for column, entities in enumerate((gold, predicted, gold & predicted)):
             for span in entities:
-                of_group = found[group(sentence, span)]
-                of_group.setdefault(number, [0, 0, 0])[column] += 1
-    return {
-        key: SparseCounts(
-            np.array([*rows], dtype=np.intp),
-            np.array([*rows.values()], dtype=np.int64),
-            len(sentences),
-        )
-        for key, rows in found.items()
-    }
+                found[group(sentence, span)].append(3 * number + column)
+    return {key: _sparse(np.frombuffer(at, np.int64), len(sentences)) for key, at in found.items()}
+
+
+def _sparse(at: NDArray[np.int64], sentences: int) -> SparseCounts:
+    rows, row = np.unique(at // 3, return_inverse=True)
+    counts = np.bincount(3 * row + at % 3, minlength=3 * len(rows)).reshape(-1, 3)
+    return SparseCounts(rows.astype(np.intp), counts.astype(np.int64), sentences)
 
 
 def figures(counts: Counts) -> Figures:

@@ -1,16 +1,23 @@
 """The Parquet table of an aligned split, a row per window: its columns and its reader."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
 from stages.text.labels import IGNORED
+
+WINDOWS_AT_ONCE = 2**12  # 20 MB of Python objects; all of MSRA's test file
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,20 @@ class Aligned:
     """Per token: the label of the scored cell that starts there, else -100; int8 or int16."""
     meta: list[str] | None = None
     """Metadata of the window's sentence, a JSON object; None if no sentence has any."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """The windows of a table with these columns; `meta` may be missing.
+
+        The first sentence gets number 0.
+        """
+        return cls(
+            sentence=pc.subtract(table["sentence"], table["sentence"][0]).to_pylist(),
+            cells=_cells(table["cells"]),
+            input_ids=_arrays(table["input_ids"]),
+            labels=_arrays(table["labels"]),
+            meta=table["meta"].to_pylist() if "meta" in table.column_names else None,
+        )
 
     @cached_property
     def scored(self) -> list[NDArray[np.bool_]]:
@@ -63,21 +84,76 @@ def read_aligned(path: Path) -> Aligned:
     Raises:
         StageError: there is no such file.
     """
+    with _opened(path) as file:
+        return Aligned.of(file.read())
+
+
+def read_sentences(path: Path) -> Iterator[Aligned]:
+    """Yields some whole sentences of a split after the other, each part numbered from 0.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    rest: list[pa.Table] = []
+    for table in read_in_parts(path):
+        table = pa.concat_tables([*rest, table]).combine_chunks()
+        number: NDArray[Any] = np.from_dlpack(table["sentence"].chunk(0))
+        whole = int(np.searchsorted(number, number[-1]))  # the last may go on in the next part
+        if whole:
+            yield Aligned.of(table.slice(0, whole))
+        rest = [table.slice(whole)]
+    for table in rest:
+        yield Aligned.of(table)
+
+
+def read_in_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yields all or some columns of some windows of a split after the other.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    names = None if columns is None else [*columns]
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):  # of all at once, buffers of each are kept
+            for batch in file.iter_batches(WINDOWS_AT_ONCE, [group], names):
+                yield pa.table(batch)
+
+
+def count_windows(path: Path) -> int:
+    """The number of windows of a split.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def flat(column: pa.ChunkedArray) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """The values of all lists, and where each list begins in them; and the end of the last."""
+    joined = column.combine_chunks()
+    values: NDArray[Any] = np.from_dlpack(joined.flatten())
+    offsets: NDArray[Any] = np.from_dlpack(joined.offsets)
+    return values, offsets - offsets[0]
+
+
+def _opened(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise StageError(f"{path} is not here: run `dvc repro align` first")
     # Neither read_table nor to_numpy, which import pandas: 0.4 s.
-    with pq.ParquetFile(path) as file:
-        table = file.read()
-    return Aligned(
-        sentence=table["sentence"].to_pylist(),
-        cells=table["cells"].to_pylist(),
-        input_ids=_arrays(table["input_ids"]),
-        labels=_arrays(table["labels"]),
-        meta=table["meta"].to_pylist() if "meta" in table.column_names else None,
-    )
+    return pq.ParquetFile(path)
 
 
-def _arrays(column: "pq.ChunkedArray") -> list[NDArray[np.integer]]:
+def _cells(column: pa.ChunkedArray) -> list[list[str]]:
+    """The lists, whose equal strings are one object: of to_pylist(), each takes 80 bytes."""
     joined = column.combine_chunks()
-    values, offsets = map(np.from_dlpack, (joined.flatten(), joined.offsets))
+    values = joined.flatten().dictionary_encode()
+    names = np.array(values.dictionary.to_pylist(), dtype=np.object_)
+    cells = names[np.from_dlpack(values.indices)].tolist()
+    ends = np.from_dlpack(joined.offsets)
+    return [cells[start:stop] for start, stop in pairwise((ends - ends[0]).tolist())]
+
+
+def _arrays(column: pa.ChunkedArray) -> list[NDArray[np.integer]]:
+    values, offsets = flat(column)
     return np.split(values, offsets[1:-1])

@@ -1,30 +1,34 @@
 """Writes the Parquet table of an aligned split."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from stages.text.labels import Labels
-from stages.text.sentence import Sentence
 from stages.text.split_figures import SplitFigures
 from stages.text.tokens import CellEncoder
+from stages.text.window_rows import label_type
 
-INT8_LABELS = 128
+ROW_GROUP = 2**14  # windows, of a few MB: readers have one in memory
 
 
 def write_aligned(
-    sentences: Sequence[Sentence],
+    batches: Iterable[pa.RecordBatch],
     labels: Labels,
     encode: CellEncoder,
     path: Path,
+    meta: bool,
     done: Callable[[int], Any],
 ) -> dict[str, Any]:
     """Writes a split to `path`, in the columns of `stages.text.windows_table.Aligned`.
 
-    The column `meta` is left out if no sentence has metadata.
-
-    A batch of sentences at a time becomes Python objects; `done` is called with the number of each.
-    So memory grows by only 63 bytes per character beyond the corpus itself (MSRA).
+    The column `meta` is left out unless `meta`. `done` is called with the number of sentences of
+    each batch. A row group has `ROW_GROUP` windows or a few more, so that a reader needs to have
+    no more of them in memory, as this does not.
 
     Returns:
         Counts of the sentences, and of what the rows keep of them.
@@ -32,29 +36,38 @@ def write_aligned(
     Raises:
         StageError: the rows lack a tag of the corpus, or change their order.
     """
-    import pyarrow as pa
-    from datasets import Dataset, Features, List, Value, disable_progress_bars  # 1 s
-
-    disable_progress_bars()  # `align` shows its own
-    features = Features(
-        sentence=Value("int32"),
-        cells=List(Value("string")),
-        input_ids=List(Value("int32")),
-        labels=List(Value(_integer(len(labels.tags)))),
-    )
-    if any(sentence.meta is not None for sentence in sentences):
-        features["meta"] = Value("string")
     counted = SplitFigures(labels, encode)
-    parts = []
-    for rows in counted.rows(sentences, done):
-        parts.append(pa.table({name: rows[name] for name in features}, features.arrow_schema))
-        del rows  # else two batches are in memory at once
-    table = pa.concat_tables(parts).combine_chunks()
-    # With a name, or `datasets` would pickle the whole table to name it by a hash.
-    Dataset(table, fingerprint=path.stem).to_parquet(path)
+    schema = _schema(labels, meta)
+    with pq.ParquetWriter(path, schema) as file:
+        for rows in _row_groups(counted.rows(batches, done)):
+            file.write_table(rows.select(schema.names).cast(schema), row_group_size=len(rows))
     return counted.figures()
 
 
-def _integer(labels: int) -> str:
-    """The smallest type of so many labels; -100 is in each."""
-    return "int8" if labels <= INT8_LABELS else "int16"
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= ROW_GROUP:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _schema(labels: Labels, meta: bool) -> pa.Schema:
+    """With the metadata by which `datasets` knows the columns; to import it takes a second."""
+    columns = {
+        "sentence": pa.int32(),
+        "cells": pa.list_(pa.string()),
+        "input_ids": pa.list_(pa.int32()),
+        "labels": pa.list_(pa.from_numpy_dtype(label_type(labels))),
+    } | ({"meta": pa.string()} if meta else {})
+    features = {name: _feature(type_) for name, type_ in columns.items()}
+    return pa.schema(columns, {"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _feature(column: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(column):
+        return {"feature": _feature(column.value_type), "_type": "List"}
+    return {"dtype": str(column), "_type": "Value"}

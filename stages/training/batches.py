@@ -1,4 +1,4 @@
-"""Packs windows into rows of one length, and rows into the batches of training steps.
+"""Packs the rows of a training step into batches.
 
 A row holds several windows and almost no padding; attention stays within each window. An encoder
 that cannot keep the windows of a row apart gets the same steps with one window a row.
@@ -7,66 +7,34 @@ that cannot keep the windows of a row apart gets the same steps with one window 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from stages.model.batches import batches_by_length
+from stages.model.tagger import first_position
 from stages.text.labels import IGNORED
 from stages.text.windows_table import Aligned
 from stages.training.ranks import Ranks
 
-POOL_ROWS = 4096  # windows are sorted within this many rows: they pack well, in random order
+TOLERANCE = 1e-3  # rounding gives 1e-6, and windows that see each other 2e-3 to 0.2, in fp32
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def plan_steps(
-    lengths: Sequence[int], epochs: int, tokens_per_step: int, row_tokens: int, seed: int
-) -> list[list[list[int]]]:
-    """All steps of all epochs: a step is rows, a row is windows by their index in `lengths`.
+class Windows(Protocol):
+    """The windows of a split, such as `Aligned`."""
 
-    Every step has the same number of rows, so that one compiled graph serves all; the last rows are
-    empty where an epoch ends. The plan comes first because the schedule needs the number of steps.
-    """
-    rng = np.random.default_rng(seed)
-    rows_per_step = max(1, tokens_per_step // row_tokens)
-    steps: list[list[list[int]]] = []
-    for _ in range(epochs):
-        rows = plan_rows(lengths, row_tokens, rng)
-        # Split evenly, or the last step of an epoch could be a single row.
-        count = -(-len(rows) // rows_per_step)
-        for part in np.array_split(np.arange(len(rows)), count):
-            steps.append(_fill([rows[i] for i in part], rows_per_step))
-    return steps
+    @property
+    def input_ids(self) -> Sequence[NDArray[np.integer]]:
+        """Token ids of each, with [CLS] and [SEP]."""
 
-
-def plan_rows(lengths: Sequence[int], row_tokens: int, rng: np.random.Generator) -> list[list[int]]:
-    """Every window once, in rows of at most `row_tokens` tokens, both in random order.
-
-    Best fit decreasing within pools, https://en.wikipedia.org/wiki/Bin_packing_problem. On MSRA's
-    training windows, 45 tokens on average in rows of 128, 0.9 % is padding.
-
-    Args:
-        lengths: of the windows, in tokens; a row lists windows by their index here.
-        row_tokens: at least the length of the longest window.
-        rng: decides the order.
-    """
-    order = rng.permutation(len(lengths)).tolist()
-    pool = max(1, round(POOL_ROWS * row_tokens / float(np.mean(lengths))))
-    rows = [
-        row
-        for start in range(0, len(order), pool)
-        for row in _best_fit(order[start : start + pool], lengths, row_tokens)
-    ]
-    return [rows[i] for i in rng.permutation(len(rows))]
-
-
-def sum_per_step(steps: Sequence[Sequence[Sequence[int]]], of_window: Sequence[int]) -> list[int]:
-    """The sum over the windows of each step."""
-    return [sum(of_window[window] for row in step for window in row) for step in steps]
+    @property
+    def labels(self) -> Sequence[NDArray[np.integer]]:
+        """Labels of its tokens, -100 where none counts."""
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -75,7 +43,7 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 def batch_maker(
-    data: Aligned,
+    data: Windows,
     steps: Sequence[Sequence[list[int]]],
     ranks: Ranks,
     tokens_per_batch: int,
@@ -86,17 +54,20 @@ def batch_maker(
 
     Args:
         data: the training split.
-        steps: as `plan_steps` returns them.
+        steps: a `stages.training.plan.Plan`.
         ranks: each takes its share of a step's rows.
         tokens_per_batch: padding included.
         row_tokens: length of a packed row.
         first_position: position id of a window's first token; None: one window a row.
     """
-    shares = [rank_rows(step, ranks.rank, ranks.count) for step in steps]
+
+    def share(step: int) -> list[list[int]]:
+        return rank_rows(steps[step], ranks.rank, ranks.count)
+
     if first_position is None:
-        return lambda step: separate_batches(data, shares[step], tokens_per_batch)
-    rows_per_batch = min(max(1, tokens_per_batch // row_tokens), len(shares[0]))
-    return lambda step: make_batches(data, shares[step], rows_per_batch, row_tokens, first_position)
+        return lambda step: separate_batches(data, share(step), tokens_per_batch)
+    rows_per_batch = min(max(1, tokens_per_batch // row_tokens), len(share(0)))
+    return lambda step: make_batches(data, share(step), rows_per_batch, row_tokens, first_position)
 
 
 def rank_rows(rows: Sequence[list[int]], rank: int, ranks: int) -> list[list[int]]:
@@ -105,7 +76,7 @@ def rank_rows(rows: Sequence[list[int]], rank: int, ranks: int) -> list[list[int
 
 
 def make_batches(
-    data: Aligned,
+    data: Windows,
     rows: Sequence[list[int]],
     rows_per_batch: int,
     row_tokens: int,
@@ -121,7 +92,7 @@ def make_batches(
 
 
 def separate_batches(
-    data: Aligned, rows: Sequence[list[int]], tokens_per_batch: int
+    data: Windows, rows: Sequence[list[int]], tokens_per_batch: int
 ) -> list[torch.Tensor]:
     """The batches of a step as `make_batches`, but with one window a row and of many shapes.
 
@@ -163,13 +134,13 @@ class Packed:
 
 
 def pack(
-    data: Aligned, rows: Sequence[Sequence[int]], row_tokens: int, first_position: int = 0
+    data: Windows, rows: Sequence[Sequence[int]], row_tokens: int, first_position: int = 0
 ) -> Packed:
     """The rows as arrays.
 
     Args:
         data: the split whose windows the rows list.
-        rows: as `plan_rows` returns them; an empty one is all padding.
+        rows: of a step; an empty one is all padding.
         row_tokens: length of a row.
         first_position: position id of a window's first token, which depends on the encoder.
     """
@@ -210,17 +181,46 @@ def _fill(rows: Sequence[list[int]], multiple: int) -> list[list[int]]:
     return [*rows, *([[]] * (-len(rows) % multiple))]
 
 
-def _best_fit(order: list[int], lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
-    rows: list[list[int]] = []
-    with_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]
-    for window in sorted(order, key=lambda i: -lengths[i]):
-        length = lengths[window]
-        room = next((r for r in range(length, row_tokens + 1) if with_room[r]), None)
-        if room is None:
-            rows.append([window])
-            with_room[row_tokens - length].append(len(rows) - 1)
-        else:
-            row = with_room[room].pop()
-            rows[row].append(window)
-            with_room[room - length].append(row)
-    return rows
+def packs(model: PreTrainedModel, row_tokens: int) -> bool:
+    """True if windows in a row of `row_tokens` give what each gives alone.
+
+    Some attentions add the mask to their scores instead of masking by it, ignore the position ids
+    or take no mask with four axes. Those mix the windows of a row, without an error. What is
+    compared are the hidden states, in fp32 on the model's device: a new head's logits are so small
+    that a difference could hide in them.
+    """
+    # A row that a window fills, too: in ModernBERT a given mask replaces its local attention.
+    shared = [row_tokens // 4, row_tokens // 2, row_tokens // 8]  # and the rest is padding
+    training = model.training
+    model.eval()
+    try:
+        return all(
+            _difference(model, lengths, row_tokens) <= TOLERANCE
+            for lengths in (shared, [row_tokens])
+        )
+    except (TypeError, ValueError, RuntimeError, IndexError):  # it does not take such inputs
+        return False
+    finally:
+        model.train(training)
+
+
+@torch.inference_mode()
+def _difference(model: PreTrainedModel, lengths: list[int], row_tokens: int) -> float:
+    """The largest difference of a hidden state between windows in one row and each alone."""
+    rng, size = np.random.default_rng(0), model.config.vocab_size
+    # From the upper half of the vocabulary: special tokens may have a meaning for the model.
+    ids: list[Any] = [rng.integers(size // 2, size, length) for length in lengths]
+    labels: list[Any] = [np.full_like(of_window, IGNORED) for of_window in ids]
+    windows = range(len(lengths))
+    data = Aligned([*windows], [[]] * len(windows), ids, labels)
+
+    def states(batches: list[torch.Tensor], packed: bool) -> torch.Tensor:
+        inputs = model_inputs(batches[0].to(model.device), packed)
+        result: torch.Tensor = model.base_model(**inputs).last_hidden_state[0]
+        return result
+
+    row = states(make_batches(data, [[*windows]], 1, row_tokens, first_position(model)), True)
+    together = torch.split(row[: sum(lengths)], lengths)
+    alone = [states(separate_batches(data, [[window]], row_tokens), False) for window in windows]
+    differences = [(one - other).abs().max() for one, other in zip(together, alone, strict=True)]
+    return max(map(float, differences))

@@ -1,32 +1,112 @@
 """The aligned data that training reads."""
 
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Any, Self, overload
 
-from stages.text.labels import Labels
-from stages.text.windows_table import Aligned, read_aligned
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.text.labels import IGNORED, Labels
+from stages.text.windows_table import Aligned, flat, read_aligned, read_in_parts
 
 
 @dataclass(frozen=True)
 class Data:
     """The training and dev splits, and the labels of both."""
 
-    train: Aligned
+    train: "MappedWindows"
     dev: Aligned
     labels: Labels
 
     @classmethod
-    def read(cls, aligned: Path) -> Self:
-        """Reads what `align` wrote.
+    def read(cls, aligned: Path, scratch: Path | None = None) -> Self:
+        """Reads what `align` wrote; the training split stays on disk, see `MappedWindows`.
 
         Raises:
             StageError: a file is missing.
         """
-        train, dev = (read_aligned(aligned / f"{split}.parquet") for split in ("train", "dev"))
-        return cls(train, dev, Labels.read(aligned))
+        train = MappedWindows.read(aligned / "train.parquet", scratch)
+        return cls(train, read_aligned(aligned / "dev.parquet"), Labels.read(aligned))
+
+
+@dataclass(frozen=True)
+class MappedWindows:
+    """Windows of a split in files that are mapped into memory.
+
+    Sixteen bytes of each window are in memory; of the files, what was read lately and nothing else
+    needs.
+    """
+
+    input_ids: "Ragged"
+    labels: "Ragged"
+    labelled: NDArray[np.int64]
+    """How many tokens of each window have a label."""
 
     @property
-    def lengths(self) -> list[int]:
-        """Of the training windows, in tokens."""
-        return [len(ids) for ids in self.train.input_ids]
+    def lengths(self) -> NDArray[np.int64]:
+        """Of the windows, in tokens."""
+        return np.diff(self.input_ids.bounds)
+
+    @classmethod
+    def read(cls, path: Path, scratch: Path | None = None) -> Self:
+        """Copies the windows of a Parquet file to temporary files in the folder `scratch`.
+
+        Raises:
+            StageError: there is no such file.
+        """
+        lengths, labelled = [np.zeros(1, np.int64)], [np.empty(0, np.int64)]
+        with (
+            tempfile.TemporaryFile(dir=scratch) as ids,
+            tempfile.TemporaryFile(dir=scratch) as labels,
+        ):
+            for table in read_in_parts(path, ["input_ids", "labels"]):
+                of_ids, bounds = flat(table["input_ids"])
+                of_labels, _ = flat(table["labels"])
+                of_ids.tofile(ids)
+                of_labels.tofile(labels)
+                lengths.append(np.diff(bounds))
+                labelled.append(np.add.reduceat(of_labels != IGNORED, bounds[:-1], dtype=np.int64))
+            ends = np.cumsum(np.concatenate(lengths))
+            return cls(
+                Ragged(_mapped(ids, of_ids.dtype), ends),
+                Ragged(_mapped(labels, of_labels.dtype), ends),
+                np.concatenate(labelled),
+            )
+
+
+def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The content of a file, which may be closed then."""
+    file.flush()
+    # As a plain array: a slice of a memmap takes five times as long.
+    return np.memmap(file, dtype, mode="r").view(np.ndarray)
+
+
+@dataclass(frozen=True)
+class Ragged(Sequence[NDArray[np.integer]]):
+    """Arrays of different lengths in one after the other."""
+
+    values: NDArray[np.integer]
+    """Of all of them."""
+    bounds: NDArray[np.int64]
+    """Where each begins in `values`, and the end of the last."""
+
+    def __len__(self) -> int:
+        """The number of arrays."""
+        return len(self.bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.integer]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.integer]]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """One array, or several."""
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.values[self.bounds[index] : self.bounds[index + 1]]

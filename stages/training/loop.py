@@ -72,7 +72,7 @@ def fit(
         "fit_seconds": round(seconds, 3),
         "first_step_seconds": round(first_step_ended - started if first_step_ended else 0, 3),
         "last_loss": round(state.rows[-1]["loss"], 4),
-        "tokens_per_s": round(sum(objective.tokens[resumed_after : state.step]) / seconds),
+        "tokens_per_s": round(objective.tokens.sum(resumed_after, state.step) / seconds),
     }
 
 
@@ -213,8 +213,8 @@ def _progress_bar(
 ) -> Iterator["tqdm[NoReturn]"]:
     """Counts tokens, those of the steps before a resumed run included."""
     about = f"{objective.name} on {device}"
-    with progress(sum(objective.tokens), about, " tokens", shown=ranks.first) as bar:
-        bar.initial = bar.n = sum(objective.tokens[:after])
+    with progress(int(objective.tokens.sum()), about, " tokens", shown=ranks.first) as bar:
+        bar.initial = bar.n = objective.tokens.sum(0, after)
         yield bar
 
 

@@ -16,10 +16,11 @@ from stages.model.encoder import load_tokenizer
 from stages.model.tagger import first_position, new_masked_lm
 from stages.params.train import Train
 from stages.text.labels import IGNORED, Labels
-from stages.training.batches import batch_maker, plan_steps, step_seed, sum_per_step
+from stages.training.batches import batch_maker, step_seed
 from stages.training.data import Data
 from stages.training.loop import fit
 from stages.training.objective import Objective
+from stages.training.plan import PerStep, Plan
 from stages.training.runtime import Runtime
 
 MASKED, KEPT = 0.8, 0.1  # of the chosen tokens, as in BERT; random tokens replace the rest
@@ -62,8 +63,8 @@ def _objective(
     params: Train, data: Data, runtime: Runtime, mask_id: int, first_position: int | None
 ) -> Objective:
     own, ranks, labels = params.pretrain, runtime.ranks, data.labels
-    row_tokens, lengths = labels.window_tokens, data.lengths
-    steps = plan_steps(lengths, own.epochs, own.tokens_per_step, row_tokens, params.seed)
+    row_tokens, lengths = labels.window_tokens, data.train.lengths
+    steps = Plan(lengths, own.epochs, own.tokens_per_step, row_tokens, params.seed)
     batches = batch_maker(
         data.train, steps, ranks, params.tokens_per_batch, row_tokens, first_position
     )
@@ -72,12 +73,12 @@ def _objective(
         rng = np.random.default_rng(step_seed(params.seed, step, ranks.rank))
         return [hide(batch, labels, mask_id, own.mask_fraction, rng) for batch in batches(step)]
 
-    words = sum_per_step(steps, [length - 2 for length in lengths])  # without [CLS] and [SEP]
     return Objective(
         name="pretrain",
         learning_rate=("train.pretrain.learning_rate", own.learning_rate),
-        tokens=sum_per_step(steps, lengths),
-        labelled=[own.mask_fraction * n for n in words],  # expected, so that ranks need not talk
+        tokens=PerStep(steps, lengths),
+        # Expected, so that ranks need not talk; without [CLS] and [SEP].
+        labelled=PerStep(steps, lengths - 2, own.mask_fraction),
         batches=masked,
         labelled_fraction=own.mask_fraction,
     )

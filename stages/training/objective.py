@@ -1,12 +1,13 @@
 """What a training learns from, and when it evaluates, logs and ends."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from stages.training.checkpoint import TrainingState
+from stages.training.plan import PerStep
 
 LOSS_ROWS = 200  # in train.csv: enough for a plot, and reading the loss makes the GPU wait
 
@@ -29,9 +30,9 @@ class Objective:
     """Shown beside the progress bar."""
     learning_rate: tuple[str, float]
     """Its key in params.yaml, and its value."""
-    tokens: list[int]
+    tokens: PerStep
     """Of each step, over all ranks, without padding."""
-    labelled: Sequence[float]
+    labelled: PerStep
     """Labelled tokens of each step, over all ranks, by which the loss is divided."""
     batches: Callable[[int], list[torch.Tensor]]
     """This rank's batches of a step, by its index from 0; all of one shape."""

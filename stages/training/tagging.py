@@ -10,13 +10,13 @@ from stages.model.decode import Decoder
 from stages.model.tagger import first_position, forward_of
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
-from stages.text.labels import IGNORED
-from stages.training.batches import batch_maker, plan_steps, sum_per_step
+from stages.training.batches import batch_maker
 from stages.training.checkpoint import TrainingState
 from stages.training.crf import transitions_of
 from stages.training.data import Data
 from stages.training.loop import fit
 from stages.training.objective import Evaluation, Objective
+from stages.training.plan import PerStep, Plan
 from stages.training.runtime import Runtime
 
 
@@ -25,7 +25,8 @@ def fine_tune(
 ) -> tuple[TrainingState, dict[str, Any]]:
     """Trains `model` as `loop.fit` does, and keeps the weights with the best dev F1."""
     tags, row_tokens = data.labels.tags, data.labels.window_tokens
-    steps = plan_steps(data.lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
+    lengths = data.train.lengths
+    steps = Plan(lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
 
     def dev_f1(on_batch: Callable[[int], object]) -> float:
         model.eval()
@@ -39,8 +40,8 @@ def fine_tune(
     objective = Objective(
         name="train",
         learning_rate=("train.learning_rate", params.learning_rate),
-        tokens=sum_per_step(steps, data.lengths),
-        labelled=sum_per_step(steps, [int((row != IGNORED).sum()) for row in data.train.labels]),
+        tokens=PerStep(steps, lengths),
+        labelled=PerStep(steps, data.train.labelled),
         batches=batch_maker(
             data.train,
             steps,

@@ -1,22 +1,30 @@
 """Reads CoNLL columns: one token and its tag per line, a blank line between sentences."""
 
 import re
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
-from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus
-from stages.corpus.formats.lines import CONVERT, lines
-from stages.corpus.formats.tagged import TaggedReader
-from stages.params.align import Align
-from stages.text.sentence import Sentence
+import pyarrow as pa
 
+from stages.contract.errors import StageError
+from stages.corpus.corpus import Repairs
+from stages.corpus.formats.lines import CONVERT, lines
+from stages.corpus.formats.plain_conll import blocks, plain_sentences
+from stages.corpus.formats.tagged import TaggedReader
+from stages.params.align import Align, Conll
+from stages.text.sentence import Sentence, as_batches
+
+BLOCK_BYTES, PART_BYTES = 2**16, 2**12
 BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and the like are tokens
 DOCUMENT = "-DOCSTART-"
 EXPORT = re.compile(r"T\d+\t|[{[]")  # brat's annotations, JSON
 TAG = re.compile("O|[A-Z]-.+")  # whether scheme and types allow it is checked later
 
 
-def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
+def read_conll(
+    path: Path, params: Align, repair_tags: bool, repairs: Repairs
+) -> Iterator[pa.RecordBatch]:
     """Reads the columns that `align.conll` names.
 
     A line that begins with `align.conll.comment` is skipped; if it has all columns, with a tag in
@@ -29,10 +37,28 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
         StageError: with file and line: not UTF-8, another number of columns, a token or a tag
             that `TaggedReader` refuses.
     """
-    names, separator, comment = params.conll.columns, params.conll.separator, params.conll.comment
-    token_column, tag_column = names.index("token"), names.index("tag")
-    sentence_of = TaggedReader(params, repair_tags)
-    sentences: list[Sentence] = []
+    sentence_of = TaggedReader(params, repair_tags, repairs)
+    number = 1
+    with path.open("rb") as file:
+        for block in blocks(file, BLOCK_BYTES):
+            whole = plain_sentences(block, params)
+            # A line that is not plain makes its neighbours slow, so these are few.
+            for part in [block] if whole else blocks(BytesIO(block), PART_BYTES):
+                batch = whole or plain_sentences(part, params)
+                if batch:
+                    sentence_of.skip(len(batch["cells"].flatten()))
+                    yield batch
+                else:
+                    numbered = lines(path, repairs, BytesIO(part), number)
+                    yield from as_batches(_sentences(numbered, path, params, sentence_of))
+                number += part.count(b"\n")
+    sentence_of.check_cells(path)
+
+
+def _sentences(
+    numbered: Iterable[tuple[int, str]], path: Path, params: Align, sentence_of: TaggedReader
+) -> Iterator[Sentence]:
+    """The sentences of some lines, which may need repairs."""
     tokens: list[str] = []
     tags: list[str] = []
     numbers: list[int] = []
@@ -40,39 +66,42 @@ def read_conll(path: Path, params: Align, repair_tags: bool) -> Corpus:
     def where(index: int) -> str:
         return f"{path}:{numbers[index]}"
 
-    def end() -> None:
+    def end() -> Iterator[Sentence]:
         if tokens:
             sentence = sentence_of(tokens, tags, where)
             if sentence is not None:
-                sentences.append(sentence)
+                yield sentence
             for column in (tokens, tags, numbers):
                 column.clear()
 
-    for number, line in lines(path, sentence_of.repairs):
+    for number, line in numbered:
         # Not strip(): U+3000 or U+2028 alone is a character without its tag.
         if not line.strip(" \t"):
             if line:
                 sentence_of.repairs.add("blank", f"{path}:{number}")
-            end()
-            continue
-        if line.startswith(DOCUMENT):
-            end()
-            continue
-        columns = BLANKS.split(line.strip(" \t")) if separator is None else line.split(separator)
-        if comment is not None and line.startswith(comment):
-            if len(columns) != len(names) or not TAG.fullmatch(columns[tag_column]):
-                continue
-            sentence_of.repairs.add("comment_token", f"{path}:{number}")
-        if len(columns) != len(names):
-            between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
-            raise StageError(
-                f"{path}:{number}: {len(columns)} columns in"
-                f" {line[:40]!r}, but align.conll.columns has"
-                f" {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
-                " correct one of the two" + f"; {CONVERT}" * bool(EXPORT.match(line))
-            )
-        tokens.append(columns[token_column])
-        tags.append(columns[tag_column])
-        numbers.append(number)
-    end()
-    return sentence_of.corpus(path, sentences)
+            yield from end()
+        elif line.startswith(DOCUMENT):
+            yield from end()
+        elif columns := _columns(line, f"{path}:{number}", params.conll, sentence_of.repairs):
+            tokens.append(columns[params.conll.columns.index("token")])
+            tags.append(columns[params.conll.columns.index("tag")])
+            numbers.append(number)
+    yield from end()
+
+
+def _columns(line: str, where: str, conll: Conll, repairs: Repairs) -> list[str]:
+    """The columns of a line; none of a comment."""
+    names, separator, comment = conll.columns, conll.separator, conll.comment
+    columns = BLANKS.split(line.strip(" \t")) if separator is None else line.split(separator)
+    if comment is not None and line.startswith(comment):
+        if len(columns) != len(names) or not TAG.fullmatch(columns[names.index("tag")]):
+            return []
+        repairs.add("comment_token", where)
+    if len(columns) != len(names):
+        between = {"\t": "a tab", " ": "a space", None: "spaces or tabs"}.get(separator)
+        raise StageError(
+            f"{where}: {len(columns)} columns in {line[:40]!r}, but align.conll.columns has"
+            f" {len(names)} ({', '.join(names)}) with {between or repr(separator)} between;"
+            " correct one of the two" + f"; {CONVERT}" * bool(EXPORT.match(line))
+        )
+    return columns

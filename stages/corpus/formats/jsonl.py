@@ -2,26 +2,31 @@
 
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from stages.contract.errors import StageError, listed
-from stages.corpus.corpus import Corpus, Repairs
+from stages.corpus.corpus import Repairs
 from stages.corpus.formats.lines import CONVERT
 from stages.corpus.formats.meta import meta_of
 from stages.corpus.formats.overlaps import Span, without_overlaps
 from stages.corpus.formats.records import records
 from stages.params.align import Align, type_problem
 from stages.text.cells import SURROGATE, cells_of, offsets
-from stages.text.sentence import Sentence
+from stages.text.sentence import Sentence, as_batches
 
 
-def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
+def read_jsonl(
+    path: Path, params: Align, repair: bool, repairs: Repairs
+) -> Iterator[pa.RecordBatch]:
     """Reads the text and the spans that `align.jsonl` names; the other keys are `Sentence.meta`.
 
-    A file is one object per line, or one array of objects over any number of lines.
+    A file is one object per line, or one array of objects over any number of lines, which is then
+    in memory as a whole.
     A text without a cell is skipped and counted (`empty`), besides the repairs of `lines`. With
     `repair`, and where cells are words, so is an entity that begins or ends with white space
     (`space`), which is left out, or inside a word, which is cut there (`cut_word`). Of spans that
@@ -33,20 +38,21 @@ def read_jsonl(path: Path, params: Align, repair: bool) -> Corpus:
             `align.types`, overlaps another where `align.nested` refuses that, or would need
             `repair`.
     """
-    repairs = Repairs()
-    sentences: list[Sentence] = []
+    return as_batches(_sentences(path, params, repair, repairs))
+
+
+def _sentences(path: Path, params: Align, repair: bool, repairs: Repairs) -> Iterator[Sentence]:
     for where, line in records(path, repairs):
         try:
             sentence, kinds = _sentence(line, params, repair)
         except ValueError as error:
             raise StageError(f"{where}: {error}") from None
         if sentence.cells:
-            sentences.append(sentence)
+            yield sentence
         else:
             kinds = ["empty"]
         for kind in kinds:
             repairs.add(kind, where)
-    return Corpus(sentences, repairs)
 
 
 def _sentence(line: str, params: Align, repair: bool) -> tuple[Sentence, list[str]]:

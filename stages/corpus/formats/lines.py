@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Repairs
@@ -9,17 +10,21 @@ from stages.corpus.corpus import Repairs
 CONVERT = "`python -m pipelines convert` reads exports of brat, CLUENER, doccano and Label Studio"
 
 
-def lines(path: Path, repairs: Repairs) -> Iterator[tuple[int, str]]:
-    r"""Yields the number of each line, from 1 on, and the line without its end.
+def lines(
+    path: Path, repairs: Repairs, some: IO[bytes] | None = None, first: int = 1
+) -> Iterator[tuple[int, str]]:
+    r"""Yields the number of each line, and the line without its end.
+
+    Of the whole file `path`, or of `some` of its lines with their ends, from number `first` on.
 
     A byte order mark (`bom`) and CRLF line ends (`crlf`) are removed and counted in `repairs`.
 
     Raises:
         StageError: with file and line: not UTF-8.
     """
-    with path.open("rb") as file:
-        # As bytes, where only \n ends a line: U+2028 and the like may be cells.
-        for number, data in enumerate(file, start=1):
+    # As bytes, where only \n ends a line: U+2028 and the like may be cells.
+    with some or path.open("rb") as file:
+        for number, data in enumerate(file, start=first):
             try:
                 line = data.decode("utf-8").removesuffix("\n")
             except UnicodeDecodeError as error:

@@ -6,16 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus
+from stages.corpus.corpus import Repairs
 from stages.corpus.formats.meta import meta_of
 from stages.corpus.formats.tagged import TaggedReader
 from stages.params.align import Align
+from stages.text.sentence import SENTENCES_AT_ONCE, Sentence, as_batches
 
 TEXT = ("string", "large_string", "string_view")
 
 
-def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
+def read_parquet(
+    path: Path, params: Align, repair_tags: bool, repairs: Repairs
+) -> Iterator[pa.RecordBatch]:
     """Reads the columns that `align.parquet` names; the other plain ones are `Sentence.meta`.
 
     Columns of maps, structs, images and the like are not read, whatever they are.
@@ -27,23 +32,27 @@ def read_parquet(path: Path, params: Align, repair_tags: bool) -> Corpus:
             the row, from 0 on as `datasets` counts: not one tag per token, a token or a tag that
             `TaggedReader` refuses.
     """
-    sentence_of = TaggedReader(params, repair_tags)
-    sentences = []
+    return as_batches(_sentences(path, params, repair_tags, repairs))
+
+
+def _sentences(
+    path: Path, params: Align, repair_tags: bool, repairs: Repairs
+) -> Iterator[Sentence]:
+    sentence_of = TaggedReader(params, repair_tags, repairs)
     for number, (tokens, tags, others) in enumerate(_rows(path, params)):
         if None in (tokens, tags) or len(tokens) != len(tags) or None in [*tokens, *tags]:
             raise StageError(f"{path}: row {number} does not have one tag per token; correct it")
         where = partial("{}: row {}, token {}".format, path, number)
         sentence = sentence_of(tokens, tags, where, meta_of(others))
         if sentence is not None:
-            sentences.append(sentence)
+            yield sentence
         else:
-            sentence_of.repairs.add("empty", f"{path}: row {number}")
-    return sentence_of.corpus(path, sentences)
+            repairs.add("empty", f"{path}: row {number}")
+    sentence_of.check_cells(path)
 
 
 def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     """Tokens, tags by name, and the other columns."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import ClassLabel, Features, Value  # 1 s
 
@@ -75,9 +84,10 @@ def _rows(path: Path, params: Align) -> Iterator[tuple[Any, Any, dict[str, Any]]
         )
     plain = {k: f for k, f in features.items() if isinstance(f, Value | ClassLabel)}
     named = {key: _naming(feature) for key, feature in {**plain, tags: kind}.items()}
-    for row in file.read([tokens, tags, *plain]).to_pylist():
-        tag_names = None if row[tags] is None else [*map(named[tags], row[tags])]
-        yield row[tokens], tag_names, {key: named[key](row[key]) for key in plain}
+    for batch in file.iter_batches(SENTENCES_AT_ONCE, columns=[tokens, tags, *plain]):
+        for row in batch.to_pylist():
+            tag_names = None if row[tags] is None else [*map(named[tags], row[tags])]
+            yield row[tokens], tag_names, {key: named[key](row[key]) for key in plain}
 
 
 def _needed(schema: Any, *lists: str) -> Any:
@@ -85,7 +95,6 @@ def _needed(schema: Any, *lists: str) -> Any:
 
     `datasets` raises where it knows the type of a column or its own name for it no longer.
     """
-    import pyarrow as pa
     from pyarrow import types
 
     plain = (

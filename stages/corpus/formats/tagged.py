@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus, Repairs
+from stages.corpus.corpus import Repairs
 from stages.corpus.schemes import break_message, tag_problem, to_iob2
 from stages.params.align import Align
 from stages.text.cells import cells_of
@@ -22,9 +22,9 @@ UNSPACED = re.compile(
 class TaggedReader:
     """Makes sentences of tagged tokens, and counts what it repairs in `repairs`."""
 
-    def __init__(self, params: Align, repair_tags: bool) -> None:
+    def __init__(self, params: Align, repair_tags: bool, repairs: Repairs) -> None:
         """Without `repair_tags`, tags that break the scheme are an error."""
-        self.repairs = Repairs()
+        self.repairs = repairs
         self._params = params
         self._repair_tags = repair_tags
         self._known = {"O"}
@@ -72,8 +72,12 @@ class TaggedReader:
             self._tokens += len(kept)
         return _sentence([tokens[index] for index in kept], iob2, self._params.cells, meta)
 
-    def corpus(self, path: Path, sentences: list[Sentence]) -> Corpus:
-        """The corpus of the file `path`: its sentences, and the repairs.
+    def skip(self, characters: int) -> None:
+        """Counts tokens of one character each, with allowed tags, that another has read."""
+        self._tokens += characters
+
+    def check_cells(self, path: Path) -> None:
+        """Checks what the tokens of the file `path` were, after the last.
 
         Raises:
             StageError: cells are characters, but most tokens are words of a language that writes
@@ -85,7 +89,6 @@ class TaggedReader:
                 f"{path}: {self._words} of {self._tokens} tokens are words of several characters"
                 f" (the first at {self.repairs.first['split_token'][0]}); set align.cells: words"
             )
-        return Corpus(sentences, self.repairs)
 
     def _checked(self, tags: Sequence[str], where: Callable[[int], str]) -> Sequence[str]:
         """The tags, all allowed by scheme and types, with O where one is missing."""

@@ -4,7 +4,8 @@ import pytest
 
 from stages.corpus.corpus import Corpus, Repairs
 from stages.corpus.data_warnings import TEST_ENTITIES, data_warnings, shown
-from stages.text.sentence import Sentence
+from stages.corpus.splits import Split
+from stages.text.sentence import Sentence, as_batches
 
 FIGURES = {
     "characters": 10000,
@@ -22,6 +23,10 @@ def sentences(start, count=1000):
     return [Sentence(text, ("B-LOC",)) for text in texts]
 
 
+def corpus(sentences, repairs):
+    return Corpus(as_batches(sentences), "characters", repairs)
+
+
 @pytest.fixture
 def warned():
     """The warnings about a corpus that has as much of everything as gives none, and `changes`."""
@@ -30,12 +35,13 @@ def warned():
         train, test = train or sentences(0), test or sentences(5000)
         repairs = Repairs()
         repairs.counts.update({"stray_i": 5, "empty": 10, "crlf": 999} | (repaired or {}))
-        corpora = {"train": Corpus(train, repairs), "test": Corpus(test, Repairs())}
+        corpora = {"train": corpus(train, repairs), "test": corpus(test, Repairs())}
+        splits = {split: Split.all_of(corpora[split]) for split in ("train", "test")}
         figures = {
             split: FIGURES | changes | (of_test or {} if split == "test" else {})
             for split in ("train", "dev", "test")
         }
-        found = data_warnings(corpora, {"train": train, "dev": [], "test": test}, figures, types)
+        found = data_warnings(corpora, splits, figures, types)
         assert all(set(warning) == {"message", "remedy"} for warning in found)
         return [f"{warning['message']}; {warning['remedy']}" for warning in found]
 
@@ -113,7 +119,7 @@ def test_a_cell_that_cannot_be_seen(cell, text):
 
 def test_without_an_encoder_the_rest_is_checked():
     figures = {split: {"entities": {"LOC": n}} for n, split in enumerate(("dev", "test", "train"))}
-    corpora = {s: Corpus(sentences(n), Repairs()) for n, s in ((0, "train"), (5000, "test"))}
-    splits = {split: corpus.sentences for split, corpus in corpora.items()} | {"dev": []}
+    corpora = {s: corpus(sentences(n), Repairs()) for n, s in ((0, "train"), (5000, "test"))}
+    splits = {split: Split.all_of(corpus) for split, corpus in corpora.items()}
     [rare] = data_warnings(corpora, splits, figures, ["LOC"])
     assert rare["message"].startswith("test has fewer than 30 entities of LOC 1")

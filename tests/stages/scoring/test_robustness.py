@@ -118,7 +118,7 @@ def test_all_sentences_as_they_are_score_as_the_split_does(tiny, monkeypatch):
 
     found = robustness.robustness(
         params,
-        read_aligned(tiny.aligned / "test.parquet"),
+        [read_aligned(tiny.aligned / "test.parquet")],
         Labels.read(tiny.aligned),
         tiny.ner,
         forward_of(load_tagger(tiny.ner, torch.device("cpu"))),

@@ -15,17 +15,22 @@ META = ['{"source": "a", "year": 1998}', '{"source": "b"}', '{"source": "a"}', "
 NOTHING = np.empty(0, dtype=np.int64)
 
 
+def part(*windows):
+    """Some sentences, of which each window has a number there and in all, and its cells."""
+    return Aligned(
+        sentence=[here for here, _, _ in windows],
+        cells=[list(text) for _, _, text in windows],
+        input_ids=[NOTHING] * len(windows),
+        labels=[NOTHING] * len(windows),
+        meta=[META[number] for _, number, _ in windows],
+    )
+
+
 @pytest.fixture
 def split():
-    """The second sentence in two windows."""
-    parts = [(0, "北京"), (1, "北京大"), (1, "学1998"), (2, "上海"), (3, "没有")]
-    return Aligned(
-        sentence=[number for number, _ in parts],
-        cells=[list(text) for _, text in parts],
-        input_ids=[NOTHING] * 5,
-        labels=[NOTHING] * 5,
-        meta=[META[number] for number, _ in parts],
-    )
+    """The second sentence in two windows, the last two in another part."""
+    first = part((0, 0, "北京"), (1, 1, "北京大"), (1, 1, "学1998"))
+    return [first, part((0, 2, "上海"), (1, 3, "没有"))]
 
 
 @pytest.mark.parametrize(

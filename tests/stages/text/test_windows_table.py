@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract.errors import StageError
+from stages.text import windows_table
 from stages.text.windows_table import read_aligned
 
 ROWS = {
@@ -39,6 +40,22 @@ def test_what_else_the_corpus_says(tmp_path):
     pq.write_table(pa.table(ROWS | {"meta": meta}), tmp_path / "a.parquet")
     split = read_aligned(tmp_path / "a.parquet")
     assert split.sentence_meta() == [{"source": "报"}, {}, {"year": 1998}]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 100])
+def test_parts_have_whole_sentences(tmp_path, monkeypatch, at_once):
+    pq.write_table(pa.table(ROWS), tmp_path / "a.parquet", row_group_size=3)
+    monkeypatch.setattr(windows_table, "WINDOWS_AT_ONCE", at_once)
+    parts = list(windows_table.read_sentences(tmp_path / "a.parquet"))
+    assert len(parts) == 3
+    assert {part.sentence[0] for part in parts} == {0}
+    cells = [cells for part in parts for cells in part.sentence_cells()]
+    labels = [row.tolist() for part in parts for row in part.sentence_labels()]
+    ids = [ids.tolist() for part in parts for ids in part.input_ids]
+    assert cells == [["a", "b"], ["c"], ["d", "e"]]
+    assert labels == [[1, 2], [0], [3, 0]]
+    assert ids == ROWS["input_ids"].to_pylist()
+    assert windows_table.count_windows(tmp_path / "a.parquet") == 4
 
 
 def test_missing(tmp_path):

@@ -1,15 +1,15 @@
-import tracemalloc
 from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import Features, List, Value
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram, WordLevel
 from tokenizers.pre_tokenizers import Metaspace
 
-from stages.text import split_figures
+from stages.text import sentence, windows_writer
 from stages.text.labels import Labels, iob2_tags
-from stages.text.sentence import Sentence
+from stages.text.sentence import Sentence, as_batches
 from stages.text.tokens import CellEncoder
 from stages.text.windows_table import read_aligned
 from stages.text.windows_writer import write_aligned
@@ -28,8 +28,9 @@ def write(tmp_path):
     def write(sentences, done=lambda _: None, tokenizer=tokenizer, types=("PER", "LOC")):
         labels = Labels(tags=iob2_tags(types), cls_id=1, sep_id=2, unknown_id=0, **sizes)
         path = tmp_path / "train.parquet"
-        figures = write_aligned(sentences, labels, CellEncoder(tokenizer, 0), path, done)
-        return path, figures
+        meta = any(sentence.meta for sentence in sentences)
+        encode, batches = CellEncoder(tokenizer, 0), as_batches(sentences)
+        return path, write_aligned(batches, labels, encode, path, meta, done)
 
     return write
 
@@ -50,7 +51,7 @@ def test_labels_are_as_small_as_their_number_allows(write, types, integer):
 def test_however_many_at_once_the_file_and_the_figures_are_the_same(write, monkeypatch, at_once):
     path, figures = write(SENTENCES * 2)
     expected = path.read_bytes()
-    monkeypatch.setattr(split_figures, "SENTENCES_AT_ONCE", at_once)
+    monkeypatch.setattr(sentence, "SENTENCES_AT_ONCE", at_once)
     lots = []
     path, again = write(SENTENCES * 2, lots.append)
     assert (path.read_bytes(), again) == (expected, figures)
@@ -91,15 +92,20 @@ def test_what_else_the_corpus_says_of_a_sentence_stands_in_each_of_its_windows(w
     assert read_aligned(path).sentence_meta() == [{}, {"source": "报"}]
 
 
-def test_python_objects_are_of_few_sentences(write, monkeypatch):
-    monkeypatch.setattr(split_figures, "SENTENCES_AT_ONCE", 300)
-    write(SENTENCES)  # what is imported and made once
+def test_a_reader_need_not_have_all_rows(write, monkeypatch):
+    monkeypatch.setattr(sentence, "SENTENCES_AT_ONCE", 7)
+    monkeypatch.setattr(windows_writer, "ROW_GROUP", 20)
+    path, _ = write(SENTENCES[:1] * 50)
+    file = pq.ParquetFile(path)
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [21, 21, 8]
 
-    def peak_bytes(count):
-        tracemalloc.start()
-        write([SENTENCES[0]] * count)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
 
-    assert peak_bytes(3000) < 2 * peak_bytes(300)
+def test_datasets_knows_the_columns(write):
+    path, _ = write(SENTENCES)
+    features = Features.from_arrow_schema(pq.read_schema(path))
+    assert features == Features(
+        sentence=Value("int32"),
+        cells=List(Value("string")),
+        input_ids=List(Value("int32")),
+        labels=List(Value("int8")),
+    )

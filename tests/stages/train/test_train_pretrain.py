@@ -13,8 +13,9 @@ from stages.contract.errors import StageError
 from stages.text.labels import IGNORED, Labels
 from stages.text.windows_table import read_aligned
 from stages.train import train
-from stages.training.batches import make_batches, plan_steps
+from stages.training.batches import make_batches
 from stages.training.masked_lm import hide
+from stages.training.plan import Plan
 from tests.stage_process import files
 from tests.tiny import write_params
 
@@ -41,7 +42,7 @@ def learn(tiny, tmp_path):
 def test_hidden_tokens_are_the_labels(tiny):
     data, labels = read_aligned(tiny.aligned / "train.parquet"), Labels.read(tiny.aligned)
     lengths = [len(ids) for ids in data.input_ids]
-    rows = plan_steps(lengths, 1, 64 * 500, 64, seed=1)[0]
+    rows = Plan(lengths, 1, 64 * 500, 64, seed=1)[0]
     [batch] = make_batches(data, rows, len(rows), 64, first_position=0)
     ids, positions, member, _ = batch.clone().unbind()
     hidden = hide(batch.clone(), labels, MASK, 0.15, np.random.default_rng(1))

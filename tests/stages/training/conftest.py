@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.text.windows_table import Aligned
-from stages.training.batches import plan_rows
+from stages.training.plan import pack_rows
 
 
 @pytest.fixture
@@ -24,6 +24,6 @@ def rows_of():
             input_ids=[rng.integers(1, 30, size=n) for n in lengths],
             labels=labels,
         )
-        return data, plan_rows(lengths, row_tokens, rng)
+        return data, pack_rows(lengths, row_tokens, rng).rows
 
     return rows_of

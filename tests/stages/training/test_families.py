@@ -12,10 +12,9 @@ from transformers import (
 )
 
 from stages.text.labels import IGNORED
-from stages.training.batches import batch_maker, separate_batches
+from stages.training.batches import batch_maker, packs, separate_batches
 from stages.training.gradients import Gradients
 from stages.training.optimizer import decay_groups
-from stages.training.packing import packs
 from stages.training.ranks import SINGLE, Ranks
 from tests.support.families import FAMILIES
 

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stages.training import plan
 from stages.training.batches import (
     make_batches,
-    plan_steps,
     prefetch,
     rank_rows,
     step_seed,
 )
+from stages.training.plan import PerStep, Plan, pack_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LENGTHS = np.random.default_rng(5).integers(3, 65, size=700).tolist()
@@ -15,7 +18,7 @@ LENGTHS = np.random.default_rng(5).integers(3, 65, size=700).tolist()
 
 @pytest.mark.parametrize("tokens_per_step", [64, 200, 512, 4096])
 def test_every_window_once_an_epoch_in_steps_of_one_shape(tokens_per_step):
-    steps = plan_steps(LENGTHS, 3, tokens_per_step, 64, seed=1)
+    steps = Plan(LENGTHS, 3, tokens_per_step, 64, seed=1)
     assert {len(step) for step in steps} == {tokens_per_step // 64}
     windows = [i for step in steps for row in step for i in row]
     for epoch in range(3):
@@ -38,10 +41,49 @@ def test_ranks_draw_dropout_of_their_own():
 
 
 def test_epochs_and_seeds_differ():
-    steps = plan_steps(LENGTHS, 2, 512, 64, seed=1)
-    assert steps == plan_steps(LENGTHS, 2, 512, 64, seed=1)
-    assert steps != plan_steps(LENGTHS, 2, 512, 64, seed=2)
+    steps = list(Plan(LENGTHS, 2, 512, 64, seed=1))
+    assert steps == list(Plan(LENGTHS, 2, 512, 64, seed=1))
+    assert steps != list(Plan(LENGTHS, 2, 512, 64, seed=2))
     assert steps[: len(steps) // 2] != steps[len(steps) // 2 :]
+
+
+@pytest.mark.parametrize("tokens_per_step", [64, 200, 512, 4096])
+def test_the_plan_is_that_of_one_generator_over_all_epochs(tokens_per_step):
+    rng = np.random.default_rng(7)
+    expected = []
+    for _ in range(3):
+        rows = pack_rows(LENGTHS, 64, rng).rows
+        per_step = tokens_per_step // 64
+        for part in np.array_split(np.arange(len(rows)), -(-len(rows) // per_step)):
+            expected.append([rows[i] for i in part] + [[]] * (per_step - len(part)))
+    steps = Plan(LENGTHS, 3, tokens_per_step, 64, seed=7)
+    assert [steps[step] for step in reversed(range(len(steps)))] == expected[::-1]
+    with pytest.raises(IndexError):
+        steps[len(steps)]
+
+
+@given(st.lists(st.integers(1, 16), min_size=1, max_size=200), st.integers(16, 24))
+def test_rows_are_counted_without_packing(lengths, row_tokens):
+    steps = Plan(lengths, 2, row_tokens, row_tokens, seed=3)
+    rng = np.random.default_rng(3)
+    assert len(steps) == sum(len(pack_rows(lengths, row_tokens, rng)) for _ in range(2))
+
+
+def test_sums_of_steps():
+    steps = Plan(LENGTHS, 3, 512, 64, seed=1)
+    values = np.arange(700)
+    sums = [sum(int(values[i]) for row in step for i in row) for step in steps]
+    of_steps = PerStep(steps, values)
+    assert [of_steps[step] for step in range(len(of_steps))] == sums
+    assert PerStep(steps, values, 0.15)[4] == 0.15 * sums[4]
+    for start, stop in [(0, None), (0, 0), (3, 9), (3, len(steps) - 1), (1, len(steps) // 2)]:
+        assert of_steps.sum(start, stop) == sum(sums[start:stop])
+
+
+def test_to_sum_all_steps_none_is_planned(monkeypatch):
+    steps = Plan(LENGTHS, 3, 512, 64, seed=1)
+    monkeypatch.setattr(plan, "pack_rows", None)
+    assert PerStep(steps, np.array(LENGTHS)).sum() == 3 * sum(LENGTHS)
 
 
 def test_batches_have_one_shape_and_hold_every_label(rows_of):

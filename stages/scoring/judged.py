@@ -1,0 +1,73 @@
+"""Keeps the judged test sentences in few bytes."""
+
+from array import array
+from collections.abc import Sequence
+from typing import overload
+
+from stages.model.decode import Span
+from stages.scoring.mistakes import Judged
+
+GOLD, PREDICTED = 1, 2
+
+
+class JudgedSentences(Sequence[Judged]):
+    """Test sentences: their text and 20 bytes an entity. An item is made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        # Of each sentence of words, where these end; a character needs none.
+        self._cells: dict[int, array[int]] = {}
+        self._ends = array("q", [0])
+        self._types: list[str] = []
+        self._starts, self._stops, self._type = array("i"), array("i"), array("h")
+        self._sides, self._confidences = array("b"), array("d")
+
+    def append(self, sentence: Judged) -> None:
+        """Adds a sentence after the others."""
+        if any(len(cell) > 1 for cell in sentence.cells):
+            self._cells[len(self)] = array("I", map(len, sentence.cells))
+        gold, predicted = set(sentence.gold), set(sentence.predicted)
+        for span in sorted(gold | predicted):
+            if span.type not in self._types:
+                self._types.append(span.type)
+            self._starts.append(span.start)
+            self._stops.append(span.stop)
+            self._type.append(self._types.index(span.type))
+            self._sides.append(GOLD * (span in gold) + PREDICTED * (span in predicted))
+            self._confidences.append(sentence.confidence[span])
+        self._ends.append(len(self._starts))
+        self._texts.append("".join(sentence.cells))
+
+    def __len__(self) -> int:
+        """The number of sentences."""
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, number: int) -> Judged: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Judged]: ...
+
+    def __getitem__(self, number: int | slice) -> Judged | list[Judged]:
+        """A sentence, or several."""
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        text = self._texts[number]
+        here = range(self._ends[number], self._ends[number + 1])
+        spans = [Span(self._starts[i], self._stops[i], self._types[self._type[i]]) for i in here]
+        gold, predicted = (
+            [span for span, i in zip(spans, here, strict=True) if self._sides[i] & side]
+            for side in (GOLD, PREDICTED)
+        )
+        confidence = dict(zip(spans, self._confidences[here.start : here.stop], strict=True))
+        return Judged(self._cut(number, text), gold, predicted, confidence)
+
+    def _cut(self, number: int, text: str) -> Sequence[str]:
+        """The cells of a text: its characters, or words."""
+        if number not in self._cells:
+            return text
+        cells, at = [], 0
+        for length in self._cells[number]:
+            cells.append(text[at : at + length])
+            at += length
+        return cells
