@@ -11,18 +11,24 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from benchmarks.machine import machine
 from pipelines.prediction import predict
-from pipelines.registry import versions
+from pipelines.registry import serving_code
 from pipelines.tracking import connection
 
 RESULT = Path(__file__).parent / "results" / "serving.json"
@@ -33,6 +39,8 @@ SENTENCES = [
     "上海的三家企业在广州开会，会议由王芳主持，来自全国各地的两百多名代表参加了会议，会后签订了协议。",
 ]
 START_WITHIN_S = 120
+MLFLOW, PIPELINES = SERVERS = ("mlflow models serve", "pipelines serve")
+OPEN = threading.local()
 
 
 def main() -> None:
@@ -40,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="MLflow URI; default: the champion, else the challenger")
     parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3, help="of each server, in turn")
     parser.add_argument("--rows", type=int, default=20_000)
     asked = parser.parse_args()
     model = asked.model or predict.registered(connection.check(Path.cwd()).registry)
@@ -49,13 +58,24 @@ def main() -> None:
         "model_bytes": _model_bytes(model),
         "characters_a_text": sum(map(len, SENTENCES)) / len(SENTENCES),
     }
-    with served(model) as (url, _):
-        result["provider"] = post(url, SENTENCES)[0]["provider"]
-        result["serve"] = [
-            _requests(url, 1, 1, asked.requests),
-            _requests(url, 8, 1, asked.requests),
-            _requests(url, 1, 64, asked.requests // 5),
-        ]
+    rounds: dict[str, list[list[dict[str, float]]]] = {server: [] for server in SERVERS}
+    for _ in range(asked.rounds):
+        for server in SERVERS:
+            with served(model, server) as (url, _):
+                result["provider"] = post(url, SENTENCES)[0]["provider"]
+                rounds[server].append(
+                    [
+                        _requests(url, 1, 1, asked.requests),
+                        _requests(url, 8, 1, 4 * asked.requests),
+                        _requests(url, 1, 64, asked.requests // 5),
+                    ]
+                )
+    result["serve"] = {
+        server: [_medians(same) for same in zip(*each, strict=True)]
+        for server, each in rounds.items()
+    }
+    one, other = (result["serve"][server][1]["texts_per_s"] for server in SERVERS)
+    result["times_the_texts_of_eight_clients"] = round(other / one, 2)
     result["batch"] = _batch(model, asked.rows)
     result["load_average_1m_after"] = round(os.getloadavg()[0], 2)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
@@ -88,6 +108,12 @@ def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, fl
     }
 
 
+def _medians(same: tuple[dict[str, float], ...]) -> dict[str, float]:
+    """Of several rounds' figures, each one's median, and the rounds' throughput."""
+    medians = {key: round(median(each[key] for each in same), 2) for key in same[0]}
+    return {**medians, "texts_per_s_by_round": [each["texts_per_s"] for each in same]}
+
+
 def _batch(model: str, rows: int) -> dict[str, float]:
     """`python -m pipelines predict` on a text file, with and without its start."""
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +140,7 @@ def _batch(model: str, rows: int) -> dict[str, float]:
 
 
 @contextmanager
-def served(model: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def served(model: str, server: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Serves `model` until this is left: the address of its invocations, and the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -122,8 +148,12 @@ def served(model: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     bin_folder = Path(sys.executable).parent
     env = {**os.environ, "MLFLOW_TRACKING_URI": connection.uri(Path.cwd())}
     env["PATH"] = f"{bin_folder}{os.pathsep}{env['PATH']}"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["-m", model, "--port", str(port)]
+    command = [sys.executable, "-m", *server.split(), "--port", str(port)]
+    if server == PIPELINES:
+        _, version = get_model_name_and_version(connection.connect(Path.cwd()), model)
+        command += ["--pin", str(version)]
+    else:
+        command += ["--env-manager", "local", "-m", model]
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(command, env=env, stdout=log, stderr=log) as process,
@@ -144,20 +174,26 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.2)
         else:
             return
-    sys.exit("The server did not start: try `mlflow models serve` by itself")
+    sys.exit(f"The server did not start: try `{' '.join(map(str, process.args))}` by itself")
 
 
 def post(url: str, texts: list[str]) -> list[dict[str, str]]:
-    """The rows that are answered."""
+    """The rows that are answered, over this thread's connection, which stays open."""
+    at = urlsplit(url)
+    if getattr(OPEN, "at", None) != at.netloc:
+        OPEN.at, OPEN.connection = at.netloc, HTTPConnection(at.netloc)
     body = json.dumps({"inputs": texts}).encode()
-    request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-    with urlopen(request) as response:  # noqa: S310
-        rows: list[dict[str, str]] = json.load(response)["predictions"]
-        return rows
+    OPEN.connection.request("POST", at.path, body, {"Content-Type": "application/json"})
+    response = OPEN.connection.getresponse()
+    answer = json.loads(response.read())
+    if response.status != HTTPStatus.OK:
+        sys.exit(f"{url} answers {response.status}: {answer}")
+    rows: list[dict[str, str]] = answer["predictions"]
+    return rows
 
 
 def _onnxruntime() -> str:
-    pins = [pin for pin in versions.requirements() if pin.startswith("onnxruntime")]
+    pins = [pin for pin in serving_code.requirements() if pin.startswith("onnxruntime")]
     return " ".join(pins)
 
 

@@ -21,7 +21,7 @@ import httpx
 import psutil
 
 from benchmarks.machine import machine
-from benchmarks.serving import SENTENCES, served
+from benchmarks.serving import MLFLOW, PIPELINES, SENTENCES, served
 from pipelines.prediction import predict
 from pipelines.tracking import connection
 
@@ -29,7 +29,8 @@ RESULT = Path(__file__).parent / "results" / "serving-load.json"
 TEXTS = 64  # a request
 BODY = {"inputs": (SENTENCES * TEXTS)[:TEXTS]}
 CAPACITY_S, PATIENCE_S, IN_FLIGHT = 10.0, 10.0, 8
-LIMIT = 16  # of connections, twice what the eight clients of the capacity need; more get 503
+# With a limit of connections, twice what the eight clients of the capacity need; more get 503.
+SERVERS = ((MLFLOW, None), (MLFLOW, 16), (PIPELINES, None))
 
 
 def main() -> None:
@@ -47,18 +48,23 @@ def main() -> None:
         "texts_a_request": TEXTS,
         "client_gives_up_s": PATIENCE_S,
     }
-    result["runs"] = [_run(model, limit, asked.times, asked.seconds) for limit in (None, LIMIT)]
+    result["runs"] = [
+        _run(model, server, limit, asked.times, asked.seconds) for server, limit in SERVERS
+    ]
     result["load_average_1m_after"] = round(os.getloadavg()[0], 2)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     RESULT.write_text(text, encoding="utf-8")
     print(text, end="")
 
 
-def _run(model: str, limit: int | None, times: float, seconds: float) -> dict[str, Any]:
+def _run(
+    model: str, server: str, limit: int | None, times: float, seconds: float
+) -> dict[str, Any]:
+    os.environ.pop("UVICORN_LIMIT_CONCURRENCY", None)
     if limit:
         os.environ["UVICORN_LIMIT_CONCURRENCY"] = str(limit)
-    with served(model) as (url, process):
-        result = {"UVICORN_LIMIT_CONCURRENCY": limit}
+    with served(model, server) as (url, process):
+        result: dict[str, Any] = {"server": server, "UVICORN_LIMIT_CONCURRENCY": limit}
         result |= asyncio.run(_load(url, process.pid, times, seconds))
         result["crashed"] = process.poll() is not None
         result["stop"] = asyncio.run(_stop(url, process.pid))
@@ -138,8 +144,9 @@ async def _watch(pid: int, over: asyncio.Event, memory_mb: list[float]) -> None:
 
 def _memory_mb(pid: int) -> float:
     """Of the server's processes, resident."""
-    below = psutil.Process(pid).children(recursive=True)
-    return round(sum(process.memory_info().rss for process in below) / 1e6)
+    process = psutil.Process(pid)
+    processes = process.children(recursive=True) or [process]  # MLflow's command starts its server
+    return round(sum(each.memory_info().rss for each in processes) / 1e6)
 
 
 async def _stop(url: str, pid: int) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import yaml
 
 from pipelines.workspaces import runtime
 from tests.conftest import ROOT
-from tests.pipelines.serving import Server
+from tests.pipelines.served import Server
 from tests.pipelines.standin import clean_environment
-from tests.pipelines.workspaces.test_process_group import wait_for
 from tests.support.clone import commit
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests/faults/README.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SERVE = ".venv/bin/python -m pipelines serve"
 # What README's other commands need, and where they are run.
 ELSEWHERE = {
     "git clone ADDRESS": "the test's own clone",
@@ -73,16 +73,16 @@ def test_the_commands_of_readme_run(tmp_path: Path) -> None:
     commands, curl = commands.replace("\\\n", " ").split("curl ", 1)
     for line in commands.splitlines():
         command = line.partition(" #")[0].strip()
-        if command and not command.startswith((*ELSEWHERE, "mlflow models serve")):
+        if command and not command.startswith((*ELSEWHERE, SERVE)):
             _runs(clone, command)
     body = json.loads(re.search(r"-d '(.*?)'", curl)[1])
+    assert SERVE in commands
     server = Server(clone, tmp_path / "log")
     try:
-        wait_for(server.answers, "the model is served", 120)
-        assert [len(row["entities"] or ()) > 0 for row in server.rows(body)] == [True, False]
+        rows = server.ready().rows(body)
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        assert server.stop() == 0
+    assert [len(row["entities"]) > 0 for row in rows] == [True, False]
 
 
 def _runs(clone: Path, command: str) -> None:

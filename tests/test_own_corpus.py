@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.pipelines.serving import Server
+from tests.pipelines.served import Server
 from tests.pipelines.standin import clean_environment
-from tests.pipelines.workspaces.test_process_group import wait_for
 
 PAGE = (ROOT / "docs/your-own-corpus.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
@@ -84,15 +83,14 @@ def test_from_a_labelled_file_to_a_served_model(clone, tmp_path):
     )
     assert scores["slices"]["from_the_app"]["f1"] > 0.6
 
-    assert "mlflow models serve --env-manager local -m models:/restaurants@champion" in SERVE
+    assert "pipelines serve --params own.yaml" in SERVE
     body = json.loads(re.search(r"-d '(.*)'", ASK)[1])
-    server = Server(clone, tmp_path / "log", "restaurants")
+    server = Server(clone, tmp_path / "log", "--params", "own.yaml")
     try:
-        wait_for(server.answers, "the model is served", 120)
-        assert [row["entities"] for row in server.rows(body)] == [answer["entities"]]
+        rows = server.ready().rows(body)
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        assert server.stop() == 0
+    assert [row["entities"] for row in rows] == [answer["entities"]]
 
 
 def test_the_page_names_what_there_is():

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, setup
+from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, serve, setup
 from pipelines.cli.command import refuse
 from pipelines.cli.corpus import check, convert
 from pipelines.errors import PipelineError
@@ -27,6 +27,7 @@ COMMANDS = (
     bring.bring,
     gc.gc,
     predict.predict,
+    serve.serve,
     promote.promote,
     promote.rollback,
     promote.history,

@@ -11,7 +11,6 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
 from numbers import Number
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,13 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import BAD_REQUEST
-from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from mlflow.pyfunc.utils import serving_data_parser
 
 MAX_TEXT_CHARACTERS = 2**20
 """Limit of one text, and of all texts in the tagger at once: it bounds the memory of a request."""
 # The name that MLflow, or Spark, gives to the only column of a list or a Series.
 NAMELESS = (0, "0")
 CODE = Path(__file__).with_name("code") / "stages"  # where MLflow puts `code_paths`
-SERVER_HAS_SET = "__pyfunc_model_path__"
 
 
 class Served(PythonModel):
@@ -67,12 +61,6 @@ class Served(PythonModel):
                 f"NER_REQUIRE_CUDA is set and ONNX Runtime offers {self.tagger.provider} only:"
                 " check the NVIDIA driver with `nvidia-smi`, or unset it to serve on the CPU"
             )
-        if SERVER_HAS_SET in os.environ:
-            # Only in the server's process. The string type of pandas refuses half a surrogate pair,
-            # and MLflow would then refuse the whole request.
-            pd.set_option("future.infer_string", False)
-            _read_row_by_row()
-            _refuse_unreadable_requests()
 
     def predict(
         self,
@@ -91,7 +79,7 @@ class Served(PythonModel):
         found = (entities for texts in _bounded(good) for entities in self.tagger(texts))
         return [
             {
-                "entities": [asdict(entity) for entity in next(found)] if error is None else [],
+                "entities": [dict(vars(entity)) for entity in next(found)] if error is None else [],
                 "error": error,
                 "provider": self.tagger.provider,
             }
@@ -114,52 +102,6 @@ def _own_stages() -> str:
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return name
-
-
-def _read_row_by_row() -> None:
-    """Makes MLflow's server read a list of texts or of objects with a `text` as a column.
-
-    Else the first row decides: after an object, a text is a bad request; after a text, a number is
-    one; after `{"id": 1}`, no other row has a text.
-    """
-    original = scoring_server.infer_and_parse_data
-
-    def parse(data: dict[str, Any], schema: Any = None) -> Any:
-        [key] = data if len(data) == 1 else [""]
-        rows = data.get(key)
-        if key in ("inputs", "instances", "dataframe_records") and rows and isinstance(rows, list):
-            texts = [row.get("text", row) if isinstance(row, dict) else row for row in rows]
-            data = {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}
-        return original(data, schema)
-
-    scoring_server.infer_and_parse_data = parse
-
-
-def _refuse_unreadable_requests() -> None:
-    """Makes MLflow's server answer 400 and a sentence instead of 500 or a stack trace.
-
-    The server parses a request before the model sees it, and raises on input it does not expect.
-    """
-    original = scoring_server.invocations
-    # Keys of language models (`input`, `messages`, `prompt`) would give an answer in another form.
-    serving_data_parser.SUPPORTED_LLM_FORMATS.clear()
-
-    def invocations(*arguments: Any) -> Any:
-        try:
-            return original(*arguments)  # type: ignore[no-untyped-call]
-        except MlflowException as error:
-            trace = error.json_kwargs.pop("stack_trace", None)
-            if trace and "while evaluating the model" in error.message:  # not the user's error
-                print(trace, file=sys.stderr)
-            raise
-        except Exception as error:
-            raise MlflowException(
-                f"The request cannot be read ({type(error).__name__}): send JSON such as"
-                ' {"inputs": ["text", ...]}',
-                error_code=BAD_REQUEST,
-            ) from None
-
-    scoring_server.invocations = invocations
 
 
 def _rows(model_input: Any) -> tuple[list[Any], str | None]:

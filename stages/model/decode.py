@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,19 +49,33 @@ class Decoder:
 
         `emissions` are, of each sentence, log-probabilities [cells, labels].
         """
+        steps, labels = self._steps, len(self.tags)
+        viterbi = partial(_viterbi, steps=steps)
+        if self.transitions:  # a step scores all pairs of labels
+            return _by_groups(emissions, SCORES_AT_ONCE // labels**2, viterbi)
+        # The best tags one by one are the best sequence, if IOB2 allows them: in most sentences.
+        paths: list[NDArray[np.intp]] = [emission.argmax(axis=1) for emission in emissions]
+        other = [index for index, path in enumerate(paths) if not steps.allow(path)]
+        sought = _by_groups(
+            [emissions[index] for index in other], SCORES_AT_ONCE // labels, viterbi
+        )
+        for index, path in zip(other, sought, strict=True):
+            paths[index] = path
+        return paths
+
+    @cached_property
+    def _steps(self) -> "_Steps":
         inner = [label for label, tag in enumerate(self.tags) if tag.startswith("I-")]
         # Of each I-: its B- and itself. Every other tag may follow any.
         before = [
             [b for b, tag in enumerate(self.tags) if follows(self.tags[i], tag)] for i in inner
         ]
-        start, into, scores = np.zeros(len(self.tags), np.float32), None, len(self.tags)
+        start, into = np.zeros(len(self.tags), np.float32), None
         start[inner] = -np.inf  # label 0 is O: a sentence starts as if it followed an O
         if self.transitions:
-            start, scores = self.transitions.start, scores**2  # a step scores all pairs of labels
             # Contiguous: with a view a step takes 2 to 7 times as long.
-            into = np.ascontiguousarray(self.transitions.scores.T)
-        steps = _Steps(inner, np.array(before, dtype=np.intp).reshape(-1, 2), start, into)
-        return _by_groups(emissions, SCORES_AT_ONCE // scores, partial(_viterbi, steps=steps))
+            start, into = self.transitions.start, np.ascontiguousarray(self.transitions.scores.T)
+        return _Steps(inner, np.array(before, dtype=np.intp).reshape(-1, 2), start, into)
 
     def log_marginals(
         self, emissions: Sequence[NDArray[np.float32]]
@@ -123,19 +137,30 @@ class _Steps:
     into: NDArray[np.float32] | None
     """[labels, labels]: of a row's label right after a column's; None: 0."""
 
+    def allow(self, path: NDArray[np.intp]) -> bool:
+        """Whether IOB2 allows the label sequence, which follows an O."""
+        return bool(self._allowed[np.append(0, path[:-1]), path].all())
+
+    @cached_property
+    def _allowed(self) -> NDArray[np.bool_]:
+        """[labels, labels]: whether a column's label may follow a row's."""
+        allowed = np.ones((len(self.start), len(self.start)), dtype=np.bool_)
+        allowed[:, self.inner] = False
+        allowed[self.before.T, self.inner] = True
+        return allowed
+
     def reached(self, score: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """The best score of each next label, without its emission, and the label before it."""
         inner, (one, two) = self.inner, self.before.T
-        first, second = score[:, one], score[:, two]
+        first, second = score.take(one, axis=1), score.take(two, axis=1)
         if self.into is not None:
             first, second = first + self.into[inner, one], second + self.into[inner, two]
             pairs = score[:, None] + self.into
             best = pairs.argmax(axis=2)
             result = np.take_along_axis(pairs, best[..., None], axis=2)[..., 0]
         else:
-            best = score.argmax(axis=1)[:, None]
-            result = np.repeat(np.take_along_axis(score, best, axis=1), score.shape[1], axis=1)
-            best = np.repeat(best, score.shape[1], axis=1)
+            best = score.argmax(axis=1)[:, None].repeat(score.shape[1], axis=1)
+            result = score.max(axis=1)[:, None].repeat(score.shape[1], axis=1)
         # Chosen from two, so that no NaN leads to an illegal label.
         goes_on = second > first
         best[:, inner] = np.where(goes_on, two, one)

@@ -138,18 +138,19 @@ def test_the_network_variables_of_both_spellings_reach_download(checkout, stage)
 @pytest.mark.parametrize(
     ("file", "changed"),
     [
-        ("IMAGE", ["interactive", "pipelines", "stages"]),
-        ("requirements.lock", ["interactive", "pipelines", "stages"]),
-        ("packages/debian-stages.txt", ["interactive", "pipelines", "stages"]),
-        ("requirements-pipelines.lock", ["interactive", "pipelines"]),
+        ("IMAGE", ["interactive", "pipelines", "serve", "stages"]),
+        ("requirements.lock", ["interactive", "pipelines", "serve", "stages"]),
+        ("packages/debian-stages.txt", ["interactive", "pipelines", "serve", "stages"]),
+        ("requirements-pipelines.lock", ["interactive", "pipelines", "serve"]),
         ("requirements-interactive.lock", ["interactive"]),
         ("sshd_config", ["interactive"]),
+        ("healthcheck.py", ["interactive", "serve"]),
         ("requirements-cu124.lock", []),
         ("run", []),
     ],
 )
 def test_another_image_has_another_name_and_an_equal_one_has_not(checkout, file, changed):
-    targets = ["interactive", "pipelines", "stages"]
+    targets = ["interactive", "pipelines", "serve", "stages"]
     before = {target: name(checkout, target) for target in targets}
     assert before == {target: name(ROOT, target) for target in targets}
     with (checkout / "docker" / file).open("a") as open_file:
@@ -161,7 +162,7 @@ def test_a_variant_of_docker_build_has_a_name_of_its_own(checkout):
     base = (checkout / "docker/IMAGE-cu124").read_text().strip()
     variants = [{}, {"BASE": base}, {"LOCK": "requirements-cu124.lock"}]
     variants += [variants[1] | variants[2]]
-    for target in ("interactive", "pipelines", "stages"):
+    for target in ("interactive", "pipelines", "serve", "stages"):
         assert len({name(checkout, target, **variant) for variant in variants}) == 4
     image = (checkout / "docker/IMAGE").read_text().strip()
     assert name(checkout, BASE=image, LOCK="requirements.lock") == name(checkout)

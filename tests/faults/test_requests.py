@@ -6,8 +6,7 @@ from random import SystemRandom
 import pytest
 
 from tests.faults.requests import fuzz
-from tests.pipelines.serving import Server
-from tests.pipelines.workspaces.test_process_group import wait_for
+from tests.pipelines.served import Server
 
 
 @pytest.mark.faults
@@ -17,9 +16,8 @@ def test_any_request_has_an_answer(registered, tmp_path) -> None:
     print(f"NER_FAULTS_SEED={number}")
     server = Server(registered, tmp_path / "log")
     try:
-        wait_for(server.answers, "the model is served", 120)
+        server.ready()
         fuzz(server, int(os.environ.get("NER_FAULTS_REQUESTS", "10000")), number)
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        server.stop()
     assert "Traceback" not in server.log.read_text()

@@ -1,48 +1,26 @@
-"""`mlflow models serve` with the tiny model, over HTTP."""
+"""MLflow's own server, `mlflow models serve`, with the tiny model, over HTTP."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import mlflow
 import psutil
 import pytest
 
 from pipelines.tracking import connection
-from stages.onnx_export.session import CPU, CUDA, has_cuda
-from stages.serving.tagger import Tagger
-from tests.faults.requests import fuzz
-from tests.invented import text_of
-from tests.pipelines.serving import CHAMPION, Server
-from tests.pipelines.workspaces.test_process_group import gone, wait_for
+from stages.onnx_export.session import has_cuda
+from tests.pipelines import served
+from tests.pipelines.served import CHAMPION, Server
 
 
 @pytest.fixture(scope="module")
 def server(registered, tmp_path_factory):
-    serving = Server(registered, tmp_path_factory.mktemp("served") / "log")
+    made = Server(registered, tmp_path_factory.mktemp("served") / "log", command=served.mlflow())
     try:
-        wait_for(serving.answers, "the model is served", 120)
-        yield serving
+        yield made.ready()
     finally:
-        stop(serving, signal.SIGTERM)
-    assert "Traceback" not in serving.log.read_text()
-
-
-@pytest.fixture(scope="module")
-def sentences(tiny) -> list[tuple[str, list]]:
-    """Texts with what the tagger finds in them; in many it finds something."""
-    texts = [text_of(sentence) for sentence in tiny.test[2:42]]
-    found = Tagger(tiny.onnx, cpu_threads=1)(texts)
-    assert sum(map(bool, found)) > 10
-    return [
-        (text, [(e.text, e.type, e.start, e.end) for e in entities])
-        for text, entities in zip(texts, found, strict=True)
-    ]
-
-
-def entities(row: dict[str, Any]) -> list[tuple[str, str, int, int]]:
-    assert row["error"] is None
-    return [(e["text"], e["type"], e["start"], e["end"]) for e in row["entities"]]
+        made.stop(signal.SIGTERM)
+    assert "Traceback" not in made.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -55,101 +33,25 @@ def entities(row: dict[str, Any]) -> list[tuple[str, str, int, int]]:
         lambda texts: {"dataframe_split": {"columns": ["text"], "data": [[t] for t in texts]}},
     ],
 )
-def test_every_form_of_request_gives_the_same(server, sentences, form):
-    rows = server.rows(form([text for text, _ in sentences]))
-    assert [entities(row) for row in rows] == [expected for _, expected in sentences]
-    assert {row["provider"] for row in rows} <= ({CPU, CUDA} if has_cuda() else {CPU})
+def test_every_form_of_request_gives_the_same(server, expected, form):
+    rows = server.rows(form(list(expected)))
+    assert [row["error"] for row in rows] == [None] * len(expected)
+    found = [[(e["type"], e["start"], e["end"]) for e in row["entities"]] for row in rows]
+    assert found == list(expected.values())
 
 
-ODD = [
-    ("", None),
-    ("😀👨‍👩‍👧‍👦\u3000\u200b\x00", None),
-    ("\ud83d", "text has half of a surrogate pair at 0, which is no character"),
-    (None, "text is null"),
-    (float("nan"), "text is null"),
-    (3, "text must be a string, it is a number"),
-    (1.5, "text must be a string, it is a number"),
-    (True, "text must be a string, it is a boolean"),
-    (["北京"], "text must be a string, it is a list"),
-    ({"text": "北京"}, "text must be a string, it is an object"),
-    ("x" * (2**20 + 1), "text has 1048577 characters, 1048576 are allowed: split it"),
-]
-
-
-def test_a_row_that_is_no_text_has_an_error_and_the_others_their_answer(server, sentences):
-    text, expected = sentences[0]
-    given = [value for odd, _ in ODD for value in (odd, text)]
-    rows = server.rows({"dataframe_split": {"columns": ["text"], "data": [[v] for v in given]}})
-    assert [row["error"] for row in rows[::2]] == [error for _, error in ODD]
-    assert [entities(row) for row in rows[1::2]] == [expected] * len(ODD)
-    assert all(row["entities"] == [] for row in rows[::2] if row["error"])
-
-
-@pytest.mark.parametrize("key", ["inputs", "instances", "dataframe_records"])
-def test_no_row_decides_how_the_others_are_read(server, sentences, key):
-    (text, expected), *_ = sentences
-    rows = [{"text": text}, text, 3, [text], {"id": 1, "text": text}, {"id": 1}, None, True]
-    for given in (rows, rows[::-1], rows[2:] + rows[:2]):
-        found = server.rows({key: given})
-        for row, answer in zip(given, found, strict=True):
-            if row == text or (isinstance(row, dict) and "text" in row):
-                assert entities(answer) == expected
-            else:
-                assert answer["error"].startswith("text ")
-
-
-@pytest.mark.parametrize("odd", [value for value, _ in ODD[:8]])
-def test_also_where_all_rows_are_like_that(server, odd):
-    assert server.rows({"inputs": [odd, odd]}) == server.rows(
-        {"dataframe_split": {"columns": ["text"], "data": [[odd], [odd]]}}
-    )
-
-
-def test_a_first_column_of_another_name_is_not_taken_for_the_text(server):
-    rows = server.rows({"dataframe_split": {"columns": ["id", "text"], "data": [["a", "b"]]}})
-    assert [row["error"] for row in rows] == ["the first column must be text: 'id'"]
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [
-        (b"{", "application/json", 400),
-        (b"", "application/json", 400),
-        (b"\xff\xfe", "application/json", 400),
-        (["北京"], "application/json", 400),
-        ({"inputs": {"text": ["北京"]}}, "application/json", 400),
-        ({"inputs": []}, "application/json", 400),
-        ({"input": ["北京"]}, "application/json", 400),
-        ({"messages": [{"role": "user", "content": "北京"}]}, "application/json", 400),
-        ({"inputs": ["北京"], "instances": ["北京"]}, "application/json", 400),
-        ("北京", "text/plain", 415),
-        ({"dataframe_split": {"columns": [{}], "data": [[None]]}}, "application/json", 400),
-        (b"text\n\xe5", "text/csv", 400),
-        (b"", "text/csv", 400),
-    ],
-)
-def test_what_is_no_request_is_refused_without_a_stack_trace(server, body, content_type, status):
-    got, words = server.post(body, content_type)
-    assert got == status
-    assert "Traceback" not in words
-    assert "stack_trace" not in words
-    assert len(words) > 20
-
-
-def test_some_hundred_requests_of_any_kind_have_an_answer(server):
-    fuzz(server, 300, number=1)
-
-
-def test_a_large_request_keeps_its_order(server, sentences):
-    many = [*(sentences * 50)[:1999], ("", [])]
-    rows = server.rows({"inputs": [text for text, _ in many]})
-    assert [entities(row) for row in rows] == [expected for _, expected in many]
-
-
-def test_eight_clients_at_once_get_their_own_answers(server, sentences):
+def test_eight_clients_at_once_get_their_own_answers(server, expected):
     with ThreadPoolExecutor(8) as pool:
-        rows = list(pool.map(lambda s: server.rows({"inputs": [s[0]]}), sentences * 3))
-    assert [entities(row) for [row] in rows] == [expected for _, expected in sentences * 3]
+        rows = list(pool.map(lambda text: server.rows({"inputs": [text]}), [*expected] * 3))
+    found = [[(e["type"], e["start"], e["end"]) for e in row["entities"]] for [row] in rows]
+    assert found == [*expected.values()] * 3
+
+
+def test_loading_the_model_changes_nothing_of_mlflow(registered):
+    connection.connect(registered)
+    before = vars(mlflow.pyfunc.scoring_server).copy()
+    mlflow.pyfunc.load_model(CHAMPION)
+    assert vars(mlflow.pyfunc.scoring_server) == before
 
 
 def test_the_signature_says_what_comes_out(registered):
@@ -160,25 +62,15 @@ def test_the_signature_says_what_comes_out(registered):
 
 
 def test_a_killed_server_leaves_no_process(registered, tmp_path):
-    serving = Server(registered, tmp_path / "log")
-    wait_for(serving.answers, "the model is served", 120)
-    stop(serving, signal.SIGKILL)
-
-
-def stop(serving: Server, way: signal.Signals) -> None:
-    """Ends the server; nothing that it started is left."""
-    below = psutil.Process(serving.process.pid).children(recursive=True)
-    assert below
-    serving.process.send_signal(way)
-    serving.process.wait(30)
-    for left in below:
-        wait_for(lambda left=left: gone(left.pid), f"{left} ends", 30)
+    serving = Server(registered, tmp_path / "log", command=served.mlflow()).ready()
+    assert psutil.Process(serving.process.pid).children(recursive=True)
+    serving.stop(signal.SIGKILL)
 
 
 @pytest.mark.slow  # 8 s, and test_predict.py asks the same of `predict`
 @pytest.mark.skipif(has_cuda(), reason="there is a GPU")
 def test_required_cuda_is_not_replaced_by_the_cpu(registered, tmp_path):
-    serving = Server(registered, tmp_path / "log", NER_REQUIRE_CUDA="1")
+    serving = Server(registered, tmp_path / "log", command=served.mlflow(), NER_REQUIRE_CUDA="1")
     assert serving.process.wait(120) == 1
     said = serving.log.read_text()
     assert said.count("NER_REQUIRE_CUDA is set and ONNX Runtime offers CPUExecutionProvider") == 1

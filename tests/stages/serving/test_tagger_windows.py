@@ -75,7 +75,7 @@ def served(model, monkeypatch):
         return [np.zeros((count, len(model[1].tags)), np.float32) for count in counts]
 
     session = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(tagger, "open_session", lambda *_: session)
+    monkeypatch.setattr(tagger, "open_session", lambda *_, **__: session)
     monkeypatch.setattr(tagger, "forward_of", lambda _: None)
     monkeypatch.setattr(tagger, "emissions", emissions)
 

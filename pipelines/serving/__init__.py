@@ -1,0 +1,1 @@
+"""Serves the registered model over HTTP, and follows its champion."""

@@ -1,0 +1,180 @@
+"""Runs the server: loads the version, answers until a signal, ends when all is answered."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from pipelines.errors import PipelineError
+from pipelines.names import REGISTER_FIRST
+from pipelines.registry.registry import Registry
+from pipelines.serving import logs, traces
+from pipelines.serving.app import make_app
+from pipelines.serving.batching import Batcher
+from pipelines.serving.follow import Follower
+from pipelines.serving.guard import Guard, Limits
+from pipelines.serving.loading import Loaded
+from pipelines.serving.metrics import Metrics
+from pipelines.tracking import connection
+
+ANSWER_WITHIN_S = 60.0  # as MLflow's server
+END_WITHIN_S = ANSWER_WITHIN_S + 5
+KEY_CHARACTERS = 16
+logger = logging.getLogger("pipelines.serving")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens; port 0 is one that is free."""
+
+    host: str
+    port: int
+
+
+def serve(
+    project: Path, model: str, pin: str | None, address: Address, limits: Limits, every_s: float
+) -> None:
+    """Serves the champion of `model`, or the version `pin`, until SIGTERM or SIGINT.
+
+    Args:
+        project: The folder whose MLflow has the model.
+        model: The registered model's name.
+        pin: A version's number; None: the champion, whichever it is.
+        address: Where to listen.
+        limits: Of requests.
+        every_s: Seconds between two looks for another champion.
+
+    Raises:
+        PipelineError: if the address is taken, or no version can be served.
+    """
+    logs.configure()
+    # MLflow's client would else try again for minutes, while the first request waits for a version.
+    for key, value in connection.REACH.items():
+        os.environ.setdefault(key, value)
+    tracer = traces.provider(model)
+    metrics = Metrics()
+    with closing(_bound(address)) as listening:
+        if connection.nothing_logged(project):  # connecting would create a database
+            raise PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
+        follower = Follower(Registry(connection.connect(project), model), metrics, pin)
+        # What was imported until now stays: collections, of a second on a busy machine, need not
+        # look at it. A version's own objects come later and can go.
+        gc.freeze()
+        batcher = Batcher(_first(project, follower), metrics)
+        app = make_app(model, batcher, metrics, ANSWER_WITHIN_S)
+        app.router.lifespan_context = lambda _: _working(batcher, follower, every_s, listening)
+        app.add_middleware(Guard, limits=limits, metrics=metrics, traces=tracer)
+        _run(app, listening)
+    if tracer:
+        tracer.shutdown()
+    gc.freeze()  # nor at the end, which took seconds
+
+
+def _first(project: Path, follower: Follower) -> Loaded:
+    try:
+        return follower.first()
+    except connection.FAILURES as error:
+        raise PipelineError(
+            f"MLflow at {connection.uri(project)} cannot be used ({connection.said(error)}): start"
+            " it, or correct MLFLOW_TRACKING_URI, or unset it to serve a model of the project's own"
+        ) from None
+
+
+def api_key(file: Path | None) -> str | None:
+    """The key in a file; None: no file is given.
+
+    Raises:
+        PipelineError: if the file cannot be read, or its key is short.
+    """
+    if file is None:
+        return None
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"The key in {file} cannot be read: {error}") from None
+    if len(key) < KEY_CHARACTERS:
+        raise PipelineError(
+            f"The key in {file} has {len(key)} characters: give {KEY_CHARACTERS} or more, such as"
+            " those of `openssl rand -hex 24`"
+        )
+    return key
+
+
+def _bound(address: Address) -> socket.socket:
+    """A socket that does not listen yet: so a taken port is told before a model is loaded."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # Of a socket that is not said to be TCP's, asyncio would leave Nagle's algorithm on: 40 ms.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((address.host, address.port))
+    except OSError as error:
+        made.close()
+        raise PipelineError(
+            f"Cannot listen on {address.host}:{address.port} ({error.strerror}): give another"
+            " --host or --port"
+        ) from None
+    return made
+
+
+@asynccontextmanager
+async def _working(
+    batcher: Batcher, follower: Follower, every_s: float, listening: socket.socket
+) -> AsyncIterator[None]:
+    """While requests come: the model answers batches, and a thread looks for another champion."""
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+    work = loop.create_task(batcher.run())
+    work.add_done_callback(_end_on_failure)
+    following = threading.Thread(
+        target=follower.run,
+        args=(lambda loaded: loop.call_soon_threadsafe(batcher.swap, loaded), every_s, stop),
+        daemon=True,
+    )
+    following.start()
+    host, port = listening.getsockname()[:2]
+    logger.info(
+        "serving",
+        extra={"address": f"http://{host}:{port}", "version": batcher.loaded.version,
+               "provider": batcher.loaded.provider},
+    )  # fmt: skip
+    yield
+    stop.set()
+    work.cancel()
+    logger.info("ended")
+
+
+def _end_on_failure(work: "asyncio.Task[None]") -> None:
+    """Ends the process if batches are answered no more: else requests would wait for ever."""
+    if not work.cancelled() and (error := work.exception()):
+        logger.critical("the model's work ended", exc_info=error)
+        os._exit(1)
+
+
+def _run(app: FastAPI, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(END_WITHIN_S),
+    )
+    # uvicorn raises the signal again that ended it, for the handlers from before.
+    before = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
