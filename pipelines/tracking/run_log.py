@@ -147,14 +147,15 @@ def _log_files(client: MlflowClient, run_id: str, made: Workspace) -> None:
     system = made.path / system_metrics.FILE
     curves = {**reports, **({system_metrics.FILE.name: system} if system.is_file() else {})}
     now_ms = int(time.time() * 1000)
-    metrics = [
-        Metric(keys.metric(key), value, now_ms, 0)
+    numbers = [
+        (key, value, 0)
         for key, value in figures.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
-    ] + [
-        Metric(keys.metric(key), value, now_ms, step)
-        for key, value, step in report_values.curves(curves)
     ]
+    # Of a name and step the last value alone: MLflow copies what has step 0 to the logged model,
+    # whose table takes no second value of one name, time and step.
+    points = {(keys.metric(k), step): v for k, v, step in [*numbers, *report_values.curves(curves)]}
+    metrics = [Metric(key, value, now_ms, step) for (key, step), value in points.items()]
     params = [Param(k, v) for k, v in report_values.params(made.path / "params.yaml").items()]
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
