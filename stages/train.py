@@ -24,7 +24,7 @@ from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
 from stages.training.packing import packs
 from stages.training.ranks import Ranks, process_count, process_group, run
-from stages.training.runtime import Runtime
+from stages.training.runtime import Runtime, live_folder
 from stages.training.tagging import fine_tune
 
 
@@ -51,7 +51,7 @@ def train(
     CRF), `report` (best dev F1 and its step), `curve` (step, loss, lr, dev_f1). If interrupted, it
     leaves only a checkpoint below the folder `checkpoints`, from which the same call resumes. With
     `try_export` the export of data/encoder by params.yaml is tried beside the training, which ends
-    where that fails.
+    where that fails. In the folder that NER_LIVE names the curve grows while it trains.
 
     Raises:
         StageError: the device or its bf16 is missing; no data, or no encoder that fits it; the
@@ -73,7 +73,8 @@ def train(
         root = checkpoints if ranks.first else None
         with checkpoint.locked_folder(root, params, inputs) as folder:
             packed = _packs(model, data.labels, ranks)
-            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial)
+            live = live_folder() if ranks.first else None
+            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial, live)
             with memory.explain_exhaustion(params, data.labels):
                 state, measured = _learn(params, encoder, model, data, runtime)
             trial(True)
