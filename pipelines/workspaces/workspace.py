@@ -21,6 +21,7 @@ from stages.contract.hashing import sha256
 Purpose = Literal["training", "evaluation", "rebuild"]
 NAMED_FILES = 10
 RECORD = ".run.json"
+MOMENT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Workspace:
     prefect_url: str | None = None
     purpose: Purpose = "training"
     merged: Sections | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def made_ms(self) -> int:
+        """When it was made, in milliseconds since 1970."""
+        moment = datetime.strptime(self.run_id.partition("-")[0], MOMENT).replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
 
     @property
     def params(self) -> Sections:
@@ -84,7 +91,7 @@ def create(
     project = project.resolve()
     places.require_project(project)
     commit = _commit(project, dirty, ref)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(3)}"
     path, merged = project / ".runs" / run_id, None
     with _whole_or_nothing(path) as partial:
         if dirty or commit is None:
