@@ -124,7 +124,7 @@ def status(params: Named) -> Answer:
 def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Registry":
     """The registered model; raises a PipelineError if no version is registered."""
     from pipelines.names import REGISTER_FIRST
-    from pipelines.tracking import connection
+    from pipelines.tracking import connection, unfinished
     from pipelines.tracking.connection import Need
     from pipelines.workspaces import merging
 
@@ -134,6 +134,7 @@ def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Reg
         raise none
     need = Need.PROMOTE if promotes else Need.READ
     registry = connection.check(project, need, model=model).registry
+    unfinished.sweep(project)
     if not registry.client.search_registered_models(f"name = '{model}'"):
         raise none
     return registry

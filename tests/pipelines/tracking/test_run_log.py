@@ -36,7 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     return project, made
 
 
-def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
+def test_an_interrupted_log_goes_on_and_a_finished_one_is_kept(done) -> None:
     project, made = done
     connected = connection.check(project)
     client = connected.client
@@ -51,7 +51,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     logged = run_log.log_run(connected, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
     assert logged == Logged(run.info.run_id, MODEL, "1", already_logged=False)
-    assert run.info.run_id != interrupted.info.run_id
+    assert run.info.run_id == interrupted.info.run_id
     assert run.data.tags["dirty"] == "true"
     assert run.data.tags["prefect_run_id"] == "prefect-id"
     assert run.data.tags["data_warnings"] == "2 texts of test are empty; delete them"
