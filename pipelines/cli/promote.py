@@ -113,12 +113,21 @@ def history(params: Named) -> Answer:
 
 @command("status", "status --json")
 def status(params: Named) -> Answer:
-    """Prints champion, challenger and previous with their figures."""
+    """Prints champion, challenger and previous, and what runs now."""
     from pipelines.cli import status_table
+    from pipelines.tracking import unfinished
 
     registry = _registry(Path.cwd(), params)
     found = status_table.status(registry)
-    return Answer(dict(found), lambda: status_table.show_status(registry.model, found))
+    running = unfinished.running(Path.cwd())
+
+    def show() -> None:
+        status_table.show_status(registry.model, found)
+        for run in running:
+            place = f", {run['page']}" if run["page"] else ""
+            print(f"Running: {run['name']}, stage {run['stage']}, since {run['since']}{place}")
+
+    return Answer({**found, "running": running}, show)
 
 
 def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Registry":

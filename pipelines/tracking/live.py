@@ -37,7 +37,7 @@ class Live:
         self._settings = ExitStack()
 
     def open(self, made: Workspace, inputs: str | None) -> str | None:
-        """Opens the run, or one that failed with the same `inputs`; does not wait for an outage.
+        """Opens the run, or one that failed with the same `inputs`; tries once, an outage goes on.
 
         Returns:
             The address of its page, where a server shows it.
@@ -48,8 +48,10 @@ class Live:
         # Prefect's settings, by which `warn` finds the server, belong to the context.
         work = contextvars.copy_context().run
         self._thread = threading.Thread(target=work, args=(self._work,), daemon=True, name="live")
+        away = self.project.away
         self._thread.start()
-        self._tried.wait()
+        if not away:
+            self._tried.wait()
         if self.files is None or not self.project.uri.startswith("http"):
             return None
         return f"{self.project.uri}/{pages.run(self.project.experiment_id, self.files.run_id)}"

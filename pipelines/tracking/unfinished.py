@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,34 @@ def sweep(project: Path) -> None:
         return
     with descriptions.spared("end of a run whose process is gone"):
         run_state.sweep(project)
-        for run in _running(environment.checkout(project)):
+        for run in _running(project):
             path = project / ".runs" / run.data.tags.get("workspace", "none")
             if not run_state.is_held(path) and not _is_being_logged(project):
                 conclude(MlflowClient(), run.info.run_id, path, last_sign_ms(path))
 
 
-def _running(checkout: str) -> list[Run]:
+def running(project: Path) -> list[dict[str, str | None]]:
+    """The runs of this checkout that are going: name, stage, beginning, and page on a server."""
+    server, found = mlflow.get_tracking_uri(), []
+    for run in _running(project):
+        since = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+        page = f"{server}/{pages.run(run.info.experiment_id, run.info.run_id)}"
+        found.append(
+            {
+                "name": run.info.run_name,
+                "stage": run.data.tags.get(STAGE),
+                "since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
+                "page": page if server.startswith("http") else None,
+            }
+        )
+    return found
+
+
+def _running(project: Path) -> list[Run]:
+    try:
+        checkout = environment.checkout(project)
+    except OSError:  # nothing runs in a read-only project
+        return []
     wanted: dict[str, Any] = {"search_all_experiments": True, "output_format": "list"}
     text = f"attributes.status = 'RUNNING' and tags.{environment.CHECKOUT} = '{checkout}'"
     found: list[Run] = mlflow.search_runs(filter_string=text, **wanted)

@@ -129,6 +129,22 @@ def test_a_failed_run_says_so_and_the_next_one_goes_on_in_it(project: Project) -
         assert curve(project, run.info.run_id, "train/loss") == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
+def test_status_shows_it(project: Project, command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    made = made_in(project)
+    with flow(project, made) as (opened, _):
+        opened.begins(Stage("train", ()))
+        opened.stop()
+        code, out, _ = command("status")
+        assert (code, out.splitlines()[-1].partition(", since")[0]) == (
+            0,
+            f"Running: {made.run_id}, stage train",
+        )
+    # It was let go without a result, as by a kill.
+    assert "Running" not in command("status")[1]
+    assert unfinished_run(project).info.status == "KILLED"
+
+
 def test_a_cancelled_run_is_killed(project: Project) -> None:
     made = made_in(project)
     with pytest.raises(RunCancelledError), flow(project, made):
