@@ -66,6 +66,10 @@ class StageFailed(PipelineError):  # noqa: N818 - an event, like Python's Keyboa
         return f"StageFailed({self.stage!r})"
 
 
+class MlflowAway(PipelineError):  # noqa: N818 - a state
+    """MLflow's server does not answer, so nobody can tell whether it would refuse."""
+
+
 class Exit(IntEnum):
     """Exit codes of `promote`, `rollback` and `rebuild`, explained in docs/promotion.md."""
 

@@ -24,7 +24,7 @@ from stages.training.data import Data
 from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
 from stages.training.ranks import Ranks, process_count, process_group, run
-from stages.training.runtime import Runtime
+from stages.training.runtime import Runtime, live_folder
 from stages.training.tagging import fine_tune
 
 
@@ -48,10 +48,9 @@ def train(
     If torchrun started several processes, each calls this; rank 0 writes.
 
     Writes `out` (`save_pretrained` layout, tokenizer, labels.json, and transitions.json with a
-    CRF), `report` (best dev F1 and its step), `curve` (step, loss, lr, dev_f1). If interrupted, it
-    leaves only a checkpoint below the folder `checkpoints`, from which the same call resumes. With
-    `try_export` the export of data/encoder by params.yaml is tried beside the training, which ends
-    where that fails.
+    CRF), `report` (best dev F1 and its step), `curve` (step, loss, lr, dev_f1), which grows in the
+    folder of NER_LIVE. If interrupted, it leaves only a checkpoint below the folder `checkpoints`,
+    from which the same call resumes. With `try_export` the export is tried beside the training.
 
     Raises:
         StageError: the device or its bf16 is missing; no data, or no encoder that fits it; the
@@ -74,7 +73,8 @@ def train(
         root = checkpoints if ranks.first else None
         with checkpoint.locked_folder(root, params, inputs) as folder:
             packed = _packs(model, data.labels, ranks)
-            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial)
+            live = live_folder() if ranks.first else None
+            runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial, live)
             with memory.explain_exhaustion(params, data.labels):
                 state, measured = _learn(params, encoder, model, data, runtime)
             trial(True)

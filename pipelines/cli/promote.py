@@ -113,18 +113,27 @@ def history(params: Named) -> Answer:
 
 @command("status", "status --json")
 def status(params: Named) -> Answer:
-    """Prints champion, challenger and previous with their figures."""
+    """Prints champion, challenger and previous, and what runs now."""
     from pipelines.cli import status_table
+    from pipelines.tracking import unfinished
 
     registry = _registry(Path.cwd(), params)
     found = status_table.status(registry)
-    return Answer(dict(found), lambda: status_table.show_status(registry.model, found))
+    running = unfinished.running(Path.cwd())
+
+    def show() -> None:
+        status_table.show_status(registry.model, found)
+        for run in running:
+            place = f", {run['page']}" if run["page"] else ""
+            print(f"Running: {run['name']}, stage {run['stage']}, since {run['since']}{place}")
+
+    return Answer({**found, "running": running}, show)
 
 
 def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Registry":
     """The registered model; raises a PipelineError if no version is registered."""
     from pipelines.names import REGISTER_FIRST
-    from pipelines.tracking import connection
+    from pipelines.tracking import connection, unfinished
     from pipelines.tracking.connection import Need
     from pipelines.workspaces import merging
 
@@ -134,6 +143,7 @@ def _registry(project: Path, layers: list[Path], promotes: bool = False) -> "Reg
         raise none
     need = Need.PROMOTE if promotes else Need.READ
     registry = connection.check(project, need, model=model).registry
+    unfinished.sweep(project)
     if not registry.client.search_registered_models(f"name = '{model}'"):
         raise none
     return registry

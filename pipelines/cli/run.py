@@ -1,6 +1,7 @@
 """The command `run`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,15 +90,21 @@ def _require_able(folder: Path, layers: list[Path], dirty: bool) -> None:
 def _train(folder: Path, request: "Request") -> "Outcome":
     from pipelines.flows import local_server
     from pipelines.flows.prepare import prepare
-    from pipelines.tracking import connection
+    from pipelines.tracking import live
+    from pipelines.tracking.connection import Need
     from pipelines.workspaces import merging
 
     if local_server.configured():  # the flow prepares the run, so that this server records it
         return _flow(folder, request, None)
     # Before Prefect is imported and a server starts: both take 9 CPU seconds, for nothing to do.
     model = merging.model_name(folder, request.params)
-    with prepare(connection.check(folder, connection.Need.LOG, model=model), request) as prepared:
+    project = live.check(folder, _warn, Need.LOG, model=model)
+    with prepare(project, request) as prepared:
         return _flow(folder, request, prepared)
+
+
+def _warn(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _flow(folder: Path, request: "Request", prepared: "Prepared | None") -> "Outcome":

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,16 @@ NOISE = re.compile(
 )
 
 
+MEASURED = ".measured"  # the folder of what stages measure, below a workspace
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A stage of dvc.yaml and the names of the stages whose outs it reads."""
+    """A stage of dvc.yaml, the names of the stages whose outs it reads, and its reports."""
 
     name: str
     upstream: tuple[str, ...]
+    reports: tuple[Path, ...] = field(default=(), compare=False)
 
 
 def stages(workspace: Path) -> list[Stage]:
@@ -51,7 +55,11 @@ def stages(workspace: Path) -> list[Stage]:
         graph = repo.index.graph  # an edge goes from a stage to one that it depends on
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=name_of)
         return [
-            Stage(name_of(stage), tuple(sorted(name_of(up) for up in graph.successors(stage))))
+            Stage(
+                name_of(stage),
+                tuple(sorted(name_of(up) for up in graph.successors(stage))),
+                tuple(_reports(stage.outs, workspace)),
+            )
             for stage in order
         ]
 
@@ -74,18 +82,26 @@ def reports(workspace: Path) -> dict[str, Path]:
         Path below the workspace → absolute path, for each file that exists.
     """
     with opened(workspace) as repo:
-        declared = {
-            Path(out.fs_path)
-            for out in repo.index.outs
-            if out.metric or out.plot or Path(out.fs_path).is_relative_to(workspace / "reports")
-        }
+        declared = list(_reports(repo.index.outs, workspace))
+    return existing(workspace, declared)
+
+
+def existing(workspace: Path, reports: Iterable[Path]) -> dict[str, Path]:
+    """The files that are or lie in `reports`: path below the workspace → absolute path."""
     files = {
         file
-        for path in declared
+        for path in reports
         for file in (path.rglob("*") if path.is_dir() else [path])
         if file.is_file()
     }
     return {file.relative_to(workspace).as_posix(): file for file in sorted(files)}
+
+
+def _reports(outs: Iterable[Any], workspace: Path) -> Iterator[Path]:
+    for out in outs:
+        path = Path(out.fs_path)
+        if out.metric or out.plot or path.is_relative_to(workspace / "reports"):
+            yield path
 
 
 def model_folder(workspace: Path) -> Path:
@@ -136,7 +152,7 @@ def repro(
     cache.mend_run_cache(workspace)
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     command += ["--force"] if force else []
-    env = environment() | checkpoints.environment(workspace)
+    env = environment() | checkpoints.environment(workspace) | {"NER_LIVE": MEASURED}
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran, without_secrets = False, redaction.redactor()
     process = process_group.start(command, cwd=workspace, env=env)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas import State
 from prefect.states import Completed, Failed
 from pydantic import Field
@@ -19,7 +19,7 @@ from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.prepare import Request, prepare
 from pipelines.flows.train import Outcome, ended, train
 from pipelines.promotion import promote as promotion
-from pipelines.tracking import connection
+from pipelines.tracking import connection, live
 from pipelines.tracking.connection import Need, Project
 from pipelines.workspaces import overlays
 
@@ -69,7 +69,7 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
     worker_output.detach()
     needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
     try:
-        project = connection.check(Path.cwd(), *needs)
+        project = live.check(Path.cwd(), get_run_logger().warning, *needs)
         try:
             with prepare(project, request) as prepared, ExitStack() as slot:
                 slot.enter_context(gpu_slot.gpu(wait_minutes))
@@ -78,7 +78,7 @@ def _run(request: Request, wait_minutes: float) -> Outcome | State[Any]:
             project = connection.of_model(project, nothing.logged.model)
             artifacts.nothing(str(nothing), project, nothing.logged)
             return ended(nothing)
-        project = prepared.project
+        project = outcome.project
         # Outside the slot: the gates need no GPU for long, and time the CPU.
         state = _promote(outcome, project) if request.promote else None
     except PipelineError as error:

@@ -12,7 +12,7 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
-from pipelines.tracking import connection
+from pipelines.tracking import connection, unfinished
 from pipelines.tracking.connection import Need, Project
 from pipelines.workspaces import disk, run_state, runtime, workspace
 from pipelines.workspaces.merging import Values
@@ -79,10 +79,12 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
         needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
         # Another commit or an override may name another model than the project's params.yaml.
         project = connection.of_model(project, made.params.run.model, *needs)
+        if not project.away:
+            unfinished.sweep(project.folder)
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
             local_sources.require_unchanged(made.path, made.params.stages.download)
-        if not request.force:
+        if not (request.force or project.away):
             with disk_errors(project.folder):
                 up_to_date.require_change(project, made, request.refetch, request.promote)
         where = runtime.fix(made.path)

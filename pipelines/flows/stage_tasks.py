@@ -16,6 +16,8 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.flows import cancellation
 from pipelines.tracking import system_metrics
+from pipelines.tracking.live import Live
+from pipelines.workspaces import stage_log
 from pipelines.workspaces.workspace import Workspace
 
 RETRIES = {"download": 2}  # the only stage that uses the network, so a second try may help
@@ -25,11 +27,14 @@ logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(re
 
 
 def run_stages(
-    made: Workspace, stages: list[dvc_stages.Stage], again: Collection[str] = ()
+    made: Workspace,
+    stages: list[dvc_stages.Stage],
+    again: Collection[str] = (),
+    live: Live | None = None,
 ) -> None:
     """Runs the stages one at a time, as DVC requires; Prefect shows which reads from which.
 
-    Those in `again` run although DVC has their outs.
+    Those in `again` run although DVC has their outs. `live` is told when a stage begins and ends.
 
     Raises:
         PipelineError: from the first stage that fails, takes too long or is cancelled.
@@ -52,10 +57,14 @@ def run_stages(
             upstream = [states[name] for name in stage.upstream]
             options = (stage.name in again, timeout_s(stage.name), cancelled)
             place = f"Stage {number}/{len(stages)}"
+            if live:
+                live.begins(stage)
             states[stage.name] = run(
                 path, stage.name, place, *options, return_state=True, wait_for=upstream
             )
             states[stage.name].result()
+            if live:
+                live.ended(stage)
 
 
 def _repro(
@@ -68,11 +77,13 @@ def _repro(
 ) -> State[PipelineError | None]:
     log, started, bar = get_run_logger(), time.monotonic(), _Bar()
     log.info("%s: %s", place, stage)
+    stage_log.write(path, stage, place)
 
     def on_line(line: str) -> None:
         bar.clear()
         if not line.startswith("Running stage '"):  # DVC's, without the number
             log.info(line)
+            stage_log.write(path, stage, line)
 
     try:
         ran = dvc_stages.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show)

@@ -26,13 +26,14 @@ from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import cache, remote
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.errors import NothingToDo, PipelineError, RunCancelledError
+from pipelines.errors import MlflowAway, NothingToDo, PipelineError, RunCancelledError
 from pipelines.flows import artifacts, up_to_date
 from pipelines.flows.prepare import Prepared, Request, disk_errors, prepare
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.names import OURS, Logged
-from pipelines.tracking import connection, report_values, run_log
+from pipelines.tracking import connection, live, report_values, run_log
 from pipelines.tracking.connection import Need, Project
+from pipelines.tracking.live import Live
 from pipelines.tracking.report_values import Leaf
 from pipelines.workspaces import disk, merging, run_state, workspace
 from pipelines.workspaces.merging import Values
@@ -48,6 +49,7 @@ class Outcome:
     """The result of a flow run.
 
     Attributes:
+        project: Its project, connected to MLflow.
         workspace: Where it ran.
         figures: Every single value of the JSON reports, as `test.PER.f1`.
         logged: The run in MLflow.
@@ -55,6 +57,7 @@ class Outcome:
         warning: What the user should fix although all is done; None if nothing.
     """
 
+    project: Project
     workspace: Path
     figures: dict[str, Leaf]
     logged: Logged
@@ -81,7 +84,8 @@ def msra_ner(
         if prepared := PREPARED.get():
             return _trained(prepared)
         model = merging.model_name(project, params or [])
-        connected = connection.check(project, Need.LOG, model=model)
+        warn = get_run_logger().warning
+        connected = live.check(project, warn, Need.LOG, model=model)
         try:
             with prepare(connected, Request(params or [], dirty, force=force)) as prepared:
                 return _trained(prepared)
@@ -94,7 +98,7 @@ def msra_ner(
 
 def _trained(prepared: Prepared) -> Outcome:
     done = train(prepared)
-    artifacts.trained(prepared.project, done.logged, done.figures, done.workspace, done.seconds)
+    artifacts.trained(done.project, done.logged, done.figures, done.workspace, done.seconds)
     return done
 
 
@@ -141,19 +145,24 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
     Raises:
         PipelineError: whatever went wrong, in a sentence.
     """
-    started = time.monotonic()
-    project = prepared.project
-    with begun(prepared) as made:
+    started, log = time.monotonic(), get_run_logger()
+    with live.following(prepared.project, log.warning) as opened, begun(prepared) as made:
+        inputs = up_to_date.inputs(made)
+        if address := opened.open(made, inputs):
+            log.info("MLflow run %s", address)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
-        run_stages(made, dvc_stages.stages(made.path), {"download"} if refetch else set())
+        again = {"download"} if refetch else set()
+        run_stages(made, dvc_stages.stages(made.path), again, opened)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
         stages_done()
         warning = remote.push(made.path, made.params.run.timeout_s("push"))
         if warning:
-            get_run_logger().warning(warning)
-        logged = _log(project, made, pushed=warning is None)
+            log.warning(warning)
+        opened.stop()
+        project, logged = _log(opened, made, warning is None, inputs)
     figures = report_values.leaves(dvc_stages.reports(made.path))
-    return Outcome(made.path, figures, logged, time.monotonic() - started, warning)
+    seconds = time.monotonic() - started
+    return Outcome(project, made.path, figures, logged, seconds, warning)
 
 
 @contextmanager
@@ -192,20 +201,23 @@ def in_workspace(folder: Path, ref: str, overrides: Values) -> Iterator[tuple[Pr
         yield prepared.project, made
 
 
-def _log(project: Project, made: Workspace, pushed: bool) -> Logged:
+def _log(opened: Live, made: Workspace, pushed: bool, inputs: str | None) -> tuple[Project, Logged]:
+    project = opened.project
     try:
-        logged = run_log.log_run(project, made)
-    except connection.FAILURES as error:
+        if project.away:
+            project = connection.check(project.folder, Need.LOG, model=project.model)
+        logged = run_log.log_run(project, made, opened.files)
+    except (MlflowAway, *connection.FAILURES) as error:
         raise PipelineError(
             "All stages are done, but MLflow did not take the result"
             f" ({connection.said(error)}): it is complete in {made.path}; fix MLflow, then log it"
             f" with `python -m pipelines log {made.run_id}`"
         ) from None
     try:
-        up_to_date.remember(project, made, logged, pushed)
+        up_to_date.remember(project, made, logged, pushed, inputs)
     except connection.FAILURES as error:  # all is logged: at worst the same run is made again
         get_run_logger().warning("MLflow did not note what the run was of (%s)", error)
-    return logged
+    return project, logged
 
 
 def _label_flow_run(name: str, model: str) -> None:

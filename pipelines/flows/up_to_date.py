@@ -17,13 +17,14 @@ from pipelines.registry import aliases, serving_code, versions
 from pipelines.registry.aliases import CHAMPION
 from pipelines.tracking import connection
 from pipelines.tracking.connection import Project
+from pipelines.tracking.unfinished import INPUTS
 from pipelines.workspaces.workspace import Workspace
 from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.section import expanded
 from stages.fetching.file import fetch
 
-INPUTS, REMOTE = "inputs_sha256", "dvc_remote"  # tags of a run in MLflow
+REMOTE = "dvc_remote"  # a tag of a run in MLflow
 SPLITS = ("train", "dev", "test")
 
 
@@ -57,7 +58,9 @@ def require_change(
         )
 
 
-def remember(project: Project, made: Workspace, logged: Logged, pushed: bool) -> None:
+def remember(
+    project: Project, made: Workspace, logged: Logged, pushed: bool, known: str | None = None
+) -> None:
     """Notes in MLflow what a logged run was made from, for `require_change`.
 
     Args:
@@ -65,17 +68,30 @@ def remember(project: Project, made: Workspace, logged: Logged, pushed: bool) ->
         made: The run's workspace.
         logged: The run in MLflow.
         pushed: Whether its outs are in the DVC remote, if one is set.
+        known: The hash of its `inputs`, which takes DVC a while.
     """
     default = remote.name(made.path) or ""
     project.client.set_tag(logged.run_id, REMOTE, default if pushed else "failed")
-    project.client.set_tag(logged.run_id, INPUTS, _inputs(made))
+    project.client.set_tag(logged.run_id, INPUTS, known or inputs(made) or "unknown")
+
+
+def inputs(made: Workspace) -> str | None:
+    """The hash of all that a version is made of; None if something is missing.
+
+    The run itself reports that better.
+    """
+    try:
+        parts = fingerprint.of(made.path) + serving_code.sha256(made.path)
+    except (PipelineError, StageError):
+        return None
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logged]:
     """The finished runs with the inputs of the workspace, the newest first."""
     client = project.client
     try:
-        wanted = f"tags.{INPUTS} = '{_inputs(made)}' and tags.log_complete = 'true'"
+        wanted = f"tags.{INPUTS} = '{inputs(made)}' and tags.log_complete = 'true'"
         runs = client.search_runs([project.experiment_id], wanted, ViewType.ALL)
         current = _unpinned(made) if refetch and runs else {}
     except (PipelineError, StageError):
@@ -87,12 +103,6 @@ def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logg
         if version and pushed and current.items() <= _sources(run).items():
             number = str(version.version)
             yield Logged(run.info.run_id, project.model, number, already_logged=True)
-
-
-def _inputs(made: Workspace) -> str:
-    """The hash of all that a version is made of."""
-    parts = fingerprint.of(made.path) + serving_code.sha256(made.path)
-    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _unpinned(made: Workspace) -> dict[str, str]:

@@ -41,10 +41,10 @@ def prune(project: Path, dry_run: bool) -> Pruned:
 
     It keeps workspaces that are running or not yet logged; of trainings, evaluations and rebuilds
     each the newest run.keep_workspaces complete ones, and as many failed or cancelled ones; each
-    MLflow run of a registered version; each cache object that the dvc.lock of a registered version
-    names, or that of a kept workspace, the working tree, a branch, a tag or an experiment of
-    `dvc exp`; the run.keep_workspaces newest checkpoints and those in use. While a run is in
-    progress the cache is not pruned.
+    MLflow run of a registered version, and as many failed or killed ones; each cache object that
+    the dvc.lock of a registered version names, or that of a kept workspace, the working tree, a
+    branch, a tag or an experiment of `dvc exp`; the run.keep_workspaces newest checkpoints and
+    those in use. While a run is in progress the cache is not pruned.
 
     Raises:
         PipelineError: if the needs of a registered version are unknown; nothing is deleted then.
@@ -61,7 +61,7 @@ def prune(project: Path, dry_run: bool) -> Pruned:
         unfinished = checkpoints.prune(project, keep, dry_run)
         try:
             restored = retention.restore(project, dry_run)
-            runs = retention.prune(project, dry_run)
+            runs = retention.prune(project, keep, dry_run)
         except MlflowException as error:
             raise PipelineError(
                 f"MLflow did not delete old runs: {connection.said(error)}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.errors import PipelineError
 from pipelines.names import Logged
-from pipelines.tracking import connection, run_log
+from pipelines.tracking import connection, run_log, unfinished
 from pipelines.tracking.connection import Need
 from pipelines.workspaces import merging, run_state, workspace
 
@@ -19,6 +19,7 @@ def log(project: Path, run_id: str) -> Logged:
     made = workspace.find(project, run_id)
     run_state.require_done(made.path)
     connected = connection.check(project, Need.LOG, model=merging.model_name(made.path))
+    unfinished.sweep(project)
     try:
         logged = run_log.log_run(connected, made)
     except connection.FAILURES as error:

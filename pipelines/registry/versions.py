@@ -94,7 +94,8 @@ def register(registry: Registry, run: Run) -> str:
     """
     tags = run.data.tags
     figures = {keys.figure(name): repr(value) for name, value in run.data.metrics.items()}
-    [model] = [output.model_id for output in run.outputs.model_outputs] if run.outputs else [None]
+    models = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
+    model = next((model for model in models if model not in forgotten(run)), None)
     kept: dict[str, str] = {"dvc_lock": tags["dvc_lock"]}
     kept["cuda_validated"] = tags.get("export.cuda_validated", "false")
     if SERVING in tags:

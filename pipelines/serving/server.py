@@ -25,7 +25,7 @@ from pipelines.serving.follow import Follower
 from pipelines.serving.guard import Guard, Limits
 from pipelines.serving.loading import Loaded
 from pipelines.serving.metrics import Metrics
-from pipelines.tracking import connection
+from pipelines.tracking import connection, outages
 
 ANSWER_WITHIN_S = 60.0  # as MLflow's server
 END_WITHIN_S = ANSWER_WITHIN_S + 5
@@ -58,12 +58,10 @@ def serve(
         PipelineError: if the address is taken, or no version can be served.
     """
     logs.configure()
-    # MLflow's client would else try again for minutes, while the first request waits for a version.
-    for key, value in connection.REACH.items():
-        os.environ.setdefault(key, value)
     tracer = traces.provider(model)
     metrics = Metrics()
-    with closing(_bound(address)) as listening:
+    # Not `briefly`, MLflow's client would try for minutes, while the first request waits.
+    with outages.briefly(), closing(_bound(address)) as listening:
         if connection.nothing_logged(project):  # connecting would create a database
             raise PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
         follower = Follower(Registry(connection.connect(project), model), metrics, pin)

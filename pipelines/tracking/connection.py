@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -14,15 +14,14 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.credentials import read_mlflow_creds
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.errors import PipelineError, without_password
+from pipelines.errors import MlflowAway, PipelineError, without_password
 from pipelines.registry.aliases import is_not_found
 from pipelines.registry.registry import Registry
-from pipelines.tracking import local_store
+from pipelines.tracking import local_store, outages
 from pipelines.workspaces import merging, places
 
 URI = "MLFLOW_TRACKING_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"  # pragma: allowlist secret
-REACH = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 # What an outer job set for its own run: MLflow's fluent API would log ours there.
 OF_AN_OUTER_RUN = (
     "MLFLOW_RUN_ID",
@@ -57,7 +56,7 @@ class Project:
         uri: The address of MLflow, without user and password.
         client: Its client.
         model: The name of the registered model there, and of its experiment.
-        experiment_id: Of that experiment.
+        experiment_id: Of that experiment; "" while MLflow's server has not answered.
     """
 
     folder: Path
@@ -65,6 +64,11 @@ class Project:
     client: MlflowClient
     model: str
     experiment_id: str
+
+    @property
+    def away(self) -> bool:
+        """Whether MLflow's server has not answered."""
+        return not self.experiment_id
 
     @property
     def registry(self) -> Registry:
@@ -124,30 +128,30 @@ def check(folder: Path, *needs: Need, model: str | None = None) -> Project:
     `model` is the name of the registered model, by default that of the project's params.yaml.
 
     Raises:
-        PipelineError: if the tracking server does not answer, or refuses.
+        MlflowAway: if the tracking server does not answer.
+        PipelineError: if it refuses.
     """
-    before = {key: os.environ.get(key) for key in REACH}
-    os.environ.update({key: value for key, value in REACH.items() if not before[key]})
     try:
-        client = connect(folder)
-        model = model or merging.model_name(folder)
-        experiment_id = experiment(client, folder, model)
-        for need in needs:
-            require(Registry(client, model), experiment_id, need)
+        with outages.briefly():
+            client = connect(folder)
+            model = model or merging.model_name(folder)
+            experiment_id = experiment(client, folder, model)
+            for need in needs:
+                require(Registry(client, model), experiment_id, need)
     except FAILURES as error:
-        raise PipelineError(
+        kind = MlflowAway if outages.no_answer(error) else PipelineError
+        raise kind(
             refusal(error, model or "")
             or f"MLflow at {uri(folder)} cannot be used ({said(error)}): start it, or"
             " correct MLFLOW_TRACKING_URI, or unset it to log beside the project"
         ) from None
-    finally:
-        for key in (key for key, value in before.items() if value is None):
-            del os.environ[key]
     return Project(folder, uri(folder), client, model, experiment_id)
 
 
 def of_model(project: Project, model: str, *needs: Need) -> Project:
     """The same project with another of its models; raises as `check`."""
+    if project.away:
+        return replace(project, model=model)
     return project if model == project.model else check(project.folder, *needs, model=model)
 
 

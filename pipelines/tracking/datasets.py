@@ -1,7 +1,7 @@
 """Describes the data of a run as MLflow's datasets: each split by its name, source and hash."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,20 @@ SPLITS = ("train", "dev", "test")
 DIGEST_CHARACTERS = 36  # MLflow's column; the profile has all of a longer hash
 
 
-def inputs(workspace: Path, commit: str | None) -> list[DatasetInput]:
+def inputs(
+    workspace: Path, commit: str | None, ended: Collection[str] | None = None
+) -> list[DatasetInput]:
     """The outs of the stages that read no other's, that is the data from outside.
+
+    Of the `ended` stages alone if they are given: what dvc.lock says of another may be of a run
+    before.
 
     A corpus, whose source.json names it and its splits, is a dataset for each split by that name.
     Its source is the address in params.yaml, or else DVC's path and hash. The profile is the
     source.json.
     """
-    stages = list(_yaml(workspace / "dvc.lock")["stages"].values())
+    lock = _yaml(workspace / "dvc.lock")["stages"]
+    stages = [stage for name, stage in lock.items() if ended is None or name in ended]
     outs = [out for stage in stages for out in stage.get("outs", ()) if "md5" in out]
     made = {out["path"] for out in outs}
     first = [s for s in stages if not any(_below(d["path"], made) for d in s.get("deps", ()))]

@@ -41,12 +41,16 @@ def figure(key: str) -> str:
     return OF_TYPES.sub(r"\1.", key)
 
 
-def curves(reports: Mapping[str, Path]) -> list[Point]:
-    """The columns of each CSV report that has a `step`: `loss` of `train.csv` is `train/loss`."""
+def curves(reports: Mapping[str, Path], growing: bool = False) -> list[Point]:
+    """The columns of each CSV report that has a `step`: `loss` of `train.csv` is `train/loss`.
+
+    Of a `growing` file the last row counts when its line has ended.
+    """
     points = []
     for path in (path for path in reports.values() if path.suffix == ".csv"):
         with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
+            lines = (line for line in file if line.endswith("\n") or not growing)
+            for row in csv.DictReader(lines):
                 step = row.pop("step", None)
                 if step:
                     points += [

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,12 @@ from mlflow.exceptions import MlflowException
 from pipelines.errors import PipelineError
 from pipelines.registry import aliases, keys, versions
 from pipelines.registry.registry import Registry
-from pipelines.tracking import connection, environment, local_store, run_log
+from pipelines.tracking import connection, environment, local_store, unfinished
 from pipelines.workspaces import merging
 
 FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
-# What a flow logged, of any model. For MLflow's own search: the client's gives one page.
-LOGGED: dict[str, Any] = {
-    "search_all_experiments": True,
-    "filter_string": "tags.dvc_lock != 'none'",
-    "output_format": "list",
-}
+# Each of these tags marks a run of a flow: an older one, and one that has no result yet.
+OURS = ("dvc_lock", environment.CHECKOUT)
 
 
 def fetch_locks(project: Path, folder: Path) -> list[Path]:
@@ -65,7 +62,7 @@ def restore(project: Path, dry_run: bool) -> list[str]:
 def _registered(project: Path) -> list[ModelVersion]:
     """The versions of each model that was registered here, also by hand from one of our runs."""
     model = merging.model_name(project)
-    runs = {run.info.run_id for run in mlflow.search_runs(**LOGGED, run_view_type=ViewType.ALL)}
+    runs = {run.info.run_id for run in _of_flows(ViewType.ALL)}
     return [
         version
         for version in mlflow.search_model_versions()
@@ -119,13 +116,14 @@ def fetch_files(client: MlflowClient, version: ModelVersion, folder: Path) -> Pa
     return folder
 
 
-def prune(project: Path, dry_run: bool) -> list[str]:
+def prune(project: Path, keep: int, dry_run: bool) -> list[str]:
     """Deletes the runs that no registered version needs, with their models.
 
-    It deletes only runs that a flow logged, and none that another host is logging to; on a server
-    those of the project's model, and of other models those that this checkout logged. In the
-    project's SQLite they are deleted for good, if their files are the project's; on a server they
-    are marked as deleted, and `mlflow gc` there frees their space.
+    Of failed and killed ones each model keeps the `keep` newest. It deletes only runs that a flow
+    logged, and none that another host is logging to; on a server those of the project's model, and
+    of other models those that this checkout logged. In the project's SQLite they are deleted for
+    good, if their files are the project's; on a server they are marked as deleted, and `mlflow gc`
+    there frees their space.
 
     Returns:
         The ids of the runs.
@@ -133,15 +131,17 @@ def prune(project: Path, dry_run: bool) -> list[str]:
     if connection.nothing_logged(project):
         return []
     client = connection.connect(project)
-    with run_log.one_at_a_time(project):
-        found = _of_project(client, project, mlflow.search_runs(**LOGGED))
-        old = [run for run in found if _unneeded(client, project, run)]
+    unfinished.sweep(project)
+    with unfinished.one_at_a_time(project), unfinished.one_at_a_time(project, "open"):
+        found = _of_project(client, project, _of_flows(ViewType.ACTIVE_ONLY))
+        found = [run for run in found if _unneeded(client, project, run)]
+        old = _without_newest_failures(found, keep)
         if not dry_run:
             for run in old:
                 versions.forget(client, run)
                 client.delete_run(run.info.run_id)
             if not os.environ.get(connection.URI):
-                deleted = mlflow.search_runs(**LOGGED, run_view_type=ViewType.DELETED_ONLY)
+                deleted = _of_flows(ViewType.DELETED_ONLY)
                 unneeded = [run for run in deleted if not versions.need(client, run)]
                 _delete_for_good(client, [r for r in unneeded if local_store.holds(project, r)])
         return [run.info.run_id for run in old]
@@ -160,8 +160,30 @@ def _of_project(client: MlflowClient, project: Path, runs: list[Run]) -> list[Ru
     ]
 
 
+def _of_flows(view: int) -> list[Run]:
+    """What flows logged, of any model, by MLflow's own search: the client's gives one page."""
+    wanted: dict[str, Any] = {"search_all_experiments": True, "output_format": "list"}
+    found = (
+        mlflow.search_runs(filter_string=f"tags.{tag} != 'none'", run_view_type=view, **wanted)
+        for tag in OURS
+    )
+    return list({run.info.run_id: run for runs in found for run in runs}.values())
+
+
+def _without_newest_failures(runs: list[Run], keep: int) -> list[Run]:
+    count: Counter[str] = Counter()
+    old = []
+    for run in sorted(runs, key=lambda run: -run.info.start_time):
+        if run.info.status in unfinished.ENDED_BADLY:
+            count[run.info.experiment_id] += 1
+            if count[run.info.experiment_id] <= keep:
+                continue
+        old.append(run)
+    return old
+
+
 def _unneeded(client: MlflowClient, project: Path, run: Run) -> bool:
-    return run_log.abandoned(run, project) and not versions.need(client, run)
+    return unfinished.abandoned(run, project) and not versions.need(client, run)
 
 
 def _delete_for_good(client: MlflowClient, runs: list[Run]) -> None:

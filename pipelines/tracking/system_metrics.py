@@ -1,6 +1,6 @@
 """Samples CPU, memory and GPU of the machine while the stages run, with MLflow's own monitors.
 
-It writes a file, as the MLflow run is logged after the stages.
+It writes a file, as a stage does: nothing but `RunFiles` logs what files say.
 """
 
 import csv

@@ -129,6 +129,17 @@ def sweep(project: Path) -> None:
                 _end(path, "failed", KILLED)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process runs in the workspace `path`."""
+    if not (path / workspace.RECORD).exists():
+        return False
+    try:
+        with _lock(path / workspace.RECORD, fcntl.LOCK_SH, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
 def _is_new(path: Path) -> bool:
     """Whether its run may be about to lock it."""
     return time.time() - (path / workspace.RECORD).stat().st_mtime < NEW_S

@@ -21,6 +21,7 @@ from stages.contract.hashing import sha256
 Purpose = Literal["training", "evaluation", "rebuild"]
 NAMED_FILES = 10
 RECORD = ".run.json"
+MOMENT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Workspace:
     def started(self) -> datetime:
         """When it was made, which its id says."""
         return datetime.fromisoformat(self.run_id.partition("-")[0])
+
+    @property
+    def made_ms(self) -> int:
+        """The same in milliseconds since 1970."""
+        return int(self.started.timestamp() * 1000)
 
     @property
     def params(self) -> Sections:
@@ -89,7 +95,7 @@ def create(
     project = project.resolve()
     places.require_project(project)
     commit = _commit(project, dirty, ref)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(3)}"
     path, merged = project / ".runs" / run_id, None
     with _whole_or_nothing(path) as partial:
         if dirty or commit is None:

@@ -23,7 +23,7 @@ from stages.training.gradients import Gradients, compile_layers
 from stages.training.objective import Objective
 from stages.training.optimizer import Update, make_optimizer
 from stages.training.ranks import Ranks
-from stages.training.runtime import Runtime
+from stages.training.runtime import LiveCurve, Runtime
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -92,6 +92,7 @@ def _train(
         _progress_bar(objective, training.model.device, ranks, resumed_after) as bar,
     ):
         saver = _Saver(training, runtime, params.checkpoint_minutes)
+        curve = LiveCurve(runtime.curve(objective.name), objective.tokens.sum, resumed_after)
         for step in steps:
             runtime.trial(False)
             if step.loss is not None:
@@ -102,8 +103,11 @@ def _train(
                     first_step_ended = time.monotonic()
                 if objective.logs_after(step.number):
                     _log_loss(ranks.mean(step.loss), step, objective, state, bar)
+                    curve.loss(step.number, state.rows[-1]["loss"], step.learning_rate)
             if objective.evaluates_after(state.step) and not state.evaluated:
                 _evaluate(objective, training.model, state, ranks, bar, sigterm)
+                if "dev_f1" in (row := state.rows[-1]):  # not interrupted
+                    curve.dev_f1(state.step, row["dev_f1"])
             ended, terminated = objective.ends_after(state, params.patience_evals), sigterm.is_set()
             # Without evaluations the last weights are the result, and a resumed run needs them.
             result = ended and objective.evaluation is None and state.step > resumed_after

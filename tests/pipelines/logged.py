@@ -51,7 +51,7 @@ ARTIFACTS = {
 }
 
 
-SYSTEM_CSV = "measured/system.csv"  # of a run by the flow
+OF_FLOWS = {"measured/system.csv", "stages.log"}  # of a run by the flow
 
 
 def not_of_the_machine(metrics: dict[str, float]) -> dict[str, float]:

@@ -79,10 +79,10 @@ def test_nothing_that_is_written_or_printed_has_one(
     printed = [text for done in [*said, away] for text in (done.stdout, done.stderr)]
     assert [text for text in printed if any(s.decode() in text for s in SECRETS)] == []
     kept = workspace.all_of(fetching)
-    assert len(kept) == 2
+    assert len(kept) == 3
     theirs = [fetching / ".dvc" / "config.local"]
     theirs += [path / ".dvc" / "config.local" for path in kept]  # for the owner's eyes alone
-    assert [path.stat().st_mode & 0o777 for path in theirs[1:]] == [0o600] * 2
+    assert [path.stat().st_mode & 0o777 for path in theirs[1:]] == [0o600] * 3
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path not in theirs]
     names = {path.name for path in written}
     assert {"server.db", "prefect.db", "params.yaml", "log", "checksums.sha256"} <= names

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines.tracking import connection, unfinished
 from pipelines.workspaces import run_state, workspace
+from tests.pipelines.logged import runs
 from tests.pipelines.standin import ROOT, SLOW, clean_environment, git, pipelines
 from tests.pipelines.workspaces.test_process_group import gone, wait_for
 
@@ -230,6 +232,11 @@ def test_however_a_run_is_ended_nothing_of_it_is_left(
     [made] = workspace.all_of(project)
     if way is signal.SIGKILL:
         assert run_state.word(made) == "running"
-        run_state.sweep(project)
+        [killed] = runs(connection.connect(project))
+        assert killed.info.status == "RUNNING"
+        unfinished.sweep(project)
     assert run_state.word(made) == ("failed" if way is signal.SIGKILL else "cancelled")
     assert not list((made / ".dvc" / "tmp").glob("*lock*"))
+    [killed] = runs(connection.connect(project))
+    assert (killed.info.status, killed.data.tags["stage"]) == ("KILLED", "download")
+    assert "Stage 1/5" in killed.data.tags["mlflow.note.content"]

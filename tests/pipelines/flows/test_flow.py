@@ -1,6 +1,7 @@
 """The flow on the stand-in project, with a real Prefect server and a real MLflow."""
 
 import shutil
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.dvc_repo.test_stages import FIVE
-from tests.pipelines.logged import artifacts, runs, versions
+from tests.pipelines.logged import METRICS, artifacts, not_of_the_machine, runs, versions
 from tests.pipelines.standin import closed_port, commit
 
 
@@ -113,6 +114,10 @@ def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, cap
         "failed",
         "Stage train failed with exit code 1. Its last lines:",
     )
+    [logged] = runs(connection.connect(project))
+    assert (logged.info.status, logged.data.tags["stage"]) == ("FAILED", "train")
+    assert logged.data.metrics["align/entities_in"] == 7
+    assert "the loss is not a number at step 3" in logged.data.tags["mlflow.note.content"]
 
 
 def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> None:
@@ -157,36 +162,53 @@ def test_a_retrain_asks_unpinned_sources_again(short, run, empty_mlflow, tmp_pat
         assert len(asked.read_text()) == times
 
 
-def test_an_unreachable_mlflow_is_said_before_anything_is_made(project, run, monkeypatch) -> None:
+def test_an_unreachable_mlflow_stops_no_training(
+    short, run, empty_mlflow, monkeypatch, caplog
+) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    ended = run(project)
+    ended = run(short)
+    assert f"MLflow at {url} cannot be used" in caplog.text
+    assert "The run goes on without it, and is logged at its end" in caplog.text
     assert ended.is_failed()
-    assert ended.message.startswith(f"MLflow at {url} cannot be used")
+    assert ended.message.startswith("All stages are done, but MLflow did not take the result")
     assert "\n" not in ended.message
-    assert not (project / ".runs").exists()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    shutil.copy(empty_mlflow, short)
+    stages_over = time.time() * 1000
+    assert resume_logging.log(short, made(short).name).version == "1"
+    [logged] = runs(connection.connect(short))
+    assert not_of_the_machine(logged.data.metrics) == METRICS
+    begun = workspace.find(short, made(short).name).made_ms
+    assert begun == logged.info.start_time < logged.info.end_time < stages_over
 
 
 def test_an_mlflow_that_fails_later_loses_nothing(short, run) -> None:
-    in_the_way, once = short / "mlartifacts", short.parent / "once"
-    command = f"test -e {once} || touch {in_the_way} {once}"
+    in_the_way, away = short / "mlartifacts", short.parent / "away"
+    command = f"test -e {away} || (mv {in_the_way} {away} && touch {in_the_way})"
     with (short / "dvc.yaml").open("a") as file:
         file.write(f"  block:\n    cmd: {command}\n    deps: [models/onnx]\n")
     commit(short)
     ended = run(short)
+    stages_over = time.time() * 1000
     assert "All stages are done, but MLflow did not take the result" in ended.message
     assert "\n" not in ended.message
     assert run_state.word(made(short)) == "unlogged"
     with pytest.raises(PipelineError, match=f"^MLflow did not accept {made(short).name}"):
         resume_logging.log(short, made(short).name)
     assert run_state.word(made(short)) == "unlogged"
+    [failed] = runs(connection.connect(short))
+    assert (failed.info.status, failed.data.params["train.learning_rate"]) == ("FAILED", "0.0002")
     in_the_way.unlink()
+    away.rename(in_the_way)
     assert f"`python -m pipelines log {made(short).name}`" in ended.message
     logged = resume_logging.log(short, made(short).name)
     assert (logged.version, logged.already_logged) == ("1", False)
     assert run_state.word(made(short)) == "complete"
     [found] = runs(connection.connect(short))
-    assert found.info.run_id == logged.run_id
+    assert found.info.run_id == logged.run_id == failed.info.run_id
+    assert found.info.status == "FINISHED"
+    assert found.info.start_time < found.info.end_time < stages_over
     assert found.data.tags["prefect_run_id"] == str(ended.state_details.flow_run_id)
     assert resume_logging.log(short, made(short).name[:16]).already_logged
 

@@ -5,8 +5,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 from pipelines.flows import cancellation
+from pipelines.tracking import connection
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines.flows.test_flow import made, task_runs
+from tests.pipelines.logged import runs
 from tests.pipelines.standin import SLOW
 from tests.pipelines.workspaces.test_process_group import gone, wait_for
 
@@ -49,6 +51,8 @@ def test_a_run_cancelled_in_prefect_ends_and_says_so(project, run, monkeypatch) 
         "Cancelled in stage download; all its processes have ended",
     )
     assert run_state.read(made(project)).state == "cancelled"
+    [logged] = runs(connection.connect(project))
+    assert (logged.info.status, logged.data.tags["stage"]) == ("KILLED", "download")
     wait_for(lambda: gone(int((made(project) / "pid").read_text())), "the stage ends")
 
 

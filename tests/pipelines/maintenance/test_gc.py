@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from pipelines.errors import PipelineError
 from pipelines.maintenance import bring, gc, resume_logging
 from pipelines.names import MODEL
-from pipelines.tracking import connection, retention
+from pipelines.tracking import connection, environment, retention
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import done, standin
 from tests.pipelines.logged import runs, versions
@@ -108,6 +108,22 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
 
     found = gc.prune(project, dry_run=False)
     assert (found.mlflow_runs, found.cache_objects) == ([], 0)
+
+
+def test_of_failed_and_killed_runs_the_newest_stay(project: Path) -> None:
+    client = connection.connect(project)
+    before = gc.prune(project, dry_run=True).mlflow_runs
+    experiment = client.get_experiment_by_name(MODEL).experiment_id
+    tags = {environment.CHECKOUT: environment.checkout(project)}
+    old = []
+    for start, status in enumerate(("FAILED", "KILLED", "FAILED"), 1):
+        old.append(client.create_run(experiment, start, tags).info.run_id)
+        client.set_terminated(old[-1], status)
+    gone = client.create_run(experiment, tags=tags).info.run_id  # its process, without a word
+    theirs = client.create_run(experiment, tags={environment.CHECKOUT: "another"}).info.run_id
+    assert set(gc.prune(project, dry_run=False).mlflow_runs) == {*before, *old}
+    assert client.get_run(gone).info.status == "KILLED"
+    assert client.get_run(theirs).info.status == "RUNNING"
 
 
 def test_versions_of_every_model_are_kept(project: Path) -> None:

@@ -11,7 +11,14 @@ from pipelines.names import MODEL
 from pipelines.registry import aliases
 from pipelines.workspaces import run_state, workspace
 from tests.pipelines import mlflow_server
-from tests.pipelines.logged import ARTIFACTS, METRICS, SYSTEM_CSV, artifacts, not_of_the_machine
+from tests.pipelines.logged import (
+    ARTIFACTS,
+    METRICS,
+    OF_FLOWS,
+    artifacts,
+    not_of_the_machine,
+    runs,
+)
 from tests.pipelines.standin import STAGE_PY, clean_environment, pipelines
 from tests.pipelines.workspaces.test_process_group import wait_for
 
@@ -57,11 +64,12 @@ def test_log_completes_a_run_whose_server_went_away(
         assert done.returncode == 0, done.stderr
         client = MlflowClient(url)
         version = client.get_model_version_by_alias(MODEL, aliases.CHALLENGER)
-        run = client.get_run(version.run_id)
+        [run] = runs(client)  # the one that was opened before the server went away
+        assert (run.info.run_id, run.info.status) == (version.run_id, "FINISHED")
         logged = f"Run {version.run_id} in MLflow, version 1 of the model"
         assert done.stdout.splitlines()[-1] == logged
         assert not_of_the_machine(run.data.metrics) == METRICS
-        assert artifacts(client, version.run_id) == ARTIFACTS | {"dirty.diff", SYSTEM_CSV}
+        assert artifacts(client, version.run_id) == ARTIFACTS | {"dirty.diff"} | OF_FLOWS
         page = f"/flow-runs/flow-run/{run.data.tags['prefect_run_id']}"
         assert run.data.tags["prefect_url"] == prefect_url.removesuffix("/api") + page
         assert run_state.word(made) == "complete"

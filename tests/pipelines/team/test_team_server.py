@@ -1,7 +1,7 @@
 """MLflow on PostgreSQL with users: all as beside the project, and who may do what."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,9 @@ import pytest
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL
 from pipelines.registry import claim
-from pipelines.tracking import connection
+from pipelines.tracking import connection, run_log, unfinished
 from pipelines.tracking.connection import Need
+from pipelines.workspaces.workspace import Workspace
 from tests.pipelines import registered, standin
 
 # The tests of SQLite run here once more, against the fixtures of this file.
@@ -24,11 +25,11 @@ from tests.pipelines.team import team_server
 from tests.pipelines.team.team_server import documented
 from tests.pipelines.tracking.test_run_log import (  # noqa: F401
     done,
-    test_an_interrupted_log_is_replaced_and_a_finished_one_kept,
+    test_an_interrupted_log_goes_on_and_a_finished_one_is_kept,
 )
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900), team_server.needs_postgres]
-USERS = {name: f"password-of-{name}" for name in ("trainer", "editor", "reader")}
+USERS = {name: f"password-of-{name}" for name in ("trainer", "editor", "writer", "reader")}
 
 
 @dataclass
@@ -148,6 +149,24 @@ def test_who_may_edit_trains_but_does_not_promote(
     with pytest.raises(PipelineError, match="does not allow user 'editor' to do that"):
         connection.check(made.project, Need.PROMOTE)
     assert made.aliases() == {"challenger": "2"}
+
+
+def test_who_may_edit_points_to_an_equal_result_and_deletes_nothing(
+    done: tuple[Path, Workspace],  # noqa: F811
+    team: Team,
+    as_user,
+) -> None:
+    project, made = done
+    connected = connection.check(project)
+    first = run_log.log_run(connected, made)
+    for kind, name in (("experiment", connected.experiment_id), ("registered_model", MODEL)):
+        users(team.url).grant_user_permission("writer", kind, name, "EDIT")
+    as_user("writer")
+    opened = unfinished.opened(connected, made, "abc")
+    assert run_log.log_run(connected, made, opened) == replace(first, already_logged=True)
+    left = connected.client.get_run(opened.run_id)
+    assert (left.info.status, left.info.lifecycle_stage) == ("FINISHED", "active")
+    assert "The same result as [version 1]" in left.data.tags["mlflow.note.content"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from pipelines.names import MODEL
 from pipelines.registry import aliases, versions
 from pipelines.registry.registry import Registry
-from pipelines.tracking import connection, environment, run_log
+from pipelines.tracking import connection, environment, run_log, unfinished
 from pipelines.workspaces import workspace
 from tests.pipelines.logged import no_room, runs
 from tests.pipelines.logged import versions as numbers
@@ -98,6 +98,6 @@ def test_a_running_log_is_abandoned_only_in_its_own_checkout(copied: Path, monke
     assert environment.checkout(copied) == mine != theirs
     for name, expected in ((mine, True), (theirs, False)):
         run = client.create_run(experiment, tags={environment.CHECKOUT: name})
-        assert run_log.abandoned(run, copied) is expected
+        assert unfinished.abandoned(run, copied) is expected
         client.set_terminated(run.info.run_id)
-        assert run_log.abandoned(client.get_run(run.info.run_id), copied)
+        assert unfinished.abandoned(client.get_run(run.info.run_id), copied)

@@ -18,7 +18,7 @@ from pipelines.tracking import connection, report_values, run_log
 from tests.pipelines.logged import (
     ARTIFACTS,
     METRICS,
-    SYSTEM_CSV,
+    OF_FLOWS,
     artifacts,
     not_of_the_machine,
     runs,
@@ -57,7 +57,7 @@ def test_its_params_are_those_of_params_yaml(ran, client: MlflowClient) -> None:
 
 def test_its_artifacts_are_the_reports_and_what_rebuilds_it(ran, client: MlflowClient) -> None:
     [run] = runs(client)
-    assert artifacts(client, run.info.run_id) == ARTIFACTS | {SYSTEM_CSV}
+    assert artifacts(client, run.info.run_id) == ARTIFACTS | OF_FLOWS
     assert run.info.artifact_uri.startswith((ran[0] / "mlartifacts").as_uri())
     local = Path(client.download_artifacts(run.info.run_id, "dvc.lock"))
     [made] = (path for path in (ran[0] / ".runs").glob("2*"))

@@ -36,7 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     return project, made
 
 
-def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
+def test_an_interrupted_log_goes_on_and_a_finished_one_is_kept(done) -> None:
     project, made = done
     connected = connection.check(project)
     client = connected.client
@@ -51,7 +51,7 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     logged = run_log.log_run(connected, replace(made, prefect_run_id="prefect-id"))
     [run] = runs(client)
     assert logged == Logged(run.info.run_id, MODEL, "1", already_logged=False)
-    assert run.info.run_id != interrupted.info.run_id
+    assert run.info.run_id == interrupted.info.run_id
     assert run.data.tags["dirty"] == "true"
     assert run.data.tags["prefect_run_id"] == "prefect-id"
     assert run.data.tags["data_warnings"] == "2 texts of test are empty; delete them"
@@ -79,6 +79,28 @@ def test_an_interrupted_log_is_replaced_and_a_finished_one_kept(done) -> None:
     back = run_log.log_run(connected, made)
     assert (back.run_id, back.already_logged) == (last.run_id, True)
     assert versions(client) == [back.version]
+
+
+def test_of_two_values_with_one_name_and_step_the_last_is_logged(copied: Path) -> None:
+    """Two samples in the first second; a column that is called as a figure is, in step 0."""
+    made = workspace.find(copied, workspace.all_of(copied)[0].name)
+    lock = made.path / "dvc.lock"
+    lock.write_text(lock.read_text().replace("python stage.py export", "python other"))
+    (made.path / ".measured" / "system.csv").write_text("step,memory\n0,1.5\n0,2.5\n1,3.5\n")
+    report = made.path / "reports" / "train.csv"
+    report.unlink()  # a link into the cache
+    report.write_text("step,loss,best_step\n0,0.5,7\n0,0.75,\n1,0.25,\n")
+    logged = run_log.log_run(connection.check(copied), made)
+    client = connection.connect(copied)
+    found = {
+        name: sorted((m.step, m.value) for m in client.get_metric_history(logged.run_id, name))
+        for name in ("system/memory", "train/loss", "train/best_step")
+    }
+    assert found == {
+        "system/memory": [(0, 2.5), (1, 3.5)],
+        "train/loss": [(0, 0.75), (1, 0.25)],
+        "train/best_step": [(0, 7)],
+    }
 
 
 def test_a_result_is_known_by_what_its_dvc_lock_says(tmp_path: Path) -> None:
