@@ -37,6 +37,7 @@ PARAMS = {
         "epochs": 10,
         "learning_rate": 0.005,
         "layer_decay": 1.0,
+        "head": "linear",  # what a CRF changes has tests of its own, and test_job.py
         "r_drop": 0.0,
         "tokens_per_step": 512,
         "tokens_per_batch": 256,
