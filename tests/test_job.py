@@ -30,8 +30,9 @@ OUTS = {
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "transitions.json",
     ],
-    "models/onnx": ["README.md", "labels.json", "model.onnx", "tokenizer.json"],
+    "models/onnx": ["README.md", "labels.json", "model.onnx", "tokenizer.json", "transitions.json"],
     ".measured": [f"{stage}.json" for stage in sorted(STAGES)],
 }
 
