@@ -23,6 +23,7 @@ from stages.model.tagger import forward_of, load_tagger
 from stages.params.evaluate import Evaluate
 from stages.report.report import NONE, Results, StageReports, report
 from stages.scoring.bootstrap import with_intervals
+from stages.scoring.calibrate import calibrate
 from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
 from stages.scoring.judged import JudgedSentences
@@ -30,6 +31,7 @@ from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
 from stages.scoring.slices import members, slice_scores, write_members
 from stages.scoring.spans import Pair, pairs, predict, scores
+from stages.scoring.temperature import DIGITS
 from stages.text.labels import Labels
 from stages.text.windows_table import count_windows, read_sentences
 
@@ -40,7 +42,10 @@ class Outs:
 
     metrics: Path
     """{"test": {"f1": ..., "f1_low": ..., "ece": ..., "types": {"PER": {"f1": ...}}},
+    "passed": {"precision": ..., "recall": ..., "types": {"PER": {"recall": ...}}},
     "slices": {NAME: {"f1": ...}}, "robustness": {FORM: {"f1": ...}}}."""
+    calibration: Path
+    """The temperature and the threshold of each type, by dev."""
     errors: Path
     """JSON lines, a mistake each, the most confident first."""
     confusion: Path
@@ -60,6 +65,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores `model` on `aligned`/test.parquet by strict spans, windows merged; writes `outs`.
 
+    What `dev` says of its confidence makes a probability of each entity's score.
+
     Raises:
         StageError: the device, the model or the data does not exist; a slice names a type or a
             metadata column that does not exist.
@@ -71,15 +78,21 @@ def evaluate(
     slices = members(params.slices, read_sentences(test), _types(labels))
     forward = forward_of(load_tagger(model, device))
     decoder = Decoder.read(model, labels.tags)
-    judged = _judged(params, test, forward, decoder, device)
+    dev = _judged(params, aligned / "dev.parquet", forward, decoder, device)
+    calibration = calibrate(params.calibration, dev, _types(labels))
+    uncalibrated = _judged(params, test, forward, decoder, device)
+    judged = uncalibrated.calibrated(calibration)
     bins = reliability(judged, params.confidence_bins)
     metrics = {
-        "test": _test_scores(params, judged, labels, bins),
+        "test": _test_scores(params, judged, uncalibrated, labels),
+        "passed": scores(judged.passed(calibration)),
         "slices": slice_scores(slices, judged),
         "robustness": robustness(params, read_sentences(test), labels, model, forward, decoder),
     }
     in_train = _entity_counts(aligned / "train.parquet", labels.tags, judged)
-    results = Results(judged, _types(labels), metrics, bins, in_train, slices, device.type)
+    results = Results(
+        judged, _types(labels), metrics, bins, calibration, in_train, slices, device.type
+    )
     with whole(*vars(outs).values()) as files:
         _write(params, results, reports, Outs(*files))
     return {"sentences": len(judged), **device_figures(device)}
@@ -100,6 +113,7 @@ def main() -> None:
             ),
             Outs(
                 metrics=Path("reports/metrics.json"),
+                calibration=Path("reports/calibration.json"),
                 errors=Path("reports/errors.jsonl"),
                 confusion=Path("reports/confusion.csv"),
                 f1_by_length=Path("reports/f1_by_length.csv"),
@@ -118,18 +132,18 @@ def _types(labels: Labels) -> list[str]:
 
 
 def _judged(
-    params: Evaluate, test: Path, forward: Forward, decoder: Decoder, device: torch.device
+    params: Evaluate, split: Path, forward: Forward, decoder: Decoder, device: torch.device
 ) -> JudgedSentences:
-    """The sentences of a split with what the model predicts in each."""
+    """The sentences of a split with what the model predicts in each, and its own confidence."""
     judged = JudgedSentences()
-    with progress(count_windows(test), f"evaluate on {device}", " windows") as bar:
-        for split in read_sentences(test):
+    with progress(count_windows(split), f"evaluate {split.stem} on {device}", " windows") as bar:
+        for part in read_sentences(split):
             emissions, predicted = predict(
-                split, forward, decoder, params.tokens_per_batch, bar.update
+                part, forward, decoder, params.tokens_per_batch, bar.update
             )
             for cells, pair, path, marginals in zip(
-                split.sentence_cells(),
-                pairs(split, predicted, decoder.tags),
+                part.sentence_cells(),
+                pairs(part, predicted, decoder.tags),
                 predicted,
                 decoder.log_marginals(emissions),
                 strict=True,
@@ -143,17 +157,19 @@ def _confidences(
     pair: Pair, path: NDArray[np.intp], marginals: NDArray[np.float32]
 ) -> dict[Span, float]:
     both = {*pair.gold, *pair.predicted}
-    return {span: round(confidence(span, path, marginals), 6) for span in both}
+    return {span: confidence(span, path, marginals) for span in both}
 
 
 def _test_scores(
-    params: Evaluate, judged: Sequence[Judged], labels: Labels, bins: Sequence[Row]
+    params: Evaluate, judged: Sequence[Judged], uncalibrated: Sequence[Judged], labels: Labels
 ) -> dict[str, Any]:
-    """Scores of all test sentences, with their intervals and the calibration error."""
+    """Scores of all test sentences, with their intervals and both calibration errors."""
     test = with_intervals(scores(judged), judged, _types(labels), params.bootstrap)
-    error = expected_calibration_error(bins)
-    # The fifth digit depends on the batches.
-    return test | {"ece": None if error is None else round(error, 4)}
+    for name, sentences in (("ece", judged), ("ece_uncalibrated", uncalibrated)):
+        error = expected_calibration_error(reliability(sentences, params.confidence_bins))
+        # The fifth digit depends on the batches.
+        test[name] = None if error is None else round(error, DIGITS)
+    return test
 
 
 def _entity_counts(
@@ -176,6 +192,7 @@ def _entity_counts(
 def _write(params: Evaluate, results: Results, reports: StageReports, outs: Outs) -> None:
     judged = results.judged
     outs.metrics.write_text(json.dumps(results.metrics, indent=2) + "\n", encoding="utf-8")
+    results.calibration.write(outs.calibration)
     errors = (_error(sentence, mistake) for sentence in judged for mistake in sentence.mistakes)
     worst = heapq.nsmallest(params.errors, errors, key=lambda error: -error["confidence"])
     outs.errors.write_text(

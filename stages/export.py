@@ -45,6 +45,8 @@ class Inputs:
     """What `download` wrote: for the model card."""
     metrics: Path
     """What `evaluate` wrote: for the model card."""
+    calibration: Path
+    """What `evaluate` fitted on dev: for the model's scores."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Outs:
     """The files and folders that the stage writes."""
 
     folder: Path
-    """model.onnx, tokenizer.json, labels.json and, of a CRF head, transitions.json, which
-    `stages.serving.tagger` needs, and README.md, the model card."""
+    """model.onnx, tokenizer.json, labels.json, calibration.json and, of a CRF head,
+    transitions.json, which `stages.serving.tagger` needs, and README.md, the model card."""
     report: Path
     """Providers asked for and got, nodes of each provider, the largest difference of a logit from
     torch's, the share of equal tags, scores of the ONNX file, and its F1 minus torch's."""
@@ -79,7 +81,8 @@ def export(params: Export, inputs: Inputs, outs: Outs) -> dict[str, Any]:
         written.folder.mkdir()
         onnx = written.folder / MODEL
         fused = write_onnx(tagger, onnx, params.precision, params.opset, params.one_file_bytes)
-        copyfile(inputs.model / "tokenizer.json", written.folder / "tokenizer.json")
+        for file in (inputs.model / "tokenizer.json", inputs.calibration):
+            copyfile(file, written.folder / file.name)
         labels.write(written.folder)
         if decoder.transitions:
             decoder.transitions.write(written.folder, labels.tags)
@@ -113,6 +116,7 @@ def main() -> None:
                 aligned=Path("data/aligned"),
                 source=Path("data/corpus/source.json"),
                 metrics=Path("reports/metrics.json"),
+                calibration=Path("reports/calibration.json"),
             ),
             Outs(
                 folder=Path("models/onnx"),

@@ -32,7 +32,14 @@ OUTS = {
         "tokenizer_config.json",
         "transitions.json",
     ],
-    "models/onnx": ["README.md", "labels.json", "model.onnx", "tokenizer.json", "transitions.json"],
+    "models/onnx": [
+        "README.md",
+        "calibration.json",
+        "labels.json",
+        "model.onnx",
+        "tokenizer.json",
+        "transitions.json",
+    ],
     ".measured": [f"{stage}.json" for stage in sorted(STAGES)],
 }
 
@@ -114,12 +121,14 @@ def test_dvc_shows_what_its_users_expect(job):
     assert {*metrics} == {
         "reports/align.json",
         "reports/train.json",
+        "reports/calibration.json",
         "reports/metrics.json",
         "reports/export.json",
     }
     scores = metrics["reports/metrics.json"]["data"]["test"]
     assert 0.3 < scores["f1"] == pytest.approx(metrics["reports/export.json"]["data"]["f1"])
-    figures = {"f1", "f1_low", "f1_high", "precision", "recall", "support", "ece"}
+    figures = {"f1", "f1_low", "f1_high", "precision", "recall", "support"}
+    figures |= {"ece", "ece_uncalibrated"}
     assert {"types", *figures} == {*scores}
     assert {"PER", "ORG", "LOC"} == {*scores["types"]}
     align = metrics["reports/align.json"]["data"]

@@ -51,6 +51,12 @@ PARAMS = {
         "tokens_per_batch": 2048,
         "errors": 3,
         "length_bins": [1, 2, 3, 10],
+        "calibration": {
+            "target_precision": 0.9,
+            "threshold_entities": 20,
+            "own_entities": 40,
+            "folds": 3,
+        },
         "bootstrap": {"samples": 200, "confidence": 0.95, "seed": 17},
         "slices": {
             "long": {"min_characters": 600},

@@ -65,7 +65,8 @@ def predict(
     """Finds the entities of texts, lines or a file.
 
     Prints one row per text, in the order of the input. A row has the entities with text, type,
-    start, end (in characters of the input) and score; an error, or null; and the ONNX Runtime
+    start, end (in characters of the input), score (the probability that it is right) and passed
+    (whether that reaches the threshold of its type); an error, or null; and the ONNX Runtime
     provider. With --output, repeat an interrupted call to resume it after the last complete row.
     """
     from pipelines.prediction.predict import Wanted, predict

@@ -20,6 +20,7 @@ ENTITY = pa.struct(
         ("start", pa.int64()),
         ("end", pa.int64()),
         ("score", pa.float64()),
+        ("passed", pa.bool_()),  # null in the output of an older version
     ]
 )
 SCHEMA = pa.schema(

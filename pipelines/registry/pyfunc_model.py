@@ -70,7 +70,8 @@ class Served(PythonModel):
     ) -> list[dict[str, Any]]:
         """Returns `{"entities": [...], "error": null or a sentence, "provider": name}` per row.
 
-        An entity is `{"text", "type", "start", "end", "score"}`; offsets count code points.
+        An entity is `{"text", "type", "start", "end", "score", "passed"}`; offsets count code
+        points.
         No input makes it raise: MLflow's server would answer with a stack trace.
         """
         rows, refused = _rows(model_input)

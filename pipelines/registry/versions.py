@@ -47,6 +47,7 @@ SIGNATURE = ModelSignature(
                             Property("start", DataType.long),
                             Property("end", DataType.long),
                             Property("score", DataType.double),
+                            Property("passed", DataType.boolean, required=False),
                         ]
                     )
                 ),

@@ -37,6 +37,8 @@ class Entity(BaseModel):
     start: int
     end: int
     score: float
+    passed: bool | None = None
+    """Of a version from before there were thresholds: None."""
 
 
 class Found(BaseModel):

@@ -14,7 +14,7 @@ from pipelines.errors import PipelineError
 Leaf = str | int | float | bool | None
 Point = tuple[str, float, int]  # name, value, step
 ALIGN = "reports/align.json"
-OF_TYPES = re.compile(r"^(test|export)\.types\.(?=.+\.)")
+OF_TYPES = re.compile(r"^(test|passed|calibration|export)\.types\.(?=.+\.)")
 
 
 def leaves(reports: Mapping[str, Path]) -> dict[str, Leaf]:

@@ -68,41 +68,11 @@ def model_card(export: Mapping[str, Any], metrics: Path, source: Path) -> str:
 def _body(
     export: Mapping[str, Any], types: list[str], before: dict[str, Any], corpus: dict[str, Any]
 ) -> Iterator[str]:
-    test = before["test"]
     yield f"# {NAME}"
     yield f"\nFinds entities in text, language {corpus['language']}: {', '.join(types)}."
     yield f"Head: {HEADS[export['model_head']]}."
-    yield "\n## Scores\n"
-    yield (
-        f"Of this file ({export['onnx_precision']}) on the test split of {corpus['name']},"
-        f" {export['test_sentences']:,} sentences. An entity counts if its type, its first and its"
-        " last character are right.\n"
-    )
-    yield from _table("", {"all types": export} | export["types"])
-    yield (
-        f"\nBefore the export F1 was {test['f1']:.4f}, with a bootstrap interval of"
-        f" {test['f1_low']:.4f} to {test['f1_high']:.4f}."
-    )
-    if test["ece"] is not None:
-        yield f"Expected calibration error of an entity's score: {test['ece']:.4f}."
-    if before.get("slices"):
-        yield "\nSlices of the test split, before the export:\n"
-        yield from _table("slice", before["slices"])
-    yield "\n## Use\n"
-    yield "```python"
-    yield "import mlflow\n"
-    yield 'model = mlflow.pyfunc.load_model("models:/NAME@champion")'
-    yield 'model.predict(["..."])  # the entities of each text: text, type, start, end, score'
-    yield "```\n"
-    yield (
-        "`model.onnx` scores each label for each token, `labels.json` has the tag of each label and"
-        " the window length, `tokenizer.json` is the tokenizer."
-        + (
-            " `transitions.json` has the CRF's score of each tag after each other."
-            if export["model_head"] == "crf"
-            else ""
-        )
-    )
+    yield from _scores(export, before, corpus)
+    yield from _use(export)
     yield "\n## Data\n"
     yield f"{corpus['name']}. Licence: {corpus['licence']}."
     yield "It covers what is made from the data too, so this model as well.\n"
@@ -118,6 +88,53 @@ def _body(
         " may differ: label some of it and measure before you rely on the model."
     )
     yield ""
+
+
+def _scores(
+    export: Mapping[str, Any], before: dict[str, Any], corpus: dict[str, Any]
+) -> Iterator[str]:
+    test = before["test"]
+    yield "\n## Scores\n"
+    yield (
+        f"Of this file ({export['onnx_precision']}) on the test split of {corpus['name']},"
+        f" {export['test_sentences']:,} sentences. An entity counts if its type, its first and its"
+        " last character are right.\n"
+    )
+    yield from _table("", {"all types": export} | export["types"])
+    yield (
+        f"\nBefore the export F1 was {test['f1']:.4f}, with a bootstrap interval of"
+        f" {test['f1_low']:.4f} to {test['f1_high']:.4f}."
+    )
+    if test["ece"] is not None:
+        yield (
+            f"Expected calibration error of an entity's score: {test['ece']:.4f}, before its"
+            f" calibration {test['ece_uncalibrated']:.4f}."
+        )
+    yield "\nThe entities that pass the threshold of their type, before the export:\n"
+    yield from _table("", {"all types": before["passed"]} | before["passed"]["types"])
+    if before.get("slices"):
+        yield "\nSlices of the test split, before the export:\n"
+        yield from _table("slice", before["slices"])
+
+
+def _use(export: Mapping[str, Any]) -> Iterator[str]:
+    yield "\n## Use\n"
+    yield "```python"
+    yield "import mlflow\n"
+    yield 'model = mlflow.pyfunc.load_model("models:/NAME@champion")'
+    yield "# The entities of each text: text, type, start, end, score, passed."
+    yield 'model.predict(["..."])'
+    yield "```\n"
+    yield (
+        "`model.onnx` scores each label for each token, `labels.json` has the tag of each label and"
+        " the window length, `tokenizer.json` is the tokenizer."
+    )
+    yield (
+        "`calibration.json` has each type's temperature and bias, which make a probability of a"
+        " confidence, and the threshold that a score must reach to pass."
+    )
+    if export["model_head"] == "crf":
+        yield "`transitions.json` has the CRF's score of each tag after each other."
 
 
 def _table(first: str, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -60,6 +60,23 @@ class Robustness(Section):
     )
 
 
+class Calibration(Section):
+    """How scores become probabilities, fitted on dev, and which of them pass."""
+
+    target_precision: Fraction = Field(
+        description="Of the entities that pass: of each type, by its threshold"
+    )
+    threshold_entities: Positive = Field(
+        description="Predicted on dev for a threshold of the type alone; with fewer, of all types"
+    )
+    own_entities: Positive = Field(
+        description="Predicted on dev for a temperature and a bias of the type alone"
+    )
+    folds: Annotated[int, Field(ge=2)] = Field(
+        description="Parts of dev, to see whether those of the type alone are better"
+    )
+
+
 class Evaluate(Section):
     """How `evaluate` scores, and what the report shows."""
 
@@ -82,6 +99,7 @@ class Evaluate(Section):
         description="Number of equal ranges, for the calibration error"
     )
     thresholds: list[Fraction] = Field(min_length=1, description="Of confidence")
+    calibration: Calibration
     bootstrap: Bootstrap
     slices: dict[SliceName, Slice] = Field(description="Name → conditions")
     robustness: Robustness

@@ -21,6 +21,7 @@ from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, le
 from stages.scoring.mistakes import KINDS, Judged
 from stages.scoring.slices import Members
 from stages.scoring.spans import SparseCounts, counts
+from stages.scoring.temperature import Calibration
 
 NONE = "none"  # no entity at that span
 COLUMNS = 20  # types beside each other in a table
@@ -35,9 +36,11 @@ class Results:
     types: Sequence[str]
     """All entity types of the model, in the order of its labels."""
     metrics: Mapping[str, Any]
-    """The content of metrics.json: `test`; `robustness` may be missing."""
+    """The content of metrics.json: `test`, `passed`; `robustness` may be missing."""
     reliability: Sequence[Row]
     """`stages.scoring.calibration.reliability` of `judged`."""
+    calibration: Calibration
+    """By dev; that of the confidences in `judged`."""
     in_train: Mapping[tuple[str, str], int]
     """How many entities train has of each text and type."""
     slices: Sequence[Members]
@@ -71,6 +74,7 @@ def report(params: Evaluate, results: Results, reports: StageReports) -> str:
         **_parts(params, results),
         "reliability": results.reliability,
         "reliability_plot": reliability_plot(results.reliability),
+        "calibration": _calibration(params, results),
         "thresholds": at_thresholds(results.judged, params.thresholds),
         "curves": learning_curves(reports.curve),
         "source": source,
@@ -143,6 +147,20 @@ def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
         "slices": [_slice(each, judged, params.bootstrap) for each in results.slices],
         "robustness": [
             {"name": name, **row} for name, row in metrics.get("robustness", {}).items()
+        ],
+    }
+
+
+def _calibration(params: Evaluate, results: Results) -> dict[str, Any]:
+    """Each type's temperature and threshold, and the test entities that pass."""
+    nothing = {"precision": None, "recall": None}
+    of_test = results.metrics["passed"]["types"]
+    types = results.calibration.types
+    return {
+        "target": params.calibration.target_precision,
+        "types": [
+            {"name": type_, **vars(types[type_]), "test": of_test.get(type_, nothing)}
+            for type_ in results.types
         ],
     }
 

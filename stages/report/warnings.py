@@ -70,5 +70,5 @@ def _uncalibrated(test: Mapping[str, Any]) -> Iterator[ReportWarning]:
     if test["ece"] is not None and test["ece"] > CALIBRATION_ERROR:
         yield ReportWarning(
             f"A confidence is not a probability here: the calibration error is {test['ece']:.3f}",
-            "to drop doubtful entities, choose a threshold from the table under Confidence",
+            "hold out more sentences for dev (align.dev_sentences), or take a dev split like test",
         )

@@ -1,11 +1,13 @@
 """Keeps the judged test sentences in few bytes."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import overload
 
 from stages.model.decode import Span
 from stages.scoring.mistakes import Judged
+from stages.scoring.temperature import Calibration
 
 GOLD, PREDICTED = 1, 2
 
@@ -13,7 +15,7 @@ GOLD, PREDICTED = 1, 2
 class JudgedSentences(Sequence[Judged]):
     """Test sentences: their text and 20 bytes an entity. An item is made when it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, sentences: Iterable[Judged] = ()) -> None:
         self._texts: list[str] = []
         # Of each sentence of words, where these end; a character needs none.
         self._cells: dict[int, array[int]] = {}
@@ -21,6 +23,8 @@ class JudgedSentences(Sequence[Judged]):
         self._types: list[str] = []
         self._starts, self._stops, self._type = array("i"), array("i"), array("h")
         self._sides, self._confidences = array("b"), array("d")
+        for sentence in sentences:
+            self.append(sentence)
 
     def append(self, sentence: Judged) -> None:
         """Adds a sentence after the others."""
@@ -37,6 +41,24 @@ class JudgedSentences(Sequence[Judged]):
             self._confidences.append(sentence.confidence[span])
         self._ends.append(len(self._starts))
         self._texts.append("".join(sentence.cells))
+
+    def calibrated(self, calibration: Calibration) -> "JudgedSentences":
+        """The sentences with the calibrated score of each entity as its confidence."""
+        result = copy(self)
+        result._confidences = array("d", (calibration.score(*each) for each in self._scores()))
+        return result
+
+    def passed(self, calibration: Calibration) -> "JudgedSentences":
+        """Calibrated sentences, without the predicted entities below their type's threshold."""
+        result, scores = copy(self), self._scores()
+        result._sides = array(
+            "b",
+            (
+                side if calibration.passed(*each) else side & GOLD
+                for side, each in zip(self._sides, scores, strict=True)
+            ),
+        )
+        return result
 
     def __len__(self) -> int:
         """The number of sentences."""
@@ -61,6 +83,11 @@ class JudgedSentences(Sequence[Judged]):
         )
         confidence = dict(zip(spans, self._confidences[here.start : here.stop], strict=True))
         return Judged(self._cut(number, text), gold, predicted, confidence)
+
+    def _scores(self) -> Iterator[tuple[str, float]]:
+        """The type and the confidence of each entity."""
+        for type_, confidence in zip(self._type, self._confidences, strict=True):
+            yield self._types[type_], confidence
 
     def _cut(self, number: int, text: str) -> Sequence[str]:
         """The cells of a text: its characters, or words."""

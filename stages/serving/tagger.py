@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from ..model.decode import Decoder, confidence, spans
 from ..model.emissions import emissions
 from ..onnx_export.session import CPU, CUDA, forward_of, has_cuda, open_session
+from ..scoring.temperature import Calibration
 from ..text.cells import cells_of, offsets
 from ..text.labels import Labels
 from ..text.tokens import CellEncoder
@@ -33,22 +34,26 @@ class Entity:
     start: int
     end: int
     score: float
-    """Mean probability of its cells' tags, from 0 to 1."""
+    """The probability that it is right, 0 to 1: the mean one of its cells' tags, calibrated."""
+    passed: bool | None
+    """Whether the score reaches the threshold of its type; None: the model has no thresholds."""
 
 
 class Tagger:
     """Finds entities with the model of a folder that `export` wrote."""
 
     def __init__(self, folder: Path, cpu_threads: int | None = None) -> None:
-        """Opens the model, its tokenizer, labels and transitions; on CUDA where that works.
+        """Opens the model, its tokenizer, labels, transitions and calibration; on CUDA if it works.
 
         Raises:
-            StageError: `folder` has no labels.json, or a transitions.json of other tags.
+            StageError: `folder` has no labels.json, or files of another model's tags or types.
         """
         self._labels = Labels.read(folder)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._encode = CellEncoder(tokenizer, self._labels.unknown_id, self._labels.cells)
         self._decoder = Decoder.read(folder, self._labels.tags)
+        types = [tag[2:] for tag in self._labels.tags if tag.startswith("B-")]
+        self._calibration = Calibration.read(folder, types)
         session = open_session(folder / "model.onnx", has_cuda(), cpu_threads, entries=SESSION)
         self._forward = forward_of(session)
         self.provider: str = session.get_providers()[0]
@@ -79,6 +84,9 @@ class Tagger:
             starts, stops = offsets(cells[index])
             for span in spans([self._labels.tags[label] for label in path]):
                 start, end = starts[span.start], stops[span.stop - 1]
-                score = round(confidence(span, path, probable), 4)
-                found[index].append(Entity(texts[index][start:end], span.type, start, end, score))
+                score = self._calibration.score(span.type, confidence(span, path, probable))
+                passed = self._calibration.passed(span.type, score)
+                found[index].append(
+                    Entity(texts[index][start:end], span.type, start, end, score, passed)
+                )
         return found

@@ -9,6 +9,7 @@ import pytest
 
 from stages.model.decode import Decoder
 from stages.scoring.predictions import read_predictions
+from stages.scoring.temperature import Calibration
 from stages.serving.tagger import Tagger
 from stages.text.labels import Labels
 from stages.text.windows_table import read_aligned
@@ -105,13 +106,18 @@ def test_a_score_is_the_marginal_of_the_tags(crf, tags, emissions, answers):
     decoder = Decoder.read(crf.ner, tags)
     [long, *_] = decoder.log_marginals(emissions[1:2])  # of 2,500 characters, each a cell
     assert len(answers[1]) > 100
+    calibration = Calibration.read(crf.onnx, ["PER", "ORG", "LOC"])
     differences = []
     for entity in answers[1]:
         path = [tags.index(f"{'I' if n else 'B'}-{entity.type}") for n in range(len(entity.text))]
         rows = np.arange(entity.start, entity.end)
-        assert entity.score == pytest.approx(np.exp(long[rows, path]).mean(), abs=2e-4)
-        differences.append(abs(entity.score - np.exp(emissions[1][rows, path]).mean()))
-    assert max(differences) > 0.01  # softmax would be another score
+        by_crf, by_softmax = (
+            calibration.score(entity.type, float(np.exp(table[rows, path]).mean()))
+            for table in (long, emissions[1])
+        )
+        assert entity.score == pytest.approx(by_crf, abs=1e-3)
+        differences.append(abs(entity.score - by_softmax))
+    assert max(differences) > 0.005  # softmax would be another score
     scores = {error["confidence"] for error in map(json.loads, crf.report("errors.jsonl").open())}
     assert 0 < min(scores) <= max(scores) <= 1
 

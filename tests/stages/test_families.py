@@ -43,9 +43,8 @@ def test_from_download_to_the_served_tagger(tiny, family, tmp_path, name):
     ner = tmp_path / "ner"
     train(section, aligned, encoder, ner, tmp_path / "train.json", tmp_path / "train.csv")
     onnx = tmp_path / "onnx"
-    inputs = Inputs(
-        ner, aligned, tiny.path / "data/corpus/source.json", tiny.report("metrics.json")
-    )
+    source = tiny.path / "data/corpus/source.json"
+    inputs = Inputs(ner, aligned, source, *map(tiny.report, ["metrics.json", "calibration.json"]))
     outs = Outs(onnx, tmp_path / "export.json", tmp_path / "predictions.jsonl")
     export(tiny.params.export, inputs, outs)
 

@@ -21,7 +21,7 @@ def exported(tiny, tmp_path):
                 model,
                 tiny.aligned,
                 tiny.path / "data/corpus/source.json",
-                tiny.report("metrics.json"),
+                *map(tiny.report, ["metrics.json", "calibration.json"]),
             ),
             Outs(out / "onnx", out / "export.json", out / "predictions.jsonl"),
         )

@@ -12,7 +12,7 @@ from pipelines.names import MODEL
 from pipelines.registry import versions
 from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
-from stages.model import decode
+from stages.scoring import temperature
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +20,10 @@ def both(registered: Path, expected, tmp_path_factory: pytest.TempPathFactory) -
     """Version 1 with the code of this repository, version 2 with code that is sure of all."""
     project = tmp_path_factory.mktemp("both") / "project"
     shutil.copytree(registered, project)
-    code = project / "stages" / "model" / "decode.py"
+    code = project / "stages" / "scoring" / "temperature.py"
     text = code.read_text()
-    found = re.search(r"\ndef confidence\(.*?\n    \"\"\".*?\"\"\"\n", text, re.DOTALL)
-    code.write_text(text.replace(found[0], f"{found[0]}    return 2.0\n"))
+    found = re.search(r"\n    def score\(.*?\n        \"\"\".*?\"\"\"\n", text, re.DOTALL)
+    code.write_text(text.replace(found[0], f"{found[0]}        return 2.0\n"))
     client = connection.connect(project)
     [experiment] = client.search_experiments(filter_string="name = 'registered'")
     tags = {"dvc_lock": "1" * 64, "commit": "none"}
@@ -46,7 +46,7 @@ def test_each_version_runs_its_own_code(both: Path, expected, order: tuple[str, 
         assert scores(loaded["2"], expected) == {2.0}
         assert max(scores(loaded["1"], expected)) <= 1.0
     assert (sys.path, set(named_stages())) == (path, ours)
-    assert sys.modules["stages.model.decode"] is decode
+    assert sys.modules["stages.scoring.temperature"] is temperature
 
 
 def test_what_is_served_imports_its_neighbours_relatively(both: Path) -> None:

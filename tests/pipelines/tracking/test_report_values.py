@@ -30,13 +30,16 @@ def test_a_type_called_as_a_figure_clobbers_none(leaves):
     types = {type_: ROW | {"support": n} for n, type_ in enumerate(TYPES, 10)}
     slices = {"types": {**ROW, "sentences": 2}}
     test = {**ROW, "ece": 0.1, "types": types}
-    found = leaves({"test": test, "slices": slices}, {**ROW, "opset": 20, "types": types})
+    passed = {**ROW, "types": types}
+    found = leaves(
+        {"test": test, "passed": passed, "slices": slices}, {**ROW, "opset": 20, "types": types}
+    )
     assert (found["test.f1"], found["test.ece"], found["test.support"]) == (0.75, 0.1, 3)
     assert found["export.opset"] == 20
     assert found["slices.types.f1"] == 0.75
-    for split in ("test", "export"):
+    for split in ("test", "passed", "export"):
         assert [found[f"{split}.{t}.support"] for t in TYPES] == [*range(10, 10 + len(TYPES))]
-    assert len(found) == 2 * 4 * len(TYPES) + 4 + 1 + 5 + 4 + 1
+    assert len(found) == 3 * 4 * len(TYPES) + 4 + 1 + 4 + 5 + 4 + 1
     metrics = {keys.metric(name) for name in found}
     assert len(metrics) == len(found)
     assert {keys.figure(metric) for metric in metrics} == found.keys()

@@ -12,6 +12,7 @@ from tests.invented import entities_of, text_of
 
 REPORTS = [
     "metrics.json",
+    "calibration.json",
     "errors.jsonl",
     "confusion.csv",
     "f1_by_length.csv",

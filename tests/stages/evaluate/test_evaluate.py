@@ -3,6 +3,8 @@ from collections import Counter
 import pytest
 
 from stages.contract.errors import StageError
+from stages.serving.tagger import Tagger
+from tests.invented import text_of
 from tests.stage_process import files
 from tests.stages.evaluate.conftest import REPORTS, counts, figures, rows
 
@@ -22,7 +24,8 @@ def test_the_metrics_are_those_of_an_independent_count(tiny, gold, found):
     test = metrics["test"]
     for row in (test, *(test["types"][type_] for type_ in by_type)):
         assert 0 < row.pop("f1_low") < row["f1"] < row.pop("f1_high") <= 1
-    assert 0 < test.pop("ece") < 0.5
+    assert 0 < test.pop("ece") < 0.1
+    assert 0 < test.pop("ece_uncalibrated") < 0.5
     assert metrics["test"] == figures(*counts(gold, found, lambda _: True)) | {"types": by_type}
     assert test["f1"] > 0.5
 
@@ -80,3 +83,17 @@ def test_cuda_that_is_not_there(scored, tmp_path, cpu_only):
     with pytest.raises(StageError, match=r"^evaluate\.device asks for CUDA"):
         scored(device="cuda")
     assert files(tmp_path) == {}
+
+
+def test_the_served_scores_are_those_of_the_report(tiny, gold):
+    """And `passed` of metrics.json counts the entities that have passed by the served model."""
+    answers = Tagger(tiny.onnx, 1)([text_of(sentence) for sentence in tiny.test])
+    scores = [entity.score for row in answers for entity in row]
+    bins = [(int(b["support"]), float(b["confidence"])) for b in rows(tiny, "reliability.csv")]
+    assert sum(n for n, _ in bins) == len(scores)
+    assert sum(n * mean for n, mean in bins) == pytest.approx(sum(scores), rel=1e-4)
+    sure = [{(e.start, e.end, e.type) for e in row if e.passed} for row in answers]
+    assert 0 < sum(map(len, sure)) < len(scores)
+    passed = tiny.json("metrics.json")["passed"]
+    assert passed.pop("types").keys() == {"PER", "ORG", "LOC"}
+    assert passed == figures(*counts(gold, sure, lambda _: True))

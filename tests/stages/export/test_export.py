@@ -23,13 +23,14 @@ from tests.invented import VOCABULARY, entities_of, text_of
 from tests.stage_process import files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OUTS = ["README.md", "labels.json", "model.onnx", "tokenizer.json"]
+OUTS = ["README.md", "calibration.json", "labels.json", "model.onnx", "tokenizer.json"]
 
 
 def test_the_command_leaves_these_files(tiny):
     ours = files(tiny.onnx)
     assert sorted(ours) == OUTS  # no external data beside the model
     assert ours["labels.json"] == (tiny.ner / "labels.json").read_bytes()
+    assert ours["calibration.json"] == tiny.report("calibration.json").read_bytes()
     assert ours["tokenizer.json"] == (tiny.ner / "tokenizer.json").read_bytes()
 
 
@@ -119,7 +120,7 @@ def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path, monkeypat
     for name in ("data/aligned", "data/corpus", "models/ner"):
         shutil.copytree(tiny.path / name, place / name)
     (place / "reports").mkdir()
-    for name in ("params.yaml", "reports/metrics.json"):
+    for name in ("params.yaml", "reports/metrics.json", "reports/calibration.json"):
         shutil.copy(tiny.path / name, place / name)
     before = files(place)
     monkeypatch.chdir(place)

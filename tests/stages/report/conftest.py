@@ -6,7 +6,9 @@ import pytest
 
 from stages.report.report import Results, StageReports, report
 from stages.scoring.bootstrap import with_intervals
+from stages.scoring.calibrate import calibrate
 from stages.scoring.calibration import reliability
+from stages.scoring.judged import JudgedSentences
 from stages.scoring.spans import scores
 
 
@@ -20,11 +22,14 @@ def made(tiny, tmp_path):
         file = tmp_path / "source.json"
         of_tiny = json.loads((tiny.path / "data/corpus/source.json").read_text(encoding="utf-8"))
         file.write_text(json.dumps(of_tiny | (source or {})), encoding="utf-8")
-        metrics["test"] = test | {"ece": None}
+        metrics["test"] = test | {"ece": None, "ece_uncalibrated": None}
+        judged = JudgedSentences(sentences)
+        calibration = calibrate(params.calibration, judged, types)
+        metrics["passed"] = scores(judged.passed(calibration))
         bins = reliability(sentences, params.confidence_bins)
         return report(
             params,
-            Results(sentences, types, metrics, bins, {}, slices, "cpu"),
+            Results(sentences, types, metrics, bins, calibration, {}, slices, "cpu"),
             StageReports(file, tiny.report("align.json"), tiny.report("train.csv")),
         )
 

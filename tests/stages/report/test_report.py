@@ -73,7 +73,7 @@ def test_headings_and_links_lead_through_it(page):
 
 def test_each_table_has_a_name_heads_and_scrolls_by_keyboard(page):
     tables = page.all("table")
-    assert len(tables) == 11
+    assert len(tables) == 12
     assert all("aria-labelledby" in attributes for attributes, _ in tables)
     assert {a["scope"] for a, _ in page.all("th")} == {"col", "row"}
     frames = [a for a, _ in page.all("div") if a.get("role") == "region"]

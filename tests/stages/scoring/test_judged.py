@@ -3,6 +3,7 @@ import pytest
 from stages.model.decode import Span
 from stages.scoring.judged import JudgedSentences
 from stages.scoring.mistakes import Judged
+from stages.scoring.temperature import Calibration, TypeCalibration
 
 PER, LOC, ORG = Span(0, 2, "PER"), Span(3, 5, "LOC"), Span(3, 5, "ORG")
 SENTENCES = [
@@ -15,10 +16,7 @@ SENTENCES = [
 
 @pytest.fixture
 def kept():
-    judged = JudgedSentences()
-    for sentence in SENTENCES:
-        judged.append(sentence)
-    return judged
+    return JudgedSentences(SENTENCES)
 
 
 def test_each_is_given_back(kept):
@@ -28,3 +26,21 @@ def test_each_is_given_back(kept):
     assert len(kept) == 4
     with pytest.raises(IndexError):
         kept[4]
+
+
+def test_calibrated_they_have_other_confidences_and_some_pass(kept):
+    types = {"PER": (2.0, 0.0, 0.5), "LOC": (1.0, -1.0, None), "ORG": (1.0, 1.0, 0.4754)}
+    calibration = Calibration(
+        {type_: TypeCalibration(t, b, 0, low, 0.0, 0.0, 0) for type_, (t, b, low) in types.items()}
+    )
+    scored = kept.calibrated(calibration)
+    assert [row.confidence for row in scored] == [
+        {PER: 0.75, LOC: 0.1092, ORG: 0.4754},
+        {},
+        {PER: 0.2743},
+        {PER: 0.999},
+    ]
+    sides = [(row.cells, row.gold, row.predicted) for row in SENTENCES]
+    assert [(row.cells, row.gold, row.predicted) for row in scored] == sides
+    assert [row.predicted for row in scored.passed(calibration)] == [[PER, ORG], [], [], [PER]]
+    assert list(kept) == SENTENCES
