@@ -46,6 +46,9 @@ class Promote(Section):
     slice_f1_min: Annotated[dict[str, Fraction], BeforeValidator(_without_null)] = Field(
         description="F1 of the exported file by slice of evaluate.slices"
     )
+    ece_max: Fraction = Field(
+        description="Calibration error of the scores on the test split; 1 lets every one pass"
+    )
     not_worse_by: Fraction = Field(
         description="How far the lower end of the interval of the F1 difference to the champion"
         " may be below 0"

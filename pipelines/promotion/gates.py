@@ -40,6 +40,7 @@ class Figures:
         f1: F1 of the exported file on the test split.
         type_f1: Entity type → F1.
         logit_difference: The largest difference between a logit of ONNX and of torch.
+        ece: Calibration error of an entity's score on the test split.
         cuda_validated: True if the exported file ran on CUDA when it was made.
         test_sha256: Hash of the test split.
         test_sentences: Number of test sentences.
@@ -51,6 +52,7 @@ class Figures:
     f1: float
     type_f1: dict[str, float]
     logit_difference: float
+    ece: float
     cuda_validated: bool
     test_sha256: str
     test_sentences: int
@@ -60,13 +62,14 @@ class Figures:
 
 
 def of_figures(figures: Figures, settings: Promote) -> list[Gate]:
-    """The gates `f1`, `f1.TYPE`, `parity` and `cuda`."""
+    """The gates `f1`, `f1.TYPE`, `calibration`, `parity` and `cuda`."""
     return [
         _at_least("f1", figures.f1, settings.f1_min),
         *(
             _at_least(f"f1.{type_}", figures.type_f1[type_], floor)
             for type_, floor in settings.type_f1_min.items()
         ),
+        _at_most("calibration", figures.ece, settings.ece_max),
         _parity(figures, settings),
         _cuda(figures.cuda_validated, settings.require_cuda),
     ]
@@ -145,6 +148,10 @@ def _parity(figures: Figures, settings: Promote) -> Gate:
 def _at_least(name: str, value: float, floor: float) -> Gate:
     # `not a < b` would let NaN pass.
     return Gate(name, value >= floor, _compared(value, floor, "f", ">=", "<"))
+
+
+def _at_most(name: str, value: float, most: float) -> Gate:
+    return Gate(name, value <= most, _compared(value, most, "f", "<=", ">"))
 
 
 def _compared(value: float, bound: float, form: str, good: str, bad: str) -> str:

@@ -39,7 +39,8 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
         Refused: naming each tag that is missing or not a number.
     """
     tags = keys.tags(version)
-    names = ["export.f1", *(f"export.{t}.f1" for t in types), "export.logit_difference_max"]
+    names = ["export.f1", *(f"export.{t}.f1" for t in types), "test.ece"]
+    names.append("export.logit_difference_max")
     precision = tags.get("onnx_precision", "fp32")  # older versions have no such tag
     if precision != "fp32":
         names += ["export.tag_agreement", "export.f1_delta"]
@@ -58,6 +59,7 @@ def figures(version: ModelVersion, types: Collection[str]) -> Figures:
         f1=found["export.f1"],
         type_f1={type_: found[f"export.{type_}.f1"] for type_ in types},
         logit_difference=found["export.logit_difference_max"],
+        ece=found["test.ece"],
         cuda_validated=tags["cuda_validated"] == "true",
         test_sha256=tags["test_sha256"],
         test_sentences=int(found["export.test_sentences"]),

@@ -28,7 +28,7 @@ CORPUS = "download.name"  # a parameter of runs
 FORGOTTEN = "forgotten_models"  # a tag of a run
 # The figures that the gates use; each becomes a tag of the version.
 GATED = re.compile(
-    r"test\.f1|export\.(.+\.)?f1"
+    r"test\.(f1|ece)|export\.(.+\.)?f1"
     r"|export\.(logit_difference_max|tag_agreement|f1_delta|test_sentences)"
 )
 EXAMPLE = "中国国家主席习近平在北京大学会见了联合国秘书长。"

@@ -33,7 +33,7 @@ def test_a_week_of_a_team(made: Registered, command, overlay: Path) -> None:
     code, out, err = command("promote", "--params", overlay)
     assert (code, out) == (3, "")
     assert err.startswith(
-        "Version 2 of msra-ner was not promoted: 1 of 10 gates failed.\n  not_worse: "
+        "Version 2 of msra-ner was not promoted: 1 of 11 gates failed.\n  not_worse: "
     )
     champion, where = err.splitlines()[-2:]
     assert champion == "Champion: still version 1"

@@ -12,7 +12,7 @@ from pipelines.workspaces import overlays
 from tests.conftest import ROOT
 
 SETTINGS = overlays.sections(ROOT).promote
-FINE = Figures(0.95, {"PER": 0.95, "ORG": 0.9, "LOC": 0.95}, 2e-5, True, "7e57", 10)
+FINE = Figures(0.95, {"PER": 0.95, "ORG": 0.9, "LOC": 0.95}, 2e-5, 0.02, True, "7e57", 10)
 
 
 def of(figures: Figures, **changes) -> dict[str, str]:
@@ -26,6 +26,7 @@ def test_the_real_thresholds_stand_in_params_yaml() -> None:
         "f1.PER": "passed 0.9500 >= 0.93",
         "f1.ORG": "passed 0.9000 >= 0.86",
         "f1.LOC": "passed 0.9500 >= 0.92",
+        "calibration": "passed 0.0200 <= 0.03",
         "parity": "passed 2.00e-05 <= 0.001",
         "cuda": "passed the exported file ran on CUDA",
     }
@@ -51,6 +52,9 @@ def test_an_overlay_for_another_corpus_takes_floors_away(tmp_path: Path) -> None
             "parity",
             "failed nan is not a number, expected <= 0.001",
         ),
+        ({"ece": 0.0301}, "calibration", "failed 0.0301 > 0.03"),
+        ({"ece": 0.03}, "calibration", "passed 0.0300 <= 0.03"),
+        ({"ece": math.nan}, "calibration", "failed nan is not a number, expected <= 0.03"),
         ({"cuda_validated": False}, "cuda", "failed the exported file did not run on CUDA"),
     ],
 )

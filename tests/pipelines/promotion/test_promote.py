@@ -27,6 +27,7 @@ def test_the_first_champion_passes_all_gates_and_says_so(made: Registered) -> No
         "gate.f1.PER": "passed 0.9600 >= 0.93",
         "gate.f1.ORG": "passed 0.9600 >= 0.86",
         "gate.f1.LOC": "passed 0.9600 >= 0.92",
+        "gate.calibration": "passed 0.0200 <= 0.03",
         "gate.parity": "passed 2.00e-05 <= 0.001",
         "gate.cuda": "passed the exported file ran on CUDA",
         "gate.labels": "passed no champion to compare with",
@@ -82,7 +83,7 @@ def test_every_failed_gate_is_said_and_kept(made: Registered) -> None:
     second = made.version("worse", cuda_validated="false", gate__old="passed long ago")
     error = refused(Exit.GATES, go, made, f1_min=0.95, logit_difference_max=1e-5)
     lines = str(error).splitlines()
-    assert lines[0] == f"Version {second} of msra-ner was not promoted: 4 of 10 gates failed."
+    assert lines[0] == f"Version {second} of msra-ner was not promoted: 4 of 11 gates failed."
     assert lines[1:4] == [
         "  f1: 0.9300 < 0.95",
         "  parity: 2.00e-05 > 1e-05",
@@ -144,6 +145,7 @@ def test_what_is_champion_already_and_what_is_not_there(made: Registered) -> Non
         ("export__f1", None, "export.f1"),
         ("export__f1", "n/a", "export.f1"),
         ("export__ORG__f1", None, "export.ORG.f1"),
+        ("test__ece", None, "test.ece"),
         ("export__logit_difference_max", None, "export.logit_difference_max"),
         ("test_sha256", None, "test_sha256"),
         ("cuda_validated", None, "cuda_validated"),

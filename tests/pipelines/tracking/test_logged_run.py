@@ -121,6 +121,7 @@ def test_one_version_is_registered_with_the_figures_of_gates(ran, client: Mlflow
         "ner.export.logit_difference_max": "1e-05",
         "ner.export.test_sentences": "3.0",
         "ner.test_sha256": "7e57",
+        "ner.test.ece": "0.02",
         "ner.test.f1": "0.625",
     }
 
