@@ -10,6 +10,7 @@ from pipelines.cli.command import command
 from pipelines.cli.options import Named
 
 if TYPE_CHECKING:
+    from pipelines.serving.request_log import LogPlan
     from pipelines.serving.shadow import Plan
 
 CHALLENGER = "challenger"
@@ -48,12 +49,22 @@ class Beside:
         ),
     ] = None
     sample: Annotated[
-        float, typer.Option("--sample", min=0, max=1, help="Share of texts for --shadow.")
+        float,
+        typer.Option(
+            "--sample", min=0, max=1, help="Share of texts for --shadow and --log-requests."
+        ),
     ] = 0.1
     shadow_folder: Annotated[
         Path,
         typer.Option("--shadow-folder", metavar="FOLDER", help="Where --shadow keeps them."),
     ] = Path(".runs/shadow")
+    log_requests: Annotated[
+        Path | None,
+        typer.Option("--log-requests", metavar="FOLDER", help="Keep texts and answers there."),
+    ] = None
+    redact_digits: Annotated[
+        bool, typer.Option("--redact-digits", help="Write 0 for each digit of these texts.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Refuses a version that is none."""
@@ -68,6 +79,7 @@ class Beside:
     "serve --port 5001",
     "serve --pin 3 --api-key-file key.txt",
     "serve --shadow challenger --sample 0.1",
+    "serve --log-requests traffic --sample 0.01 --redact-digits",
     takes_json=False,  # its log is JSON
 )
 def serve(
@@ -108,14 +120,17 @@ def serve(
     limits = Limits(refusing.requests, int(refusing.max_mb * 1e6), api_key(refusing.api_key_file))
     model = merging.model_name(project, params)
     number = None if pin is None else str(pin)
-    serve(project, model, number, Address(host, port), limits, every_s, _plan(beside))
+    serve(project, model, number, Address(host, port), limits, every_s, *_plans(beside))
 
 
-def _plan(beside: Beside) -> "Plan | None":
+def _plans(beside: Beside) -> "tuple[Plan | None, LogPlan | None]":
+    from pipelines.serving.request_log import LogPlan
     from pipelines.serving.shadow import Plan
 
-    wanted = beside.shadow
-    if wanted is None:
-        return None
-    pin = None if wanted == CHALLENGER else wanted
-    return Plan(pin, CHALLENGER, beside.sample, beside.shadow_folder)
+    shadow, log, wanted = None, None, beside.shadow
+    if wanted is not None:
+        pin = None if wanted == CHALLENGER else wanted
+        shadow = Plan(pin, CHALLENGER, beside.sample, beside.shadow_folder)
+    if beside.log_requests is not None:
+        log = LogPlan(beside.sample, beside.log_requests, beside.redact_digits)
+    return shadow, log

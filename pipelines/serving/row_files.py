@@ -63,7 +63,7 @@ class RowFiles:
         try:
             self._write(pa.Table.from_pylist(rows, self._schema))
             self._prune()
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             logger.error("rows were not written", extra={"rows": len(rows), "error": str(error)})
 
     def _write(self, table: pa.Table) -> None:

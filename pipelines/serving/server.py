@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from pipelines.serving.follow import Follower
 from pipelines.serving.guard import Guard, Limits
 from pipelines.serving.loading import Loaded
 from pipelines.serving.metrics import Metrics
+from pipelines.serving.request_log import LogPlan, RequestLog
 from pipelines.serving.shadow import Plan, Shadow
 from pipelines.tracking import connection
 
@@ -51,7 +52,8 @@ def serve(
     address: Address,
     limits: Limits,
     every_s: float,
-    plan: Plan | None,
+    shadow: Plan | None,
+    log: LogPlan | None,
 ) -> None:
     """Serves the champion of `model`, or the version `pin`, until SIGTERM or SIGINT.
 
@@ -62,11 +64,12 @@ def serve(
         address: Where to listen.
         limits: Of requests.
         every_s: Seconds between two looks for another champion.
-        plan: Of the version to score beside it; None: there is none.
+        shadow: The version to score beside it; None: there is none.
+        log: What to keep of requests; None: nothing.
 
     Raises:
-        PipelineError: if the address is taken, no version can be served, or the plan's folder
-            cannot be written to.
+        PipelineError: if the address is taken, no version can be served, or a folder cannot be
+            written to.
     """
     logs.configure()
     # MLflow's client would else try again for minutes, while the first request waits for a version.
@@ -78,7 +81,11 @@ def serve(
         if connection.nothing_logged(project):  # connecting would create a database
             raise PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
         registry = Registry(connection.connect(project), model)
-        shadow = Shadow(plan, registry, metrics) if plan else None
+        beside: list[Shadow | RequestLog] = []
+        if shadow:
+            beside.append(Shadow(shadow, registry, metrics, every_s))
+        if log:
+            beside.append(RequestLog(log, model, metrics))
         follower = Follower(registry, metrics.followed, pin)
         # What was imported until now stays: collections, of a second on a busy machine, need not
         # look at it. A version's own objects come later and can go.
@@ -86,7 +93,7 @@ def serve(
         batcher = Batcher(_first(project, follower), metrics)
         app = make_app(model, batcher, metrics, ANSWER_WITHIN_S)
         app.router.lifespan_context = lambda _: _working(
-            batcher, follower, shadow, every_s, listening
+            batcher, follower, beside, every_s, listening
         )
         app.add_middleware(Guard, limits=limits, metrics=metrics, traces=tracer)
         _run(app, listening)
@@ -146,7 +153,7 @@ def _bound(address: Address) -> socket.socket:
 async def _working(
     batcher: Batcher,
     follower: Follower,
-    shadow: Shadow | None,
+    beside: Sequence[Shadow | RequestLog],
     every_s: float,
     listening: socket.socket,
 ) -> AsyncIterator[None]:
@@ -160,7 +167,7 @@ async def _working(
         daemon=True,
     )
     following.start()
-    threads = [following, *(shadow.start(every_s, stop) if shadow else ())]
+    threads = [following, *(thread for each in beside for thread in each.start(stop))]
     host, port = listening.getsockname()[:2]
     logger.info(
         "serving",

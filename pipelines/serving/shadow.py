@@ -6,11 +6,8 @@ queue: if it does not keep up, texts are dropped and no request waits.
 
 import logging
 import os
-import queue
-import random
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +19,10 @@ from pipelines.serving.follow import Follower
 from pipelines.serving.loading import Loaded, Row
 from pipelines.serving.metrics import Metrics, Shadowed
 from pipelines.serving.row_files import RowFiles
+from pipelines.serving.sampling import Sample, Seen
 
 # Not 19: a thread that has Python's lock would wait long for a core, and all others for the lock.
 NICENESS = 10
-QUEUE_TEXTS, TEXT_CHARACTERS = 512, 4096
-"""What waits at most; a longer text is dropped, so that 512 of them are 8 MB."""
-BATCH_TEXTS = 8
-WAIT_S = 0.5
 logger = logging.getLogger("pipelines.serving")
 
 
@@ -49,29 +43,20 @@ class Plan:
     folder: Path
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A text that a version answered."""
-
-    version: str
-    text: str
-    entities: Sequence[dict[str, Any]]
-
-
 class Shadow:
     """The second version, its queue and its files."""
 
-    def __init__(self, plan: Plan, registry: Registry, metrics: Metrics) -> None:
-        """Loads nothing yet.
+    def __init__(self, plan: Plan, registry: Registry, metrics: Metrics, every_s: float) -> None:
+        """Loads nothing yet; looks for a version every `every_s` seconds.
 
         Raises:
             PipelineError: if nothing can be written to the folder.
         """
-        self._sample = plan.sample
         self._files = RowFiles(plan.folder / registry.model, disagreements.SCHEMA)
         self._metrics = Shadowed(metrics.registry)
-        self._queue: queue.Queue[_Seen] = queue.Queue(QUEUE_TEXTS)
+        self._sample = Sample(plan.sample, self._metrics.texts.labels("dropped").inc)
         self._loaded: Loaded | None = None
+        self._every_s = every_s
         self._follower = Follower(
             registry, self._metrics.followed, plan.pin, plan.alias, drop=self.drop
         )
@@ -82,29 +67,21 @@ class Shadow:
         loaded = self._loaded
         if loaded is None or loaded.version == version:
             return
-        for text, row in zip(texts, rows, strict=True):
-            if row["error"] is not None or random.random() >= self._sample:  # noqa: S311
-                continue
-            try:
-                if len(text) > TEXT_CHARACTERS:
-                    raise queue.Full
-                self._queue.put_nowait(_Seen(version, text, row["entities"]))
-            except queue.Full:
-                self._metrics.texts.labels("dropped").inc()
+        self._sample.put(version, texts, rows)
 
-    def start(self, every_s: float, stop: threading.Event) -> list[threading.Thread]:
+    def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Starts its threads, which end after `stop`, one of them with a last file."""
         threads = [
-            threading.Thread(target=self._follow, args=(every_s, stop), daemon=True),
+            threading.Thread(target=self._follow, args=(stop,), daemon=True),
             threading.Thread(target=self.run, args=(stop,), daemon=True),
         ]
         for thread in threads:
             thread.start()
         return threads
 
-    def _follow(self, every_s: float, stop: threading.Event) -> None:
+    def _follow(self, stop: threading.Event) -> None:
         _lower_priority()  # which ONNX Runtime's own threads inherit
-        self._follower.run(self.swap, every_s, stop)
+        self._follower.run(self.swap, self._every_s, stop)
 
     def swap(self, loaded: Loaded) -> None:
         """Scores by another version from now on."""
@@ -118,7 +95,7 @@ class Shadow:
         """Scores what was taken until `stop` is set, then writes the last file."""
         _lower_priority()
         while not stop.is_set():
-            if batch := self._batch():
+            if batch := self._sample.take():
                 try:
                     self._compare(batch)
                 except Exception:  # of the version's own code: requests go on
@@ -127,17 +104,13 @@ class Shadow:
             self._files.write_if_due()
         self._files.write()
 
-    def _batch(self) -> list[_Seen]:
-        batch: list[_Seen] = []
-        with suppress(queue.Empty):
-            batch.append(self._queue.get(timeout=WAIT_S))
-            while len(batch) < BATCH_TEXTS:
-                batch.append(self._queue.get_nowait())
-        return batch
-
-    def _compare(self, batch: list[_Seen]) -> None:
+    def _compare(self, batch: list[Seen]) -> None:
         loaded = self._loaded
         if loaded is None:
+            return
+        # One of them may have been exchanged since.
+        batch = [seen for seen in batch if seen.version != loaded.version]
+        if not batch:
             return
         rows = loaded.answer([seen.text for seen in batch])
         for seen, row in zip(batch, rows, strict=True):

@@ -1,11 +1,13 @@
 """`pipelines serve --shadow`: another version scores a sample of what the champion answers."""
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.names import MODEL
@@ -14,7 +16,8 @@ from pipelines.registry.registry import Registry
 from pipelines.serving.disagreements import read
 from pipelines.serving.loading import Loaded
 from pipelines.serving.metrics import Metrics
-from pipelines.serving.shadow import NICENESS, QUEUE_TEXTS, TEXT_CHARACTERS, Plan, Shadow
+from pipelines.serving.sampling import QUEUE_TEXTS, TEXT_CHARACTERS
+from pipelines.serving.shadow import NICENESS, Plan, Shadow
 from pipelines.tracking import connection
 from tests.pipelines.served import Server
 from tests.pipelines.workspaces.test_process_group import wait_for
@@ -45,6 +48,7 @@ def project(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(project: Path, tmp_path: Path) -> Iterator[Server]:
     options = ["--sample", "1", "--every", "0.2", "--shadow-folder", str(tmp_path / "kept")]
+    options += ["--log-requests", str(tmp_path / "asked"), "--redact-digits"]
     served = Server(project, tmp_path / "log", "--shadow", "challenger", *options)
     try:
         yield served.ready()
@@ -61,6 +65,7 @@ def compared(server: Server) -> float:
 def test_the_champion_answers_and_what_differs_is_kept(server, project, sentences, tmp_path):
     wait_for(lambda: "ner_shadow_model_info{" in server.get("/metrics"), "it is loaded", 60)
     texts = [text for text, _ in sentences]
+    server.rows({"inputs": [None]})  # has no answer to keep
     rows = server.rows({"inputs": texts})
     found = [[(e["text"], e["type"], e["start"], e["end"]) for e in r["entities"]] for r in rows]
     assert found == [expected for _, expected in sentences]
@@ -94,6 +99,20 @@ def test_the_champion_answers_and_what_differs_is_kept(server, project, sentence
     assert sorted(row["text"] for row in kept if row["text"]) == sorted(differing)
     assert all(bool(row["text"]) == bool(row["differences"]) for row in kept)
 
+    [path] = (tmp_path / "asked" / MODEL).iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    log = pq.read_table(path).to_pylist()
+    assert [row["version"] for row in log] == ["1"] * len(texts) + ["2"] * len(texts)
+    asked = [re.sub(r"\d", "0", text) for text in texts]
+    assert asked != texts  # some have digits
+    assert [row["text"] for row in log] == asked * 2
+    assert all(
+        [(e["type"], e["start"], e["end"]) for e in row["entities"]]
+        == [(type_, start, end) for _, type_, start, end in expected]
+        for row, (_, expected) in zip(log, sentences, strict=False)
+    )
+    assert all(e["text"] == r["text"][e["start"] : e["end"]] for r in log for e in r["entities"])
+
 
 def nicenesses(pid: int) -> list[int]:
     stats = [path.read_text() for path in Path("/proc", str(pid), "task").glob("*/stat")]
@@ -102,7 +121,7 @@ def nicenesses(pid: int) -> list[int]:
 
 def shadow(folder: Path, metrics: Metrics, sample: float = 1.0) -> Shadow:
     registry = Registry(None, MODEL)  # type: ignore[arg-type]
-    return Shadow(Plan("2", "challenger", sample, folder), registry, metrics)
+    return Shadow(Plan("2", "challenger", sample, folder), registry, metrics, 1.0)
 
 
 def answers(texts: list[str]) -> list[dict]:
@@ -129,7 +148,7 @@ def test_what_does_not_fit_is_dropped_and_nothing_waits(tmp_path: Path) -> None:
     take(metrics, ["before it is loaded"])
     made.swap(LOADED)
     take(metrics, ["of the same version"], "2")
-    assert counted(metrics) == {}
+    assert counted(metrics) == {"dropped": 0}
     take(metrics, ["x" * (TEXT_CHARACTERS + 1)])
     take(metrics, ["x" * TEXT_CHARACTERS] * (QUEUE_TEXTS + 7))
     assert counted(metrics) == {"dropped": 8}
@@ -152,7 +171,7 @@ def test_a_version_that_raises_stops_nothing(tmp_path: Path) -> None:
     take(metrics, ["whole"] * 3)
     thread = threading.Thread(target=made.run, args=(stop,))
     thread.start()
-    wait_for(lambda: counted(metrics) == {"failed": 8, "same": 3}, "all are done", 20)
+    wait_for(lambda: counted(metrics) == {"dropped": 0, "failed": 8, "same": 3}, "all are done", 20)
     stop.set()
     thread.join(20)
     assert len(list(read(tmp_path / MODEL, "1", "2"))) == 3
