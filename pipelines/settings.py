@@ -36,6 +36,16 @@ class Latency(Section):
     p99_ms_max: Milliseconds = Field(description="99th percentile, at the slowest length")
 
 
+class ShadowGate(Section):
+    """How much a version may differ from the champion on texts that `serve --shadow` compared."""
+
+    disagreement_max: Fraction = Field(
+        description="Upper end of the interval of the share of texts with a difference"
+    )
+    texts_min: Positive = Field(description="Number of texts that both must have answered")
+    folder: str = Field(description="Of the files, `--shadow-folder`; relative to the project")
+
+
 class Promote(Section):
     """The gates that a version must pass to become the champion."""
 
@@ -73,6 +83,7 @@ class Promote(Section):
         description="Sentences in comparison.html, those that differ most"
     )
     require_cuda: bool = Field(description="The exported file must have run on CUDA")
+    shadow: ShadowGate | None = Field(description="null: what was served is not asked")
     latency: Latency
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +40,8 @@ class Command:
     """A command: a function whose name, docstring and parameters are its documentation.
 
     Attributes:
-        function: Its parameters are the command's, as typer reads them.
+        function: Its parameters are the command's, as typer reads them; one that is annotated by
+            a dataclass stands for an option a field.
         epilog: Its examples and exit codes.
         takes_json: Whether it has the option --json.
         anywhere: Whether it also runs outside a project.
@@ -54,14 +55,23 @@ class Command:
     def add_to(self, app: typer.Typer) -> None:
         """Adds it to the command line."""
         signature = inspect.signature(self.function, eval_str=True)
-        parameters = [*signature.parameters.values()]
+        groups: dict[str, Any] = {
+            name: each.annotation
+            for name, each in signature.parameters.items()
+            if is_dataclass(each.annotation)
+        }
+        parameters = [each for p in signature.parameters.values() for each in _options(p)]
         if self.takes_json:
             kind = inspect.Parameter.KEYWORD_ONLY
             parameters.append(inspect.Parameter("as_json", kind, default=False, annotation=JSON))
 
         def parsed(as_json: bool = False, **options: Any) -> int:
             def found() -> Answer | None:
-                return self.function(**{name: _given(value) for name, value in options.items()})
+                given = {name: _given(value) for name, value in options.items()}
+                for name, group in groups.items():
+                    its = {field.name: given.pop(field.name) for field in fields(group)}
+                    given[name] = group(**its)
+                return self.function(**given)
 
             return answer(found, as_json, self.anywhere)
 
@@ -90,6 +100,16 @@ def command(
     if codes:
         parts += ["", "\b", "Exit codes:", *(f"  {code}  {text}" for code, text in codes.items())]
     return lambda function: Command(function, "\n".join(["\b", *parts]), takes_json, anywhere)
+
+
+def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    if not is_dataclass(parameter.annotation):
+        return [parameter]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(field.name, kind, default=field.default, annotation=field.type)
+        for field in fields(parameter.annotation)
+    ]
 
 
 def _given(value: Any) -> Any:

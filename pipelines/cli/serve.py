@@ -1,17 +1,85 @@
 """The command `serve`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli.command import command
 from pipelines.cli.options import Named
 
+if TYPE_CHECKING:
+    from pipelines.serving.request_log import LogPlan
+    from pipelines.serving.shadow import Plan
+
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Options of which requests are refused."""
+
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option("--api-key-file", metavar="FILE", help="Of the key that requests must have."),
+    ] = None
+    requests: Annotated[
+        int,
+        typer.Option("--requests", metavar="N", min=1, help="Taken at once; further ones get 503."),
+    ] = 64
+    max_mb: Annotated[
+        float,
+        typer.Option(
+            "--max-mb", metavar="MB", min=0.001, help="Of one request; larger ones get 413."
+        ),
+    ] = 8.0
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Options of what is done with a sample of the texts, beside answering them."""
+
+    shadow: Annotated[
+        str | None,
+        typer.Option(
+            "--shadow",
+            metavar="VERSION",
+            help="A version, or `challenger`: score texts by it too, and keep those that differ.",
+        ),
+    ] = None
+    sample: Annotated[
+        float,
+        typer.Option(
+            "--sample", min=0, max=1, help="Share of texts for --shadow and --log-requests."
+        ),
+    ] = 0.1
+    shadow_folder: Annotated[
+        Path,
+        typer.Option("--shadow-folder", metavar="FOLDER", help="Where --shadow keeps them."),
+    ] = Path(".runs/shadow")
+    log_requests: Annotated[
+        Path | None,
+        typer.Option("--log-requests", metavar="FOLDER", help="Keep texts and answers there."),
+    ] = None
+    redact_digits: Annotated[
+        bool, typer.Option("--redact-digits", help="Write 0 for each digit of these texts.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Refuses a version that is none."""
+        if self.shadow not in (None, CHALLENGER) and not str(self.shadow).isdecimal():
+            raise typer.BadParameter(
+                f"{self.shadow} is neither {CHALLENGER} nor a version's number",
+                param_hint="--shadow",
+            )
+
 
 @command(
     "serve --port 5001",
     "serve --pin 3 --api-key-file key.txt",
+    "serve --shadow challenger --sample 0.1",
+    "serve --log-requests traffic --sample 0.01 --redact-digits",
     takes_json=False,  # its log is JSON
 )
 def serve(
@@ -28,26 +96,15 @@ def serve(
             "--pin", metavar="VERSION", help="Serve this version, whichever is the champion."
         ),
     ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option("--api-key-file", metavar="FILE", help="Of the key that requests must have."),
-    ] = None,
-    requests: Annotated[
-        int,
-        typer.Option("--requests", metavar="N", min=1, help="Taken at once; further ones get 503."),
-    ] = 64,
-    max_mb: Annotated[
-        float,
-        typer.Option(
-            "--max-mb", metavar="MB", min=0.001, help="Of one request; larger ones get 413."
-        ),
-    ] = 8.0,
     every_s: Annotated[
         float,
         typer.Option(
             "--every", metavar="SECONDS", min=0.1, help="Between two looks for a new champion."
         ),
     ] = 1.0,
+    *,
+    refusing: Refusing,
+    beside: Beside,
 ) -> None:
     """Serves the champion over HTTP, and follows it.
 
@@ -60,7 +117,20 @@ def serve(
     from pipelines.workspaces import merging
 
     project = Path.cwd()
-    limits = Limits(requests, int(max_mb * 1e6), api_key(api_key_file))
+    limits = Limits(refusing.requests, int(refusing.max_mb * 1e6), api_key(refusing.api_key_file))
     model = merging.model_name(project, params)
     number = None if pin is None else str(pin)
-    serve(project, model, number, Address(host, port), limits, every_s)
+    serve(project, model, number, Address(host, port), limits, every_s, *_plans(beside))
+
+
+def _plans(beside: Beside) -> "tuple[Plan | None, LogPlan | None]":
+    from pipelines.serving.request_log import LogPlan
+    from pipelines.serving.shadow import Plan
+
+    shadow, log, wanted = None, None, beside.shadow
+    if wanted is not None:
+        pin = None if wanted == CHALLENGER else wanted
+        shadow = Plan(pin, CHALLENGER, beside.sample, beside.shadow_folder)
+    if beside.log_requests is not None:
+        log = LogPlan(beside.sample, beside.log_requests, beside.redact_digits)
+    return shadow, log

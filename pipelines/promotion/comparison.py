@@ -12,6 +12,7 @@ from pipelines.promotion import bootstrap
 from pipelines.promotion.gate_evaluation import Evaluation, counts_by_type
 from pipelines.promotion.prediction_diff import KINDS, changed
 from pipelines.registry import keys
+from pipelines.serving import disagreements
 from pipelines.settings import Promote
 from pipelines.tracking import connection, run_log
 from stages.report.colours import colours
@@ -44,6 +45,7 @@ def page(evaluation: Evaluation, settings: Promote) -> str:
             "sentences": len(mine.sentences),
             **_scores(evaluation, settings),
             **_changes(evaluation, settings),
+            **_shadow(evaluation, settings),
         },
         headline["interval"],
     )
@@ -134,4 +136,18 @@ def _changes(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:
         ],
         "items": items[: settings.comparison_sentences],
         "differing": len(items),
+    }
+
+
+def _shadow(evaluation: Evaluation, settings: Promote) -> dict[str, Any]:
+    found = evaluation.shadow
+    if found is None or not found.texts:
+        return {"shadow": None}
+    return {
+        "shadow": found,
+        "share": found.differing / found.texts,
+        "share_interval": found.interval(settings.confidence),
+        "shadow_kinds": [
+            (kind, found.kinds[kind], meaning) for kind, meaning in disagreements.KINDS.items()
+        ],
     }

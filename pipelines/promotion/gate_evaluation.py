@@ -8,9 +8,17 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.errors import PipelineError
-from pipelines.promotion import bootstrap, gates, isolated_model, rescore_champion, version_files
+from pipelines.promotion import (
+    bootstrap,
+    gates,
+    isolated_model,
+    rescore_champion,
+    shadow_evidence,
+    version_files,
+)
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Figures, Gate
+from pipelines.promotion.shadow_evidence import Evidence
 from pipelines.registry.keys import PROGRAMS, tags
 from pipelines.registry.registry import Registry
 from pipelines.settings import Promote
@@ -54,6 +62,7 @@ class Evaluation:
         slices: Slice → which test sentences belong to it.
         champion: As in `Comparison`.
         difference: As in `Comparison`.
+        shadow: Of this version and the champion; None: not asked, or there is no champion.
     """
 
     gates: list[Gate]
@@ -61,6 +70,7 @@ class Evaluation:
     slices: dict[str, Members]
     champion: Side | None
     difference: Difference | None
+    shadow: Evidence | None = None
 
 
 def evaluate_gates(
@@ -108,7 +118,15 @@ def evaluate_gates(
         *compared.gates,
         *gates.of_latency(timed, settings),
     ]
-    return Evaluation(verdicts, challenger, slices, compared.champion, compared.difference)
+    evidence = None
+    if asked := settings.shadow:
+        folder = project / asked.folder / registry.model
+        if champion is not None:
+            evidence = shadow_evidence.read(folder, champion, str(version.version))
+        verdicts.append(gates.of_shadow(evidence, asked, settings.confidence))
+    return Evaluation(
+        verdicts, challenger, slices, compared.champion, compared.difference, evidence
+    )
 
 
 def counts_of(side: Side, type_: str | None = None, numbers: Sequence[int] | None = None) -> Counts:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.promotion.bootstrap import Difference
-from pipelines.settings import Promote
+from pipelines.promotion.shadow_evidence import Evidence
+from pipelines.settings import Promote, ShadowGate
+
+SHADOW = "shadow"
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,34 @@ def of_difference(difference: Difference, settings: Promote, rescored: bool = Fa
         f" {settings.confidence:.0%} interval [{difference.low:+.4f}, {difference.high:+.4f}],"
         f" lower end {'>=' if passed else '<'} {-settings.not_worse_by:g}"
         + (", champion rescored on this test data" if rescored else ""),
+    )
+
+
+def of_shadow(evidence: Evidence | None, asked: ShadowGate, confidence: float) -> Gate:
+    """The gate `shadow`: it finds what the champion finds in texts that were served.
+
+    Args:
+        evidence: Of this version and the champion; None: there is no champion.
+        asked: The threshold, and how many texts it needs.
+        confidence: Of the interval.
+    """
+    if evidence is None:
+        return Gate(SHADOW, True, "no champion to compare with")
+    if evidence.texts < asked.texts_min:
+        return Gate(
+            SHADOW,
+            False,
+            f"{evidence.texts} texts that version {evidence.champion} answered too are in"
+            f" {asked.folder}, {asked.texts_min} are needed: let `serve --shadow` run longer",
+        )
+    low, high = evidence.interval(confidence)
+    passed = high <= asked.disagreement_max
+    return Gate(
+        SHADOW,
+        passed,
+        f"{evidence.differing} of {evidence.texts} texts differ from version {evidence.champion},"
+        f" {confidence:.0%} interval [{low:.4f}, {high:.4f}],"
+        f" upper end {'<=' if passed else '>'} {asked.disagreement_max:g}",
     )
 
 

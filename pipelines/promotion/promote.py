@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.errors import Exit, Refused
 from pipelines.promotion import comparison, decision, gate_evaluation, version_files
-from pipelines.promotion.gates import Gate
+from pipelines.promotion.gates import SHADOW, Gate
 from pipelines.registry import aliases, champion, claim, history, versions
 from pipelines.registry.aliases import CHAMPION, PREVIOUS
 from pipelines.registry.history import Event
@@ -83,7 +83,8 @@ def promote(
             html = comparison.page(evaluation, settings)
             page = comparison.log_comparison(project, chosen, html)
         if page is not None and not all(gate.passed for gate in gates):
-            if not dry_run:
+            # What was served may decide for it later.
+            if not dry_run and any(not g.passed and g.name != SHADOW for g in gates):
                 decision.decide(registry, number, settings, before)
             raise _not_promoted(chosen, gates, before, page)
         if dry_run:

@@ -147,7 +147,9 @@ class Batcher:
                     if not request.answered.done():
                         request.answered.set_exception(error)
             else:
-                self._give(batch, rows, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                self._metrics.took(loaded.version, texts, rows, seconds)
+                self._give(batch, rows, seconds)
             del loaded, batch, texts, rows  # or an old version would stay until the next batch
 
     def _soon_done(self, texts: list[Any]) -> bool:
@@ -193,7 +195,6 @@ class Batcher:
         self._waiting_characters -= sum(_characters(part.request.texts[i]) for i in rest)
 
     def _give(self, batch: list[tuple[_Request, int]], rows: list[Row], seconds: float) -> None:
-        self._metrics.took(rows, seconds)
         characters = sum(_characters(request.texts[index]) for request, index in batch)
         if characters:
             self._seconds_a_character += 0.1 * (seconds / characters - self._seconds_a_character)

@@ -1,4 +1,4 @@
-"""Follows the champion: asks MLflow which version it is, and hands on a new one that is ready.
+"""Follows an alias: asks MLflow which version has it, and hands on a new one that is ready.
 
 By polling: one cheap request a second finds a promotion as soon as a webhook would, needs no
 address of this server that MLflow reaches, no secret and no right to register one, and works with
@@ -15,7 +15,7 @@ from pipelines.errors import PipelineError, without_password
 from pipelines.registry.aliases import CHALLENGER, CHAMPION, by_alias
 from pipelines.registry.registry import Registry
 from pipelines.serving.loading import Loaded, load
-from pipelines.serving.metrics import Metrics
+from pipelines.serving.metrics import Followed
 from pipelines.tracking import connection
 
 RETRY_S = 30.0  # before a version that failed is tried again: its files may be back
@@ -25,9 +25,25 @@ logger = logging.getLogger("pipelines.serving")
 class Follower:
     """Knows which version is to be served; loads each beside the one that serves."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, pin: str | None) -> None:
-        """Takes the number of the only version to serve as `pin`; None: follow the champion."""
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: Followed,
+        pin: str | None,
+        alias: str = CHAMPION,
+        drop: Callable[[], None] | None = None,
+    ) -> None:
+        """Knows no version yet.
+
+        Args:
+            registry: The registered model.
+            metrics: Of what it follows.
+            pin: The number of the only version to take; None: follow the alias.
+            alias: The alias.
+            drop: Called when no version has the alias any more; None: the last one goes on.
+        """
         self._registry, self._metrics, self._pin = registry, metrics, pin
+        self._alias, self._drop = alias, drop
         self._serving: str | None = None
         self._failed: str | None = None
         self._again = 0.0
@@ -39,7 +55,7 @@ class Follower:
         Raises:
             PipelineError: if there is none, or it fails its checks.
         """
-        number = self._pin or self._champion() or by_alias(self._registry, CHALLENGER)
+        number = self._now_wanted() or by_alias(self._registry, CHALLENGER)
         if number is None:
             raise PipelineError(
                 f"No version of {self._registry.model} is registered: run `python -m pipelines"
@@ -51,17 +67,19 @@ class Follower:
 
     def run(self, swap: Callable[[Loaded], None], every_s: float, stop: threading.Event) -> None:
         """Looks every `every_s` seconds until `stop` is set; `swap` gets a new version."""
-        while not self._pin and not stop.wait(every_s):
+        while not stop.wait(every_s):
             try:
                 self._look(swap)
             except Exception:  # of MLflow, in a form that is not known: what is loaded goes on
-                logger.exception("following the champion failed")
+                logger.exception(f"following the {self._alias} failed")
 
     def _look(self, swap: Callable[[Loaded], None]) -> None:
         wanted = self._wanted()
         if wanted is None or wanted == self._serving:
             self._failed = None
             self._metrics.refused.clear()
+            if wanted is None:
+                self._stop()
             return
         if wanted == self._failed and time.monotonic() < self._again:
             return
@@ -78,10 +96,21 @@ class Follower:
         self._now(loaded)
         self._metrics.swaps.inc()
         logger.info(
-            "swapped", extra={"version": wanted, "before": before, "seconds": round(seconds, 2)}
-        )
+            "swapped",
+            extra={"version": wanted, "before": before, "seconds": round(seconds, 2),
+                   "follows": self._pin or self._alias},
+        )  # fmt: skip
         del loaded
         gc.collect()  # the old version's modules know each other
+
+    def _stop(self) -> None:
+        if self._serving is None or self._drop is None:
+            return
+        logger.info("dropped", extra={"version": self._serving, "follows": self._alias})
+        self._serving = None
+        self._metrics.serving.clear()
+        self._drop()
+        gc.collect()
 
     def _refuse(self, version: str, error: PipelineError) -> None:
         self._failed, self._again = version, time.monotonic() + RETRY_S
@@ -90,9 +119,9 @@ class Follower:
         logger.error(str(error), extra={"version": version, "serving": self._serving})
 
     def _wanted(self) -> str | None:
-        """The champion; what is served if there is none any more, or MLflow does not answer."""
+        """The version to have; that which it has, if MLflow does not answer."""
         try:
-            wanted = self._champion()
+            wanted = self._now_wanted()
         except connection.FAILURES as error:
             if self._reached:
                 words = without_password(" ".join(str(error).split()))
@@ -104,10 +133,10 @@ class Follower:
             logger.info("MLflow answers again")
         self._reached = True
         self._metrics.reachable.set(1)
-        return wanted or self._serving
+        return wanted or (None if self._drop else self._serving)
 
-    def _champion(self) -> str | None:
-        return by_alias(self._registry, CHAMPION)
+    def _now_wanted(self) -> str | None:
+        return self._pin or by_alias(self._registry, self._alias)
 
     def _now(self, loaded: Loaded) -> None:
         self._serving, self._failed = loaded.version, None

@@ -5,6 +5,7 @@ import math
 import shutil
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -26,6 +27,8 @@ SENTENCES = 16  # of the test split, whose answers are compared
 AGREEMENT_MIN = 0.9  # of them: on another provider than export's, a close decision may differ
 # ONNX Runtime plans memory at the first text of a length.
 WARM_CHARACTERS, WARM_TEXTS = (8, 32, 128, 512), (1, 8)
+# Which modules are a version's is known by what its loading added.
+ONE_AT_ONCE = threading.Lock()
 Row = dict[str, Any]
 """An answer: `entities`, `error` and `provider`."""
 
@@ -51,6 +54,11 @@ def load(registry: Registry, number: str) -> Loaded:
     Raises:
         PipelineError: if it cannot be had, is not what was registered, or answers wrongly.
     """
+    with ONE_AT_ONCE:
+        return _load(registry, number)
+
+
+def _load(registry: Registry, number: str) -> Loaded:
     name = f"version {number} of {registry.model}"
     folder = Path(tempfile.mkdtemp(prefix="msra-ner-serve-"))
     before = set(sys.modules)

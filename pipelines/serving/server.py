@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,13 @@ from pipelines.serving.follow import Follower
 from pipelines.serving.guard import Guard, Limits
 from pipelines.serving.loading import Loaded
 from pipelines.serving.metrics import Metrics
+from pipelines.serving.request_log import LogPlan, RequestLog
+from pipelines.serving.shadow import Plan, Shadow
 from pipelines.tracking import connection, outages
 
 ANSWER_WITHIN_S = 60.0  # as MLflow's server
 END_WITHIN_S = ANSWER_WITHIN_S + 5
+THREADS_WITHIN_S = 20.0  # a version is loaded, a last file written
 KEY_CHARACTERS = 16
 logger = logging.getLogger("pipelines.serving")
 
@@ -42,7 +46,14 @@ class Address:
 
 
 def serve(
-    project: Path, model: str, pin: str | None, address: Address, limits: Limits, every_s: float
+    project: Path,
+    model: str,
+    pin: str | None,
+    address: Address,
+    limits: Limits,
+    every_s: float,
+    shadow: Plan | None,
+    log: LogPlan | None,
 ) -> None:
     """Serves the champion of `model`, or the version `pin`, until SIGTERM or SIGINT.
 
@@ -53,9 +64,12 @@ def serve(
         address: Where to listen.
         limits: Of requests.
         every_s: Seconds between two looks for another champion.
+        shadow: The version to score beside it; None: there is none.
+        log: What to keep of requests; None: nothing.
 
     Raises:
-        PipelineError: if the address is taken, or no version can be served.
+        PipelineError: if the address is taken, no version can be served, or a folder cannot be
+            written to.
     """
     logs.configure()
     tracer = traces.provider(model)
@@ -64,13 +78,21 @@ def serve(
     with outages.briefly(), closing(_bound(address)) as listening:
         if connection.nothing_logged(project):  # connecting would create a database
             raise PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
-        follower = Follower(Registry(connection.connect(project), model), metrics, pin)
+        registry = Registry(connection.connect(project), model)
+        beside: list[Shadow | RequestLog] = []
+        if shadow:
+            beside.append(Shadow(shadow, registry, metrics, every_s))
+        if log:
+            beside.append(RequestLog(log, model, metrics))
+        follower = Follower(registry, metrics.followed, pin)
         # What was imported until now stays: collections, of a second on a busy machine, need not
         # look at it. A version's own objects come later and can go.
         gc.freeze()
         batcher = Batcher(_first(project, follower), metrics)
         app = make_app(model, batcher, metrics, ANSWER_WITHIN_S)
-        app.router.lifespan_context = lambda _: _working(batcher, follower, every_s, listening)
+        app.router.lifespan_context = lambda _: _working(
+            batcher, follower, beside, every_s, listening
+        )
         app.add_middleware(Guard, limits=limits, metrics=metrics, traces=tracer)
         _run(app, listening)
     if tracer:
@@ -127,7 +149,11 @@ def _bound(address: Address) -> socket.socket:
 
 @asynccontextmanager
 async def _working(
-    batcher: Batcher, follower: Follower, every_s: float, listening: socket.socket
+    batcher: Batcher,
+    follower: Follower,
+    beside: Sequence[Shadow | RequestLog],
+    every_s: float,
+    listening: socket.socket,
 ) -> AsyncIterator[None]:
     """While requests come: the model answers batches, and a thread looks for another champion."""
     loop, stop = asyncio.get_running_loop(), threading.Event()
@@ -139,6 +165,7 @@ async def _working(
         daemon=True,
     )
     following.start()
+    threads = [following, *(thread for each in beside for thread in each.start(stop))]
     host, port = listening.getsockname()[:2]
     logger.info(
         "serving",
@@ -148,7 +175,15 @@ async def _working(
     yield
     stop.set()
     work.cancel()
+    # One that is loading a version when Python ends would abort the process, in ONNX Runtime.
+    await asyncio.to_thread(_join, threads)
     logger.info("ended")
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    end = time.monotonic() + THREADS_WITHIN_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def _end_on_failure(work: "asyncio.Task[None]") -> None:

@@ -1,9 +1,15 @@
 """comparison.html of two versions in a real registry, and the gates of slices."""
 
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 from pipelines.errors import Exit
+from pipelines.names import MODEL
+from pipelines.promotion import decision
+from pipelines.serving.disagreements import SCHEMA, differences
+from pipelines.serving.row_files import RowFiles
+from pipelines.settings import ShadowGate
 from tests.pipelines.promotion.promoting import forced, go, refused
 from tests.pipelines.registered import Registered
 
@@ -96,6 +102,42 @@ def test_the_page_of_a_first_champion(made: Registered, tmp_path: Path) -> None:
     assert page.cards == []
     assert page.rows["of-types"][0] == ["Type", "Challenger", "Support", "Sentences"]
     assert page.rows["of-versions"][0] == ["Property", "Challenger"]
+
+
+def test_texts_that_were_served_may_be_a_gate(made: Registered, tmp_path: Path) -> None:
+    first, second = forced(made, "good"), made.version("better")
+    asked = ShadowGate(disagreement_max=0.5, texts_min=4, folder=str(tmp_path / "kept"))
+    error = refused(Exit.GATES, go, made, shadow=asked)
+    [failed] = [gate for gate in error.gates if not gate["passed"]]
+    assert failed["name"] == "shadow"
+    assert failed["said"].startswith(f"0 texts that version {first} answered too are in ")
+    given = made.settings.model_copy(update={"shadow": asked})
+    assert not decision.decided(made.registry, second, given, first)  # more texts may come
+
+    files = RowFiles(tmp_path / "kept" / MODEL, SCHEMA)
+    loc, org = (
+        {"text": "<b>北京", "type": type_, "start": 3, "end": 8, "score": 0.5}
+        for type_ in ("LOC", "ORG")
+    )
+    for number, (text, old, new) in enumerate(
+        [("他在 <b>北京。", loc, [org]), ("在 <b>北京。", loc, []), *[(None, loc, [loc])] * 18]
+    ):
+        kept = {"time": datetime(2026, 11, 30, 8, number, tzinfo=UTC), "text": text}
+        kept |= {"champion": first, "challenger": second}
+        files.add({**kept, "differences": differences(text or "", [old], new)})
+    files.add({**kept, "challenger": "99", "differences": []})
+    files.write()
+    go(made, shadow=asked)
+    assert made.tags(second)["gate.shadow"] == (
+        f"passed 2 of 20 texts differ from version {first}, 95% interval [0.0279, 0.3010],"
+        " upper end <= 0.5"
+    )
+    page = page_of(made, "better", tmp_path)
+    counts = {row[0]: row[1] for row in page.rows["of-shadow"][1:]}
+    assert counts == {"type": "1", "boundary": "0", "missed": "1", "spurious": "0"}
+    html = (tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert "The newest 2, with the entities that differ" in html
+    assert "&lt;b&gt;北京" in html
 
 
 def test_a_slice_may_be_a_gate(made: Registered) -> None:

@@ -4,10 +4,13 @@ import math
 from pathlib import Path
 
 import pytest
+import scipy.stats
 
 from pipelines.promotion import gates
 from pipelines.promotion.bootstrap import Difference
 from pipelines.promotion.gates import Figures
+from pipelines.promotion.shadow_evidence import Evidence, wilson
+from pipelines.settings import ShadowGate
 from pipelines.workspaces import overlays
 from tests.conftest import ROOT
 
@@ -134,3 +137,47 @@ def test_labels_in_another_order_are_the_same_set() -> None:
     assert str(gates.of_labels(["O"], None)) == "passed no champion to compare with"
     gate = gates.of_labels(["O", "B-X"], ["O", "B-Y"])
     assert str(gate) == "failed not the champion's labels (added: B-X; missing: B-Y)"
+
+
+ASKED = ShadowGate(disagreement_max=0.05, texts_min=500, folder="kept")
+
+
+@pytest.mark.parametrize(
+    ("differing", "texts", "said"),
+    [
+        (
+            15,
+            500,
+            "passed 15 of 500 texts differ from version 7, 95% interval [0.0183, 0.0489],"
+            " upper end <= 0.05",
+        ),
+        (
+            16,
+            500,
+            "failed 16 of 500 texts differ from version 7, 95% interval [0.0198, 0.0513],"
+            " upper end > 0.05",
+        ),
+        (
+            0,
+            499,
+            "failed 499 texts that version 7 answered too are in kept, 500 are needed:"
+            " let `serve --shadow` run longer",
+        ),
+    ],
+)
+def test_the_upper_end_decides_how_much_a_shadow_may_differ(differing, texts, said) -> None:
+    assert str(gates.of_shadow(Evidence("7", texts, differing, {}, []), ASKED, 0.95)) == said
+
+
+def test_without_a_champion_there_is_no_shadow_to_ask() -> None:
+    assert str(gates.of_shadow(None, ASKED, 0.95)) == "passed no champion to compare with"
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (1, 10), (10, 10), (3, 2000), (1999, 2000)])
+def test_the_interval_is_wilsons(hits: int, trials: int) -> None:
+    expected = scipy.stats.binomtest(hits, trials).proportion_ci(0.9, "wilson")
+    assert wilson(hits, trials, 0.9) == pytest.approx((expected.low, expected.high))
+
+
+def test_of_no_texts_nothing_is_known() -> None:
+    assert wilson(0, 0, 0.95) == (0.0, 1.0)
