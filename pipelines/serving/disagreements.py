@@ -79,7 +79,7 @@ def read(folder: Path, champion: str, challenger: str) -> Iterator[dict[str, Any
 def _by_span(entities: Sequence[Entity]) -> dict[Span, dict[str, Any]]:
     return {
         Span(entity["start"], entity["end"], entity["type"]): {
-            field.name: entity[field.name] for field in ENTITY
+            field.name: entity.get(field.name) for field in ENTITY
         }
         for entity in entities
     }

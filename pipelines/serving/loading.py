@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines.errors import PipelineError
+from pipelines.names import OURS
 from pipelines.registry import keys, manifest, versions
 from pipelines.registry.registry import Registry
 from pipelines.serving import invocations
@@ -60,7 +61,7 @@ def load(registry: Registry, number: str) -> Loaded:
 
 def _load(registry: Registry, number: str) -> Loaded:
     name = f"version {number} of {registry.model}"
-    folder = Path(tempfile.mkdtemp(prefix="msra-ner-serve-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{OURS}-serve-"))
     before = set(sys.modules)
     try:
         version = versions.get(registry, number)

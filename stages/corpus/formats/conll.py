@@ -15,7 +15,7 @@ from stages.corpus.formats.tagged import TaggedReader
 from stages.params.align import Align, Conll
 from stages.text.sentence import Sentence, as_batches
 
-BLOCK_BYTES, PART_BYTES = 2**16, 2**12
+BLOCK_BYTES, PART_BYTES, LONG_BYTES = 2**16, 2**12, 2**22
 BLANKS = re.compile("[ \t]+")  # not \s: U+3000 and the like are tokens
 DOCUMENT = "-DOCSTART-"
 EXPORT = re.compile(r"T\d+\t|[{[]")  # brat's annotations, JSON
@@ -41,10 +41,12 @@ def read_conll(
     number = 1
     with path.open("rb") as file:
         for block in blocks(file, BLOCK_BYTES):
-            whole = plain_sentences(block, params)
+            # Of a line that is no token there are as few copies as can be.
+            odd = len(block) > LONG_BYTES
+            whole = None if odd else plain_sentences(block, params)
             # A line that is not plain makes its neighbours slow, so these are few.
-            for part in [block] if whole else blocks(BytesIO(block), PART_BYTES):
-                batch = whole or plain_sentences(part, params)
+            for part in [block] if whole or odd else blocks(BytesIO(block), PART_BYTES):
+                batch = None if odd else whole or plain_sentences(part, params)
                 if batch:
                     sentence_of.skip(len(batch["cells"].flatten()))
                     yield batch

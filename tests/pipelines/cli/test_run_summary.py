@@ -9,6 +9,7 @@ import pytest
 from pipelines.cli import run_summary
 from pipelines.flows.train import Outcome
 from pipelines.names import MODEL, Logged
+from pipelines.tracking import connection
 from tests.pipelines.registered import Registered
 
 
@@ -48,6 +49,7 @@ def test_it_says_what_is_wrong_with_the_corpus(made: Registered, capsys) -> None
 
 def shown(made: Registered, version: str, capsys, params: Path = Path("a.yaml")) -> str:
     logged = Logged(made.runs["good"], MODEL, version, already_logged=True)
-    outcome = Outcome(made.project / ".runs" / "x", {}, logged, 1.0)
+    project = connection.check(made.project, model=MODEL)
+    outcome = Outcome(project, made.project / ".runs" / "x", {}, logged, 1.0)
     run_summary.show(outcome, made.project, [params])
     return capsys.readouterr().out

@@ -67,8 +67,9 @@ def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
         patch.setenv(connection.URI, url)
         register(project, tiny.onnx, [tiny.report("predictions.jsonl")])
         registry = Registry(connection.connect(project), MODEL)
-        for number, change in (("2", lambda text: f"{text}\n# newer\n"), ("3", sure)):
-            code = project / "stages/model/decode.py"
+        newer = ("2", "stages/model/decode.py", lambda text: f"{text}\n# newer\n")
+        for number, name, change in (newer, ("3", "stages/scoring/temperature.py", sure)):
+            code = project / name
             code.write_text(change(code.read_text()))
             log_version(registry, project, tiny.report("predictions.jsonl"), number)
         server = Server(project, folder / "served.log", "--every", "0.2", MLFLOW_TRACKING_URI=url)
@@ -79,8 +80,8 @@ def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
 
 
 def sure(text: str) -> str:
-    found = re.search(r"\ndef confidence\(.*?\n    \"\"\".*?\"\"\"\n", text, re.DOTALL)
-    return text.replace(found[0], f"{found[0]}    return 2.0\n")
+    found = re.search(r"\n    def score\(.*?\n        \"\"\".*?\"\"\"\n", text, re.DOTALL)
+    return text.replace(found[0], f"{found[0]}        return 2.0\n")
 
 
 def log_version(registry: Registry, project: Path, predictions: Path, expected: str) -> None:
