@@ -175,6 +175,7 @@ def test_a_server_takes_a_name_that_mlflow_here_does_not(
     assert connection.uri(tmp_path / "100%25") == "http://127.0.0.1:1"
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_in_a_read_only_project_predict_works_and_the_others_say_so(
     registered: Path, tmp_path: Path
 ) -> None:

@@ -9,11 +9,11 @@ from dvc.config import merge
 
 from tests.conftest import ROOT
 
-# Test F1 is 0.63 with it; half as much text again takes half as long again for 0.64.
+# Enough for a test F1 above 0.3.
 SHORT = {
     "align": {"train_sentences": 1000},
     "train": {
-        "epochs": 2,
+        "epochs": 1,
         "learning_rate": 0.006,
         "tokens_per_step": 512,
         "tokens_per_batch": 512,

@@ -83,6 +83,7 @@ def launched(folder: Path, *words: object, **env: str) -> "subprocess.CompletedP
     )
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_the_launcher_runs_this_code_from_any_folder(project: Path, tmp_path: Path) -> None:
     folder = project / "data"
     folder.mkdir(exist_ok=True)

@@ -85,6 +85,7 @@ def artifact(flow_run_id) -> str:
     return str(found.data)
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_a_drop_below_the_floor_fails_with_figure_and_floor(
     watched: Path, evaluate, champion: MlflowClient
 ) -> None:

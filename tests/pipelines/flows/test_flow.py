@@ -55,6 +55,7 @@ def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_pa
     assert other.figures["test.PER.recall"] == 1.0
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_tasks_are_the_stages_with_their_dependencies(project, run, prefect_url, tmp_path) -> None:
     with (project / "dvc.yaml").open("a") as file:
         file.write(
@@ -120,6 +121,7 @@ def test_a_failing_stage_fails_the_flow_and_says_why(project, run, tmp_path, cap
     assert "the loss is not a number at step 3" in logged.data.tags["mlflow.note.content"]
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_only_download_is_tried_again(project, run, monkeypatch, tmp_path) -> None:
     from pipelines.flows import stage_tasks
 
@@ -183,6 +185,7 @@ def test_an_unreachable_mlflow_stops_no_training(
     assert begun == logged.info.start_time < logged.info.end_time < stages_over
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_an_mlflow_that_fails_later_loses_nothing(short, run) -> None:
     in_the_way, away = short / "mlartifacts", short.parent / "away"
     command = f"test -e {away} || (mv {in_the_way} {away} && touch {in_the_way})"

@@ -78,6 +78,7 @@ def test_the_server_of_the_active_profile_stands(monkeypatch, tmp_path: Path, pr
         local_server.start(tmp_path)
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_a_server_that_does_not_start_is_an_error_while_waiting(
     monkeypatch, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_run_that_did_not_finish_does_not_count(finished: Path, lacking: str) 
     assert needed(finished)
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_an_unpinned_source_is_asked_and_counts_by_its_hash(
     project: Path, empty_mlflow: Path, tmp_path: Path
 ) -> None:

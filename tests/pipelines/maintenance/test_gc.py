@@ -126,6 +126,7 @@ def test_of_failed_and_killed_runs_the_newest_stay(project: Path) -> None:
     assert client.get_run(theirs).info.status == "RUNNING"
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_versions_of_every_model_are_kept(project: Path) -> None:
     """Whatever their names: of an overlay, or one that a person registered a run by."""
     client = connection.connect(project)

@@ -61,6 +61,7 @@ def test_the_signature_says_what_comes_out(registered):
     assert info.saved_input_example_info["artifact_path"] == "input_example.json"
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_a_killed_server_leaves_no_process(registered, tmp_path):
     serving = Server(registered, tmp_path / "log", command=served.mlflow()).ready()
     assert psutil.Process(serving.process.pid).children(recursive=True)

@@ -208,6 +208,7 @@ def test_files_that_are_not_those_that_were_registered_are_not_taken(followed):
     followed.promote(before, "rollback")
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_without_mlflow_it_goes_on_and_follows_again_afterwards(followed):
     server, before = followed.server, followed.version()
     other = {"1": "2", "2": "1"}[before]

@@ -27,6 +27,7 @@ OUTS = {
 }
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_the_same_bytes_again_and_in_another_process(work):
     before = files(work)
     align_text(work, work / "data/encoder", train=TRAIN)

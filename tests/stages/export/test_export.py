@@ -114,6 +114,7 @@ def test_it_equals_torch_at_every_length_and_batch(tiny):
             np.testing.assert_allclose(got[real], expected[real], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_the_same_bytes_from_a_place_with_another_name(tiny, tmp_path, monkeypatch, capfd):
     """In another process too, whose hashes have another seed."""
     place = tmp_path / "命名 实体 (2)"

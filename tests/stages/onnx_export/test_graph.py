@@ -100,6 +100,7 @@ def test_the_model_is_left_as_it_was(model, graphs):
     assert model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_weights_too_large_for_one_file_and_attention_not_fused(
     model, tmp_path, monkeypatch, caplog
 ):

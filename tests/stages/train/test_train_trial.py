@@ -11,6 +11,7 @@ from tests.tiny import write_params
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow  # so that all others end within eight minutes
 def test_a_training_ends_where_the_export_cannot_work(tiny, forks, tmp_path, cpu_only):
     work = tmp_path / "work"
     write_encoder(work / "data/encoder")
