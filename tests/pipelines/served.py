@@ -18,6 +18,14 @@ from tests.pipelines.workspaces.test_process_group import gone, wait_for
 
 CHAMPION = f"models:/{MODEL}@champion"
 PIPELINES = [sys.executable, "-m", "pipelines", "serve"]
+# Of a request of texts, as MLflow knows them.
+FORMS = [
+    lambda texts: {"inputs": texts},
+    lambda texts: {"instances": texts},
+    lambda texts: {"instances": [{"text": text} for text in texts]},
+    lambda texts: {"dataframe_records": [{"text": text} for text in texts]},
+    lambda texts: {"dataframe_split": {"columns": ["text"], "data": [[t] for t in texts]}},
+]
 
 
 def mlflow(model: str = MODEL) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.tracking import connection
 from stages.onnx_export.session import has_cuda
 from tests.pipelines import served
-from tests.pipelines.served import CHAMPION, Server
+from tests.pipelines.served import CHAMPION, FORMS, Server
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +23,7 @@ def server(registered, tmp_path_factory):
     assert "Traceback" not in made.log.read_text()
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda texts: {"inputs": texts},
-        lambda texts: {"instances": texts},
-        lambda texts: {"instances": [{"text": text} for text in texts]},
-        lambda texts: {"dataframe_records": [{"text": text} for text in texts]},
-        lambda texts: {"dataframe_split": {"columns": ["text"], "data": [[t] for t in texts]}},
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_request_gives_the_same(server, expected, form):
     rows = server.rows(form(list(expected)))
     assert [row["error"] for row in rows] == [None] * len(expected)

@@ -8,6 +8,7 @@ import pytest
 
 from stages.onnx_export.session import CPU, CUDA, has_cuda
 from tests.faults.requests import fuzz
+from tests.pipelines.served import FORMS
 
 
 def entities(row: dict[str, Any]) -> list[tuple[str, str, int, int]]:
@@ -15,16 +16,7 @@ def entities(row: dict[str, Any]) -> list[tuple[str, str, int, int]]:
     return [(e["text"], e["type"], e["start"], e["end"]) for e in row["entities"]]
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda texts: {"inputs": texts},
-        lambda texts: {"instances": texts},
-        lambda texts: {"instances": [{"text": text} for text in texts]},
-        lambda texts: {"dataframe_records": [{"text": text} for text in texts]},
-        lambda texts: {"dataframe_split": {"columns": ["text"], "data": [[t] for t in texts]}},
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_request_gives_the_same(server, sentences, form):
     rows = server.rows(form([text for text, _ in sentences]))
     assert [entities(row) for row in rows] == [expected for _, expected in sentences]
