@@ -90,7 +90,7 @@ class _Trainer:
                 self._pretrained[key] = weights, measured["fit_seconds"]
             weights, before = self._pretrained[key]
             model.base_model.load_state_dict(weights)
-        state, measured = fine_tune(params, model.to(self.device), self._data, runtime)
+        state, measured = fine_tune(params, model, self._data, runtime)
         first, seconds = measured["first_step_seconds"], measured["fit_seconds"]
         per_step = (seconds - first) / state.step
         run = {

@@ -132,9 +132,6 @@ def _learn(
     if params.pretrain.epochs:
         weights, pretrained = pretrain(params, encoder, data, runtime)
         model.base_model.load_state_dict(weights)
-    if params.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    model.to(runtime.device)
     state, measured = fine_tune(params, model, data, runtime)
     return state, measured | {f"pretrain_{name}": value for name, value in pretrained.items()}
 

@@ -1,4 +1,4 @@
-"""Follows an alias: asks MLflow which version has it, and hands on a new one that is ready.
+"""Follows an alias: asks MLflow for its version, loads a new one and hands it on.
 
 By polling: one cheap request a second finds a promotion as soon as a webhook would, needs no
 address of this server that MLflow reaches, no secret and no right to register one, and works with

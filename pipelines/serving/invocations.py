@@ -23,7 +23,7 @@ class Unreadable(Exception):  # noqa: N818 - the request is, it is no error of o
 
 
 def rows(body: bytes) -> list[Any]:
-    """The texts of a body; what is no text stays as it is, for the model has an error for it.
+    """The texts of a body. Other values stay as they are: the model answers them with an error.
 
     Raises:
         Unreadable: if the body has none of the forms.

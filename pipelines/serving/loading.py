@@ -53,7 +53,7 @@ def load(registry: Registry, number: str) -> Loaded:
     """Loads a version into this process, under module names of its own, and warms it.
 
     Raises:
-        PipelineError: if it cannot be had, is not what was registered, or answers wrongly.
+        PipelineError: if its files are missing or changed, or its answers are wrong.
     """
     with ONE_AT_ONCE:
         return _load(registry, number)

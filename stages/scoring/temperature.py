@@ -24,7 +24,7 @@ class TypeCalibration:
     fitted_on: int
     """Dev's predicted entities that both were fitted on: those of the type, or all."""
     threshold: float | None
-    """The lowest score with the target precision; None: no score has it."""
+    """The lowest score with the target precision; None if there is no such score."""
     precision: float
     """Of dev's predicted entities that reach the threshold; 0 if there is none."""
     recall: float

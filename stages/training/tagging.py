@@ -24,6 +24,9 @@ def fine_tune(
     params: Train, model: PreTrainedModel, data: Data, runtime: Runtime
 ) -> tuple[TrainingState, dict[str, Any]]:
     """Trains `model` as `loop.fit` does, and keeps the weights with the best dev F1."""
+    if params.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    model.to(runtime.device)
     tags, row_tokens = data.labels.tags, data.labels.window_tokens
     lengths = data.train.lengths
     steps = Plan(lengths, params.epochs, params.tokens_per_step, row_tokens, params.seed)
