@@ -70,7 +70,7 @@ def _roofline(rows: list[dict[str, Any]], trainer_ms: float) -> list[str]:
         "|---|---|---|---|",
         *(
             f"| {row['class']} | {row['ms']:.1f} | {row['least_ms']:.1f}"
-            f" | {row['least_ms'] / row['ms']:.0%} |"
+            f" | {row['least_ms'] / max(row['ms'], 0.1):.0%} |"
             for row in rows
         ),
         f"| together | {ms:.1f} | {least:.1f} | {least / ms:.0%} |",

@@ -12,6 +12,8 @@ from pipelines.cli.options import Params
 from pipelines.errors import NothingToDo, PipelineError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.flows.prepare import Prepared, Request
     from pipelines.flows.train import Outcome
 
@@ -45,10 +47,11 @@ def run(
     """
     folder = Path.cwd()
     _require_able(folder, params, dirty)
+    server = _server_at_once(folder) if force or _is_first(folder) else None
     from pipelines.flows.prepare import Request  # MLflow and DVC: 3 CPU seconds
 
     try:
-        outcome = _train(folder, Request(params, dirty, force=force))
+        outcome = _train(folder, Request(params, dirty, force=force), server)
     except NothingToDo as nothing:
         said = str(nothing)
         fields = {**vars(nothing.logged), "nothing_to_do": said}
@@ -71,14 +74,14 @@ def _fields(outcome: "Outcome") -> dict[str, Any]:
 
 def _require_able(folder: Path, layers: list[Path], dirty: bool) -> None:
     """Checks all that can be known before MLflow is imported and a server starts, in a second."""
-    from pipelines.workspaces import disk, dvc_config, places, runtime, workspace
+    from pipelines.workspaces import disk, places, runtime, workspace
 
     places.require_writable(folder)
     params = workspace.require_runnable(folder, layers, dirty)
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return
     places.require(folder, places.MLFLOW)
-    if (folder / "mlflow.db").exists() or dvc_config.has_run_cache(folder):
+    if not _is_first(folder):
         return  # there may be nothing to do, or nothing to fetch: asked when that is known
     from pipelines.corpus_check.reachable import require_reachable
 
@@ -87,35 +90,52 @@ def _require_able(folder: Path, layers: list[Path], dirty: bool) -> None:
     require_reachable(folder, params.stages.download)
 
 
-def _train(folder: Path, request: "Request") -> "Outcome":
+def _is_first(folder: Path) -> bool:
+    """Whether nothing was ever run here: neither logged nor cached."""
+    from pipelines.workspaces import dvc_config
+
+    logged = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlflow.db").exists()
+    return not (logged or dvc_config.has_run_cache(folder))
+
+
+def _server_at_once(folder: Path) -> "Callable[[], None] | None":
+    """Starts Prefect's server of the run, while MLflow is imported; None: the user has one."""
+    from pipelines.flows import local_server
+
+    return None if local_server.configured() else local_server.start(folder)
+
+
+def _train(folder: Path, request: "Request", server: "Callable[[], None] | None") -> "Outcome":
     from pipelines.flows import local_server
     from pipelines.flows.prepare import prepare
     from pipelines.tracking import live
     from pipelines.tracking.connection import Need
     from pipelines.workspaces import merging
 
-    if local_server.configured():  # the flow prepares the run, so that this server records it
-        return _flow(folder, request, None)
-    # Before Prefect is imported and a server starts: both take 9 CPU seconds, for nothing to do.
+    if server is None and local_server.configured():
+        # The flow prepares the run, so that this server records it.
+        return _flow(folder, request, None, local_server.start(folder))
+    # Without `server` before Prefect is imported and a server starts: both take 9 CPU seconds, for
+    # nothing to do.
     model = merging.model_name(folder, request.params)
     project = live.check(folder, _warn, Need.LOG, model=model)
     with prepare(project, request) as prepared:
-        return _flow(folder, request, prepared)
+        return _flow(folder, request, prepared, server or local_server.start(folder))
 
 
 def _warn(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
-def _flow(folder: Path, request: "Request", prepared: "Prepared | None") -> "Outcome":
-    from pipelines.flows import local_server
-
-    wait = local_server.start(folder)
+def _flow(
+    folder: Path, request: "Request", prepared: "Prepared | None", server: "Callable[[], None]"
+) -> "Outcome":
     import httpx
 
+    from pipelines.flows import local_server
     from pipelines.flows.train import Outcome, run_flow
 
-    wait()
+    server()
     try:
         state = run_flow(folder, request, prepared)
     except httpx.HTTPError as error:
