@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
     parser.add_argument("--tokens", type=int, default=655_360, help="trained on in each loop")
     parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="ROW", help="besides those that the bars need"
+    )
     arguments = parser.parse_args()
     data = read_aligned(arguments.aligned / "train.parquet")
     per_window = 1 / np.bincount(data.sentence)[data.sentence]
@@ -54,6 +57,8 @@ def main() -> None:
     }
     print(f"{result['device']}, torch {torch.__version__}, peak {peak / 1e12:.0f} TFLOP/s")
     for name, loop in loops(arguments.tokens, tokens_per_sentence).items():
+        if arguments.only and name not in [*arguments.only, *training_report.BARS, "ours"]:
+            continue
         row = {"name": name, **measure(loop, data, arguments.layers)}
         row["sentences_per_s"] = round(row["tokens_per_s"] / tokens_per_sentence, 1)
         row["peak_fraction"] = round(row.pop("flops_per_token") * row["tokens_per_s"] / peak, 4)
