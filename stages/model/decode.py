@@ -9,11 +9,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..text.labels import follows
 from .batches import batches_by_length
-from .transitions import Transitions
+from .transitions import Transitions, allowed
 
-SCORES_AT_ONCE = 2**19  # cells times labels: limits the memory of decoding
+SCORES_AT_ONCE = 2**19  # limits the memory of decoding
+LEAST = -1e4  # of a log-probability
+SMALLEST = 1e-100  # of a weight: with 0 a cell could have no weight at all
 T = TypeVar("T", bound=np.generic)
 
 
@@ -49,33 +50,31 @@ class Decoder:
 
         `emissions` are, of each sentence, log-probabilities [cells, labels].
         """
-        steps, labels = self._steps, len(self.tags)
-        viterbi = partial(_viterbi, steps=steps)
-        if self.transitions:  # a step scores all pairs of labels
-            return _by_groups(emissions, SCORES_AT_ONCE // labels**2, viterbi)
-        # The best tags one by one are the best sequence, if IOB2 allows them: in most sentences.
-        paths: list[NDArray[np.intp]] = [emission.argmax(axis=1) for emission in emissions]
-        other = [index for index, path in enumerate(paths) if not steps.allow(path)]
-        sought = _by_groups(
-            [emissions[index] for index in other], SCORES_AT_ONCE // labels, viterbi
+        paths: dict[int, NDArray[np.intp]] = {}
+        if self.transitions is None:
+            # The best tags one by one, if IOB2 allows them as a sequence: in most sentences.
+            alone = [emission.argmax(axis=1) for emission in emissions]
+            paths = {i: path for i, path in enumerate(alone) if self._allow(path)}
+        sought = [index for index in range(len(emissions)) if index not in paths]
+        found = _by_groups(
+            [emissions[index] for index in sought],
+            SCORES_AT_ONCE // len(self.tags) ** 2,  # a step scores all pairs of labels
+            partial(_viterbi, scores=self._scores),
         )
-        for index, path in zip(other, sought, strict=True):
-            paths[index] = path
-        return paths
+        paths |= zip(sought, found, strict=True)
+        return [paths[index] for index in range(len(emissions))]
 
     @cached_property
-    def _steps(self) -> "_Steps":
-        inner = [label for label, tag in enumerate(self.tags) if tag.startswith("I-")]
-        # Of each I-: its B- and itself. Every other tag may follow any.
-        before = [
-            [b for b, tag in enumerate(self.tags) if follows(self.tags[i], tag)] for i in inner
-        ]
-        start, into = np.zeros(len(self.tags), np.float32), None
-        start[inner] = -np.inf  # label 0 is O: a sentence starts as if it followed an O
+    def _scores(self) -> Transitions:
+        """The transitions; of a linear head 0, and -inf where IOB2 forbids the label."""
         if self.transitions:
-            # Contiguous: with a view a step takes 2 to 7 times as long.
-            start, into = self.transitions.start, np.ascontiguousarray(self.transitions.scores.T)
-        return _Steps(inner, np.array(before, dtype=np.intp).reshape(-1, 2), start, into)
+            return self.transitions
+        table = np.where(allowed(self.tags), 0.0, -np.inf).astype(np.float32)
+        return Transitions(table[0], table)  # a sentence starts as if it followed an O
+
+    def _allow(self, path: NDArray[np.intp]) -> bool:
+        """Whether IOB2 allows the label sequence."""
+        return bool(np.isfinite(self._scores.scores[np.append(0, path[:-1]), path]).all())
 
     def log_marginals(
         self, emissions: Sequence[NDArray[np.float32]]
@@ -124,94 +123,54 @@ def _by_groups(
     return [result[i] for i in range(len(emissions))]
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """What Viterbi's algorithm does at a cell."""
-
-    inner: list[int]
-    """The labels of I- tags."""
-    before: NDArray[np.intp]
-    """[inner, 2]: the labels that each may follow."""
-    start: NDArray[np.float32]
-    """[labels]: the scores of a sentence's first label."""
-    into: NDArray[np.float32] | None
-    """[labels, labels]: of a row's label right after a column's; None: 0."""
-
-    def allow(self, path: NDArray[np.intp]) -> bool:
-        """Whether IOB2 allows the label sequence, which follows an O."""
-        return bool(self._allowed[np.append(0, path[:-1]), path].all())
-
-    @cached_property
-    def _allowed(self) -> NDArray[np.bool_]:
-        """[labels, labels]: whether a column's label may follow a row's."""
-        allowed = np.ones((len(self.start), len(self.start)), dtype=np.bool_)
-        allowed[:, self.inner] = False
-        allowed[self.before.T, self.inner] = True
-        return allowed
-
-    def reached(self, score: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """The best score of each next label, without its emission, and the label before it."""
-        inner, (one, two) = self.inner, self.before.T
-        first, second = score.take(one, axis=1), score.take(two, axis=1)
-        if self.into is not None:
-            first, second = first + self.into[inner, one], second + self.into[inner, two]
-            pairs = score[:, None] + self.into
-            best = pairs.argmax(axis=2)
-            result = np.take_along_axis(pairs, best[..., None], axis=2)[..., 0]
-        else:
-            best = score.argmax(axis=1)[:, None].repeat(score.shape[1], axis=1)
-            result = score.max(axis=1)[:, None].repeat(score.shape[1], axis=1)
-        # Chosen from two, so that no NaN leads to an illegal label.
-        goes_on = second > first
-        best[:, inner] = np.where(goes_on, two, one)
-        result[:, inner] = np.where(goes_on, second, first)
-        return result, best
-
-
-def _viterbi(emissions: list[NDArray[np.float32]], steps: _Steps) -> list[NDArray[np.intp]]:
+def _viterbi(emissions: list[NDArray[np.float32]], scores: Transitions) -> list[NDArray[np.intp]]:
     """The best paths of sentences in descending length."""
     padded, active = _padded(emissions)
+    # With -inf or NaN in all of a cell's labels, no path would be better than an illegal one.
+    padded = np.nan_to_num(padded, nan=LEAST, neginf=LEAST)
+    # [label, label before]. Contiguous: with a view a step takes 2 to 7 times as long.
+    into = np.ascontiguousarray(scores.scores.T)
     back = np.zeros(padded.shape, dtype=np.int32)
-    score = padded[:1].sum(axis=0) + steps.start
+    score = padded[:1].sum(axis=0) + scores.start
     for step in range(1, len(active)):
         n = active[step]
-        reached, back[step, :n] = steps.reached(score[:n])
-        score[:n] = reached + padded[step, :n]
+        pairs = score[:n, None] + into
+        pairs.argmax(axis=2, out=back[step, :n])
+        score[:n] = pairs.max(axis=2) + padded[step, :n]
     path = np.zeros(padded.shape[:2], dtype=np.intp)
-    label = score.argmax(axis=1)
+    label, sentences = score.argmax(axis=1), np.arange(len(emissions))
     for step in range(len(active) - 1, -1, -1):
         n = active[step]
         path[step, :n] = label[:n]
-        label[:n] = back[step, np.arange(n), label[:n]]
+        label[:n] = back[step, sentences[:n], label[:n]]
     return [path[: len(emission), index] for index, emission in enumerate(emissions)]
 
 
 def _log_marginals(
     emissions: list[NDArray[np.float32]], transitions: Transitions
 ) -> list[NDArray[np.float32]]:
-    """The log-marginals of sentences in descending length, by the forward-backward algorithm."""
+    """The log-marginals of sentences in descending length, by the forward-backward algorithm.
+
+    Scaled at each cell (https://doi.org/10.1109/5.18626): in log space a step takes twice as long.
+    """
     padded, active = _padded(emissions)
-    after = np.exp(transitions.scores, dtype=np.float64)
-    logs = np.zeros(padded.shape)  # forward scores first
+    start, after = (np.exp(table, dtype=np.float64) for table in vars(transitions).values())
+    weights = np.maximum(np.exp(padded, dtype=np.float64), SMALLEST)
+    marginals = np.ones(padded.shape)  # forward weights first
+    forward = np.broadcast_to(start, padded.shape[1:])
     for step, n in enumerate(active):
-        before = _log_product(logs[step - 1, :n], after) if step else transitions.start
-        logs[step, :n] = before + padded[step, :n]
-    backward = np.zeros(padded.shape[1:])
+        forward = (forward[:n] @ after if step else forward) * weights[step, :n]
+        forward /= forward.sum(axis=1, keepdims=True)
+        marginals[step, :n] = forward
+    backward = np.ones(padded.shape[1:])
     for step in range(len(active) - 1, -1, -1):
         n = active[step]
-        both = logs[step, :n] + backward[:n]
-        logs[step, :n] = both - np.logaddexp.reduce(both, axis=1, keepdims=True)
-        backward[:n] = _log_product(padded[step, :n] + backward[:n], after.T)
-    marginals = logs.astype(np.float32)
-    return [marginals[: len(emission), index] for index, emission in enumerate(emissions)]
-
-
-def _log_product(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(exp(scores) @ weights)."""
-    most = scores.max(axis=1, keepdims=True)
-    with np.errstate(divide="ignore"):  # an illegal label has the weight 0
-        result: NDArray[np.float64] = np.log(np.exp(scores - most) @ weights) + most
-    return result
+        marginals[step, :n] *= backward[:n]
+        before = (weights[step, :n] * backward[:n]) @ after.T
+        backward[:n] = before / before.sum(axis=1, keepdims=True)
+    marginals /= marginals.sum(axis=2, keepdims=True)
+    logs = np.log(np.maximum(marginals, SMALLEST)).astype(np.float32)
+    return [logs[: len(emission), index] for index, emission in enumerate(emissions)]
 
 
 def _padded(emissions: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], list[int]]:
