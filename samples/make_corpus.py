@@ -31,8 +31,9 @@ CONFIG = {
     "type_vocab_size": 2,
     "layer_norm_eps": 1e-12,
     "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
+    # Dropout takes a fifth of a CPU's step, and three epochs do without.
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
     # Not BERT's 0.02: so narrow a network learns its positions sooner (F1 0.93, not 0.89).
     "initializer_range": 0.05,
     "pad_token_id": 0,
