@@ -104,12 +104,12 @@ def _commit(run: Run, version: ModelVersion) -> str:
 def _stages_to_run(path: Path, recorded: Path, on_line: OnLine) -> Iterator[str]:
     """The stages in order, without `download` if its data comes from DVC by its hash."""
     try:
-        unpinned = read(Download, path / "params.yaml").unpinned
+        may_change = read(Download, path / "params.yaml").may_change
     except StageError:  # the parameters of an older commit
-        unpinned = {}
+        may_change = False
     for stage in dvc_stages.stages(path):
-        if stage.name == "download" and unpinned:
-            on_line("download: sources are unpinned, so the data comes from DVC by its hash")
+        if stage.name == "download" and may_change:
+            on_line("download: its sources may change, so the data comes from DVC by its hash")
             (path / "dvc.lock").write_bytes((recorded / "dvc.lock").read_bytes())
             for out in lockfile.stages(path / "dvc.lock")[stage.name]["outs"]:
                 cache.require_whole(path, out["md5"])

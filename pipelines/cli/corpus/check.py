@@ -25,7 +25,8 @@ def check(
         typer.Option(
             "--write",
             help="Write size and hashes of each corpus file into the file that names it, where they"
-            " differ; comments and order stay.",
+            " differ; comments and order stay. Take the growing source to inputs/growing, for `dvc"
+            " repro`.",
         ),
     ] = False,
 ) -> Answer:
@@ -37,7 +38,7 @@ def check(
     network: of addresses it reads what `download` fetched before, and says what it did not look at.
     """
     from pipelines.corpus_check import check as corpus_check
-    from pipelines.corpus_check import pin
+    from pipelines.corpus_check import growing, pin
     from pipelines.workspaces import overlays
 
     folder = Path.cwd()
@@ -46,6 +47,8 @@ def check(
     if write and report.changed:
         written = pin.write(overlays.layers(folder, params), report.changed)
         report = corpus_check.check(folder, params)
+    if write and not report.errors:
+        growing.take(folder, overlays.sections(folder, params).stages, folder / "inputs")
     failed = bool(report.errors or report.changed)
     fields = {**corpus_check.as_json(report), "written": written}
     return Answer(fields, lambda: print(*_lines(report, written), sep="\n"), int(failed))
@@ -54,6 +57,7 @@ def check(
 def _lines(report: "Report", written: list[str]) -> Iterator[str]:
     """What was found, what needs an action last."""
     yield from _files(report)
+    yield from report.growing
     if report.sentences:
         yield f"The first {len(report.sentences)} train sentences with an entity:"
         yield from (f"  {sentence}" for sentence in report.sentences)
