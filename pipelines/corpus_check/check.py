@@ -46,8 +46,8 @@ class Report:
         warnings: As `align` would give them.
         errors: What has to be corrected before a run; each with file and line where it has one.
         not_looked_at: What is not on this machine.
-        growing: What a run would take of the growing source, and a sentence for each file that it
-            would leave out; nothing if there is none.
+        growing: What a run would take of the growing source; "" if there is none.
+        left_out: A sentence for each of its files that a run would leave out.
     """
 
     window_tokens: int
@@ -59,7 +59,8 @@ class Report:
     warnings: list[DataWarning] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     not_looked_at: list[str] = field(default_factory=list)
-    growing: list[str] = field(default_factory=list)
+    growing: str = ""
+    left_out: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -123,7 +124,7 @@ def _grown(report: Report, project: Path, params: Params, folder: Path) -> dict[
     elif source:
         with report.noting():
             if taken := growing.take(project, params, folder):
-                report.growing = [taken.summary, *taken.left_out]
+                report.growing, report.left_out = taken.summary, taken.left_out
                 return {folder / GROWING / file_of(file): file["name"] for file in taken.files}
     return {}
 

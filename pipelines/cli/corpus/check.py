@@ -36,6 +36,7 @@ def check(
     prints five sentences with their entities, counts, repairs, unknown characters, token lengths,
     sizes and hashes, and the warnings of `align`. Runs no stage, trains nothing and uses no
     network: of addresses it reads what `download` fetched before, and says what it did not look at.
+    Only `--write` lists and reads a bucket, if download.growing names one.
     """
     from pipelines.corpus_check import check as corpus_check
     from pipelines.corpus_check import growing, pin
@@ -57,7 +58,8 @@ def check(
 def _lines(report: "Report", written: list[str]) -> Iterator[str]:
     """What was found, what needs an action last."""
     yield from _files(report)
-    yield from report.growing
+    if report.growing:
+        yield report.growing
     if report.sentences:
         yield f"The first {len(report.sentences)} train sentences with an entity:"
         yield from (f"  {sentence}" for sentence in report.sentences)
@@ -71,8 +73,9 @@ def _lines(report: "Report", written: list[str]) -> Iterator[str]:
         yield f"Wrote bytes, git_blob and sha256 into {name}"
     for text in report.not_looked_at:
         yield f"Not looked at: {text}"
-    for warning in report.warnings:
-        yield f"Warning: {warning['message']}; {warning['remedy']}"
+    warnings = [f"{warning['message']}; {warning['remedy']}" for warning in report.warnings]
+    warnings += report.left_out
+    yield from (f"Warning: {warning}" for warning in warnings)
     for error in report.errors:
         yield f"Error: {error}"
     for found in report.files.values():
@@ -81,7 +84,7 @@ def _lines(report: "Report", written: list[str]) -> Iterator[str]:
                 f"Error: {found.name} has {found.difference}: if this is the file you"
                 " mean, let `check --write` write its size and hashes"
             )
-    counts = {"error": len(report.errors) + len(report.changed), "warning": len(report.warnings)}
+    counts = {"error": len(report.errors) + len(report.changed), "warning": len(warnings)}
     yield ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items())
 
 
