@@ -22,12 +22,14 @@ class Entry:
         path: Its path for the file system.
         version: What differs if the file was changed.
         changed_s: When it was changed last, in seconds since 1970.
+        special: Whether it is a pipe, a socket or the like, which may have no end.
     """
 
     name: str
     path: str
     version: tuple[Any, ...]
     changed_s: float
+    special: bool
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Listed:
         Raises:
             OSError: it cannot be read.
         """
+        if entry.special:
+            raise OSError("it is no regular file")
         try:
             self._system.fs.get_file(entry.path, str(to))
             self._system.fs.invalidate_cache()
@@ -117,4 +121,5 @@ def _info(system: Any, path: str) -> dict[str, Any]:
 def _entry(name: str, path: str, info: dict[str, Any]) -> Entry:
     changed = info.get("LastModified", info.get("mtime", 0.0))
     seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed)
-    return Entry(name, path, tuple(info.get(key) for key in VERSION), seconds)
+    version = tuple(info.get(key) for key in VERSION)
+    return Entry(name, path, version, seconds, special=info.get("type") == "other")

@@ -1,6 +1,7 @@
 """Takes what stands in a growing source: copies good files by their hash, leaves out the others."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,17 @@ def take_none(params: Params, to: Path) -> None:
     if params.download.growing:
         (to / GROWING).mkdir(parents=True)
         write_list(to / GROWING, [])
+
+
+def take_back(workspace: Path) -> None:
+    """Puts into `inputs` what the corpus of a run has of the growing source, as it was then."""
+    corpus = workspace / "data" / "corpus"
+    source = corpus / "source.json"
+    known = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {}
+    if GROWING in known:
+        to = workspace / "inputs" / GROWING
+        shutil.copytree(corpus / GROWING, to)
+        write_list(to, known[GROWING])
 
 
 def note(taken: Taken, workspace: Path) -> None:

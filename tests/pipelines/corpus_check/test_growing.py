@@ -83,10 +83,13 @@ def test_good_files_of_all_formats_are_taken_and_the_others_named(take, tmp_path
     os.utime(labels / "a.parquet", (1, 1))
     (labels / "new.jsonl").write_text(GOOD.replace("安娜", "波波"))
     (labels / "gone.jsonl").symlink_to("nowhere")
+    os.mkfifo(labels / "pipe.jsonl")
+    os.utime(labels / "pipe.jsonl", (1, 1))
     taken = take()
     assert taken.summary == (
-        "Growing source labels: 3 files, 4 sentences; 7 broken; 2 left to the next run; 1 copies"
+        "Growing source labels: 3 files, 4 sentences; 8 broken; 2 left to the next run; 1 copies"
     )
+    assert taken.broken.pop("pipe.jsonl") == "it is no regular file"
     assert {name: why[: len(BROKEN[name][1])] for name, why in taken.broken.items()} == {
         name: why for name, (_, why) in BROKEN.items()
     }

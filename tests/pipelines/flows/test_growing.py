@@ -10,8 +10,10 @@ import yaml
 from pipelines.cli.app import main
 from pipelines.errors import PipelineError
 from pipelines.flows.prepare import Request, prepare
+from pipelines.maintenance.bring import bring
 from pipelines.tracking import connection
 from pipelines.workspaces import workspace
+from stages.contract.hashing import checksums
 from tests.pipelines.logged import artifacts, runs
 from tests.pipelines.standin import commit
 
@@ -22,6 +24,9 @@ STAGE = """\
     files = json.loads(Path("inputs/growing/files.json").read_text())
     fixed = {split: {"sha256": "7e57"} for split in ("train", "test")}
     put("data/corpus/source.json", {"name": "corpus", **fixed, "growing": files})
+    import shutil
+    shutil.copytree("inputs/growing", "data/corpus/growing", dirs_exist_ok=True)
+    Path("data/corpus/growing/files.json").unlink()
 def align"""
 
 
@@ -98,7 +103,12 @@ def test_a_version_is_rebuilt_after_the_source_has_grown(
     monkeypatch.chdir(short)
     assert main(["rebuild", "1"]) == 0
     assert "download: its sources may change, so the data comes from DVC" in capsys.readouterr().err
-    assert names(workspace.all_of(short)[0]) == ["a.jsonl"]
+    made = workspace.all_of(short)[0]
+    assert names(made) == ["a.jsonl"]
+    taken = [checksums(path / "inputs/growing") for path in (made, first.workspace)]
+    assert taken[0] == taken[1]
+    with pytest.raises(PipelineError, match=r"inputs \(copy .*/inputs/growing there\)"):
+        bring(short, first.workspace.name, with_params=False)
 
 
 def test_an_evaluation_takes_none(short: Path, labels: Path, empty_mlflow: Path) -> None:
