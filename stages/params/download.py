@@ -84,9 +84,9 @@ class Download(Section):
     train: Source
     dev: Source | None = Field(description="null: align holds dev out of train")
     test: Source
-    growing: Growing | None = Field(description="Adds to train; null: nothing")
     licence: str = Field(description="Of the corpus, copied into source.json")
     encoder: Encoder
+    growing: Growing | None = Field(description="Adds to train; null: nothing")
     timeout_s: Annotated[float, Field(gt=0)] = Field(
         description="Seconds without a byte before an attempt fails"
     )

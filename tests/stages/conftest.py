@@ -99,7 +99,7 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
         }
         for split, body in (("train", TRAIN), ("test", TEST))
     }
-    section["dev"] = None
+    section["dev"] = section["growing"] = None
     section["encoder"] = {
         "hub_id": None,
         "revision": None,
@@ -111,7 +111,7 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
         tmp_path / "work",
         section
         | {"name": "语料", "language": "zh", "licence": "许可"}
-        | {"growing": None, "timeout_s": 5.0, "attempts": 2},
+        | {"timeout_s": 5.0, "attempts": 2},
     )
 
 
