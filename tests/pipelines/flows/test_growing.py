@@ -63,8 +63,10 @@ def names(made: Path) -> list[str]:
 
 
 def test_a_run_tells_what_it_left_out_and_nothing_new_is_nothing_to_do(
-    short: Path, labels: Path, run, caplog
+    short: Path, labels: Path, run, caplog, monkeypatch
 ) -> None:
+    from pipelines.flows.deployments import retrain
+
     add(labels, "b.jsonl", GOOD[:9])
     run(short).result()
     said = "b.jsonl of the growing source is broken: b.jsonl:1: not JSON ("
@@ -84,10 +86,16 @@ def test_a_run_tells_what_it_left_out_and_nothing_new_is_nothing_to_do(
     assert len(digests) == 2
 
     add(labels, "c.jsonl", "half")
-    nothing = run(short)
+    monkeypatch.chdir(short)
+    given = {"ref": "main", "promote": False, "wait_minutes": 0.01, "force": False}
+    nothing = retrain(**given, return_state=True)
     assert nothing.name == "NothingToDo"
     assert "those of msra-ner version 1; b.jsonl of the growing source is broken" in nothing.message
     assert "; c.jsonl of the growing source is broken: c.jsonl:1: not JSON" in nothing.message
+    add(labels, "d.jsonl", "half")
+    refused = retrain(**given, return_state=True)
+    assert refused.is_failed()
+    assert refused.message.startswith("3 of 4 files in the growing source")
 
 
 @pytest.mark.slow  # 20 s: two runs, and a third by `rebuild`
