@@ -12,7 +12,7 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.corpus.corpus import Corpus
 from stages.corpus.data_warnings import data_warnings
-from stages.corpus.origins import named, origins, split_file
+from stages.corpus.origins import added_files, named, origins, split_file
 from stages.corpus.splits import entity_types, read_split, split_corpora
 from stages.model.encoder import check_window, load_tokenizer, special_ids
 from stages.params.align import Align
@@ -38,7 +38,9 @@ def align(
     cut. The sentences that were read lie in temporary files beside `out`; memory grows by some
     dozens of bytes a sentence.
 
-    What it prints names a file by `names` (see `stages.corpus.origins`); what it writes does not.
+    Files of a growing source, which source.json names, add to train, without the sentences that dev
+    or test has too. What it prints names a file by `names` (see `stages.corpus.origins`); what it
+    writes does not.
 
     The readers in `stages.corpus.formats` say what is repaired and what is refused. Wrong tags and
     spans of test are repaired only with `repair_test_tags`.
@@ -48,7 +50,7 @@ def align(
             encoder, or one that takes fewer tokens than a window has, or whose tokenizer lacks
             [CLS], [SEP], [UNK] or a fast version.
     """
-    names = names or {}
+    names = {**(names or {}), **{str(file): name for file, name in added_files(raw).items()}}
     out.parent.mkdir(parents=True, exist_ok=True)
     corpora = _read(params, raw, names, out.parent)
     types = entity_types(corpora, params)
@@ -94,8 +96,12 @@ def _read(params: Align, raw: Path, names: Mapping[str, str], scratch: Path) -> 
     files = {split: split_file(raw, split) for split in ("train", "dev", "test")}
     if not files["dev"].is_file():
         del files["dev"]
+    added = {"train": added_files(raw)}
     try:
-        return {split: read_split(split, path, params, scratch) for split, path in files.items()}
+        return {
+            split: read_split(split, path, params, scratch, added.get(split))
+            for split, path in files.items()
+        }
     except StageError as error:
         raise StageError(named(str(error), names)) from None
 

@@ -11,17 +11,21 @@ from stages.contract.hashing import digests, sha256
 from stages.contract.outs import whole
 from stages.fetching.encoder import fetch_encoder
 from stages.fetching.file import fetch
+from stages.fetching.growing import GROWING, copy_growing
 from stages.params.download import Download
 
 LINE_BYTES = 2**16  # bounds what is read of a file without lines
 
 
-def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
+def download(
+    params: Download, corpus: Path, encoder: Path, inputs: Path = Path("inputs")
+) -> dict[str, Any]:
     """Writes the folders `corpus` and `encoder`, both or neither.
 
     `corpus` has train, test, dev if there is one, each with the ending of its first source, and
     source.json: hashes, counts, name and licence of the files, but not their mirrors, which may
-    differ from run to run. Every file is checked before it takes its place.
+    differ from run to run. Every file is checked before it takes its place. With a growing source
+    the folder `growing` in it has the files that were taken to `inputs`.
 
     Returns:
         Measurements: `mirror`, `bytes_fetched` and `seconds` of each file.
@@ -43,12 +47,13 @@ def download(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
                 for split, source in params.splits.items()
             }
             files |= fetch_encoder(params, encoder_out)
-            source = describe(params, corpus_out, encoder_out)
+            added = copy_growing(inputs / GROWING, corpus_out / GROWING) if params.growing else {}
+            source = describe(params, corpus_out, encoder_out) | added
             (corpus_out / "source.json").write_text(
                 json.dumps(source, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
-            for path in [*corpus_out.iterdir(), *encoder_out.iterdir()]:
-                path.chmod(0o644)  # independent of the umask
+            for path in [*corpus_out.rglob("*"), *encoder_out.iterdir()]:
+                path.chmod(0o755 if path.is_dir() else 0o644)  # independent of the umask
     except OSError as error:
         raise StageError(f"{error.filename or corpus}: {error.strerror or error}") from None
     return {"files": files}
@@ -102,7 +107,7 @@ def main() -> None:
     """Runs the stage in the current folder."""
     command(
         Download,
-        lambda params: download(params, Path("data/corpus"), Path("data/encoder")),
+        lambda params: download(params, Path("data/corpus"), Path("data/encoder"), Path("inputs")),
         "Fetch the corpus and the encoder from their pinned sources.",
     )
 

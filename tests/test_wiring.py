@@ -141,7 +141,7 @@ def test_main_hands_over_the_paths_of_dvc_yaml(name):
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "Path"
     }
     outs = paths(name, *OUTS)
-    data_deps = set(filter(is_data, paths(name, "deps")))
+    data_deps = {dep for dep in paths(name, "deps") if is_data(dep) or dep == "inputs"}
     assert outs <= handed
     # What is handed over and not written is read, as a whole or a file of it.
     read = handed - outs

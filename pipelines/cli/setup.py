@@ -7,7 +7,7 @@ import typer
 from pipelines.cli.command import Answer, command
 
 
-@command("setup", "setup --heartbeat-s 60")
+@command("setup", "setup --heartbeat-s 60", "setup --notify FILE", "setup --notify off")
 def setup(
     heartbeat_s: Annotated[
         int | None,
@@ -16,6 +16,16 @@ def setup(
             metavar="N",
             help="Seconds between the heartbeats of a run, at least 30; a run that misses three"
             " counts as crashed; default: those of the work pool, 60 at first.",
+        ),
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            "--notify",
+            metavar="FILE|env:NAME|off",
+            help="Notify of failed and crashed runs, promotions, and shifts that `watch` finds, at"
+            " the address in this file or variable: a webhook, mail, or another that Apprise knows;"
+            " `off` deletes that again; default: leave it.",
         ),
     ] = None,
 ) -> Answer:
@@ -31,4 +41,8 @@ def setup(
     from pipelines.flows.provision import setup
 
     lines = setup(heartbeat_s)
+    if notify is not None:
+        from pipelines.flows import notifications
+
+        lines += notifications.setup(notify)
     return Answer({"done": lines}, lambda: print(*lines, sep="\n"))

@@ -6,17 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.corpus_check import sources
+from pipelines.corpus_check import growing, sources
 from pipelines.corpus_check.local_sources import changed_encoder
 from pipelines.corpus_check.sources import Found
+from pipelines.errors import PipelineError
 from pipelines.workspaces import overlays
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, tag_counts
 from stages.corpus.data_warnings import DataWarning, data_warnings
 from stages.corpus.origins import named
 from stages.corpus.splits import Split, Splits, entity_types, read_split, split_corpora
+from stages.fetching.file import on_disk
+from stages.fetching.growing import GROWING, file_of
 from stages.params.align import Align
 from stages.params.download import UNPINNED, Download
 from stages.params.params import Params
@@ -42,6 +46,8 @@ class Report:
         warnings: As `align` would give them.
         errors: What has to be corrected before a run; each with file and line where it has one.
         not_looked_at: What is not on this machine.
+        growing: What a run would take of the growing source; "" if there is none.
+        left_out: A sentence for each of its files that a run would leave out.
     """
 
     window_tokens: int
@@ -53,13 +59,15 @@ class Report:
     warnings: list[DataWarning] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     not_looked_at: list[str] = field(default_factory=list)
+    growing: str = ""
+    left_out: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
         """Keeps an error of the body as one of several."""
         try:
             yield
-        except (StageError, OSError) as error:
+        except (StageError, PipelineError, OSError) as error:
             self.errors.append(str(error))
 
     @property
@@ -77,7 +85,9 @@ def check(project: Path, layers: Sequence[Path]) -> Report:
     params = overlays.sections(project, layers).stages
     report = Report(params.align.window_tokens)
     _find(report, project, params.download, overlays.layers(project, layers))
-    corpora = _read(report, params.align)
+    with TemporaryDirectory() as folder:
+        added = _grown(report, project, params, Path(folder))
+        corpora = _read(report, params.align, added)
     types, splits = _split(report, params, corpora)
     report.errors += changed_encoder(project, params.download)
     with report.noting(), sources.encoder_folder(project, params.download.encoder) as folder:
@@ -106,13 +116,27 @@ def _find(report: Report, project: Path, params: Download, layers: Mapping[str, 
             )
 
 
-def _read(report: Report, params: Align) -> dict[str, Corpus]:
+def _grown(report: Report, project: Path, params: Params, folder: Path) -> dict[Path, str]:
+    """Takes the growing source to `folder`; returns its files and their names there."""
+    source = params.download.growing
+    if source and "://" in source.source and on_disk(source.source) is None:
+        report.not_looked_at.append(f"growing: {source.source} is a bucket; a run lists it")
+    elif source:
+        with report.noting():
+            if taken := growing.take(project, params, folder):
+                report.growing, report.left_out = taken.summary, taken.left_out
+                return {folder / GROWING / file_of(file): file["name"] for file in taken.files}
+    return {}
+
+
+def _read(report: Report, params: Align, added: Mapping[Path, str]) -> dict[str, Corpus]:
     """The corpora that can be read; notes repairs, errors and some sentences of train."""
     corpora = {}
     for split, found in report.files.items():
-        names = {str(found.path): found.name}
+        more = added if split == "train" else {}
+        names = {str(found.path): found.name, **{str(file): name for file, name in more.items()}}
         try:
-            corpora[split] = read_split(split, found.path, params)
+            corpora[split] = read_split(split, found.path, params, added=more)
         except StageError as error:
             report.errors.append(named(str(error), names))
             continue

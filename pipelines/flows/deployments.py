@@ -35,7 +35,7 @@ WaitMinutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 def retrain(
     ref: Ref, promote: bool, wait_minutes: WaitMinutes, force: bool
 ) -> Outcome | State[Any]:
-    """Trains the head of a branch, with unpinned sources as they are now, on a schedule.
+    """Trains the head of a branch, with changing sources as they are now, on a schedule.
 
     Args:
         ref: Branch, tag or commit to run; fetched at the start where there is a remote.

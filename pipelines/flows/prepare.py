@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.corpus_check import local_sources
+from pipelines.corpus_check import growing, local_sources
+from pipelines.corpus_check.growing import Taken
 from pipelines.dvc_repo import cache
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.errors import PipelineError
+from pipelines.errors import NothingToDo, PipelineError
 from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
 from pipelines.tracking import connection, unfinished
@@ -54,6 +55,7 @@ class Prepared:
     request: Request
     workspace: Workspace
     runtime: Runtime
+    growing: Taken | None = None
 
 
 @contextmanager
@@ -84,13 +86,37 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
         if request.purpose == "training":
             serving_code.pyfunc(made.path)  # else the result could not be registered
             local_sources.require_unchanged(made.path, made.params.stages.download)
-        if not (request.force or project.away):
-            with disk_errors(project.folder):
-                up_to_date.require_change(project, made, request.refetch, request.promote)
+        with disk_errors(project.folder):
+            taken = _take(project, made)
+            if not (request.force or project.away):
+                _require_change(project, made, request, taken)
         where = runtime.fix(made.path)
         if request.purpose == "training":
             runtime.require_device(made.params, where, lambda: dvc_stages.not_cached(made.path))
-        yield Prepared(project, request, made, where)
+        yield Prepared(project, request, made, where, taken)
+
+
+def _take(project: Project, made: Workspace) -> Taken | None:
+    """Puts into the workspace what stands in the growing source now, for DVC to see."""
+    params, inputs = made.params.stages, made.path / "inputs"
+    if made.purpose != "training":
+        growing.take_none(params, inputs)
+        return None
+    taken = growing.take(project.folder, params, inputs)
+    if taken:
+        growing.note(taken, made.path)
+    return taken
+
+
+def _require_change(
+    project: Project, made: Workspace, request: Request, taken: Taken | None
+) -> None:
+    try:
+        up_to_date.require_change(project, made, request.refetch, request.promote)
+    except NothingToDo as nothing:
+        if taken is None or not taken.left_out:
+            raise
+        raise NothingToDo("; ".join([str(nothing), *taken.left_out]), nothing.logged) from None
 
 
 @contextmanager

@@ -147,6 +147,7 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
     """
     started, log = time.monotonic(), get_run_logger()
     with live.following(prepared.project, log.warning) as opened, begun(prepared) as made:
+        _tell(prepared)
         inputs = up_to_date.inputs(made)
         if address := opened.open(made, inputs):
             log.info("MLflow run %s", address)
@@ -163,6 +164,13 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
     figures = report_values.leaves(dvc_stages.reports(made.path))
     seconds = time.monotonic() - started
     return Outcome(project, made.path, figures, logged, seconds, warning)
+
+
+def _tell(prepared: Prepared) -> None:
+    if prepared.growing:
+        get_run_logger().info(prepared.growing.summary)
+        for sentence in prepared.growing.left_out:
+            get_run_logger().warning(sentence)
 
 
 @contextmanager

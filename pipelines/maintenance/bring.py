@@ -15,6 +15,7 @@ from pipelines.errors import PipelineError
 from pipelines.tracking import connection, retention
 from pipelines.workspaces import merging, run_state, workspace
 from stages.contract import hashing
+from stages.fetching.growing import GROWING
 
 SHOWN = 10
 
@@ -85,7 +86,8 @@ def _differences(project: Path, params: Path, files: Path) -> Iterator[str]:
     for path, md5 in sorted(code.items()):
         within = any(path == out or path.startswith(f"{out}/") for out in made)
         if not within and md5 and md5 != _md5(project, path):
-            yield path
+            taken = files / path / GROWING
+            yield f"{path} (copy {taken} there)" if taken.is_dir() else path
     for stage in stages:
         for file, keys in stage.get("params", {}).items():
             here = _load(params / file)

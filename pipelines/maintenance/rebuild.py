@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import settings
+from pipelines.corpus_check import growing
 from pipelines.dvc_repo import cache, lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
@@ -46,7 +47,7 @@ class Rebuilt:
 def rebuild(project: Path, version: str, model: str, on_line: OnLine) -> Rebuilt:
     """Runs all stages of a version again, in a workspace with its commit and its parameters.
 
-    Only data from an unpinned source comes from DVC's cache, because the source may have changed.
+    Only data from an unpinned or growing source comes from DVC's cache: it may have changed.
     Each stage is compared as soon as it has run. Nothing is logged to MLflow.
 
     Args:
@@ -104,16 +105,17 @@ def _commit(run: Run, version: ModelVersion) -> str:
 def _stages_to_run(path: Path, recorded: Path, on_line: OnLine) -> Iterator[str]:
     """The stages in order, without `download` if its data comes from DVC by its hash."""
     try:
-        unpinned = read(Download, path / "params.yaml").unpinned
+        may_change = read(Download, path / "params.yaml").may_change
     except StageError:  # the parameters of an older commit
-        unpinned = {}
+        may_change = False
     for stage in dvc_stages.stages(path):
-        if stage.name == "download" and unpinned:
-            on_line("download: sources are unpinned, so the data comes from DVC by its hash")
+        if stage.name == "download" and may_change:
+            on_line("download: its sources may change, so the data comes from DVC by its hash")
             (path / "dvc.lock").write_bytes((recorded / "dvc.lock").read_bytes())
             for out in lockfile.stages(path / "dvc.lock")[stage.name]["outs"]:
                 cache.require_whole(path, out["md5"])
             _check_out(path, stage.name)
+            growing.take_back(path)
         else:
             yield stage.name
 

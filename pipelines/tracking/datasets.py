@@ -1,5 +1,6 @@
 """Describes the data of a run as MLflow's datasets: each split by its name, source and hash."""
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from stages.corpus.origins import split_file
+from stages.corpus.origins import GROWING, split_file
 
 SOURCE = "source.json"
 SPLITS = ("train", "dev", "test")
@@ -58,12 +59,19 @@ def _splits(
             web = next((a for a in addresses if a.startswith(("http://", "https://"))), None)
             path = f"{corpus['path']}/{split_file(workspace / corpus['path'], split).name}"
             source = ("http", {"url": web}) if web else _dvc(corpus, path, commit)
-            yield _dataset(profile["name"], profile[split]["sha256"], source, split, text)
+            yield _dataset(profile["name"], _digest(profile, split), source, split, text)
         else:  # held out of train
             for out in outs:
                 path = f"{out['path']}/{split}.parquet"
                 if (workspace / path).is_file():
                     yield _dataset(profile["name"], out["md5"], _dvc(out, path, commit), split)
+
+
+def _digest(profile: Any, split: str) -> str:
+    """That of the split's file, with those of a growing source if it adds to it."""
+    own = str(profile[split]["sha256"])
+    added = [file["sha256"] for file in profile.get(GROWING, ()) if split == "train"]
+    return hashlib.sha256("".join([own, *added]).encode()).hexdigest() if added else own
 
 
 def _dataset(

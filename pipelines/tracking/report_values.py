@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.corpus_check import growing
 from pipelines.errors import PipelineError
 
 Leaf = str | int | float | bool | None
@@ -80,10 +81,11 @@ def measured(folder: Path) -> dict[str, Leaf]:
 
 
 def data_warnings(workspace: Path) -> list[str]:
-    """What `align` warns of in a workspace, each with what to do."""
+    """What was left out of a growing source, and what `align` warns of, each with what to do."""
     path = workspace / ALIGN
     found = _read(path).get("warnings", ()) if path.is_file() else ()
-    return [f"{warning['message']}; {warning['remedy']}" for warning in found]
+    warned = [f"{warning['message']}; {warning['remedy']}" for warning in found]
+    return [*growing.left_out(workspace), *warned]
 
 
 def flattened(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

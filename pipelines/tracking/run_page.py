@@ -9,6 +9,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from pipelines.corpus_check import growing
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.registry import card, pages
@@ -23,6 +24,7 @@ REPORT = "reports/index.html"
 TYPES = "reports/f1_by_type.svg"
 WORST = "reports/worst_sentences.json"
 SENTENCES = 100
+LEFT_OUT = 20  # files of a growing source; measured/growing.json has all
 FORGE = re.compile(
     r"(?:https?://(?:[^/@]*@)?|ssh://git@|git@)([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?"
 )
@@ -67,7 +69,8 @@ def description(project: Project, made: Workspace, run_id: str) -> str:
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()  # for the hub
     head, _, tail = text.removeprefix(f"# {project.model}").strip().partition("\n\n")
     plot = f"![F1 by type](get-artifact?path={TYPES}&run_uuid={run_id})" if TYPES in logged else ""
-    return "\n\n".join(filter(None, [head, " · ".join(links), plot, tail]))
+    left = "\n".join(f"- {line}" for line in growing.left_out(made.path)[:LEFT_OUT])
+    return "\n\n".join(filter(None, [head, " · ".join(links), left, plot, tail]))
 
 
 def _commit(project: Path, made: Workspace) -> str:

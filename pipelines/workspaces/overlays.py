@@ -104,6 +104,11 @@ def _checked(path: Path, layers: dict[str, str]) -> Sections:
             " would refuse every version: set it to false, or precision: fp16"
         )
     types = stages.align.types
+    if stages.download.growing and not types:
+        raise PipelineError(
+            f"{path}: download.growing needs align.types, the entity types by name: else a mistyped"
+            " one in any new file would become a type of the model"
+        )
     for name, definition in stages.evaluate.slices.items():
         if types and definition.type and definition.type not in types:
             raise PipelineError(

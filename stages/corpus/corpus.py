@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -47,10 +47,12 @@ class Corpus:
         cells: Cells,
         repairs: Repairs,
         scratch: Path | None = None,
+        added: Mapping[str, Iterable[pa.RecordBatch]] | None = None,
     ) -> None:
         """Stores `batches`, of `stages.text.sentence.SCHEMA`, in the folder `scratch`.
 
-        `repairs` are those that the iteration over `batches` adds to.
+        `repairs` are those that the iteration over `batches` adds to. `added` are the batches of
+        files of a growing source by their names; their sentences come last.
         """
         self.repairs = repairs
         self.tags = Counter[str]()
@@ -59,13 +61,20 @@ class Corpus:
         """Whether a sentence has metadata."""
         self._cells: Cells = cells
         self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115  open as long as this
+        self.sizes: list[int] = []
+        """The number of sentences of the corpus itself, and of each added file."""
+        self.added = [*(added or {})]
+        """The names of the added files."""
         texts = [np.empty(0, np.uint64)]
         with pa.ipc.new_stream(self._file, SCHEMA) as stream:
-            for batch in batches:
-                stream.write_batch(batch)
-                self.has_meta |= batch["meta"].null_count < len(batch)
-                texts.append(_hashes(batch["cells"]))
-                self.tags.update(tag_counts(batch))
+            for part in [batches, *(added or {}).values()]:
+                self.sizes.append(0)
+                for batch in part:
+                    stream.write_batch(batch)
+                    self.has_meta |= batch["meta"].null_count < len(batch)
+                    texts.append(_hashes(batch["cells"]))
+                    self.tags.update(tag_counts(batch))
+                    self.sizes[-1] += len(batch)
         self.texts: NDArray[np.uint64] = np.concatenate(texts)
         """Of each sentence, a hash of its cells."""
 

@@ -53,6 +53,7 @@ def data_warnings(
         *_repaired(corpora),
         *_types(figures, types),
         *_leaked(splits),
+        *_scored(corpora["train"], splits),
         *_empty(corpora),
         *_repeated(corpora),
         *_windowed(figures),
@@ -173,6 +174,24 @@ def _leaked(splits: Splits) -> Iterator[DataWarning]:
             " is too high",
             remedy="delete them from train, or from test",
         )
+
+
+def _scored(train: Corpus, splits: Splits) -> Iterator[DataWarning]:
+    """Of a growing source, in which nobody may have looked before it is trained on."""
+    ends = np.cumsum(train.sizes)[:-1]
+    for split in ("test", "dev") if train.added else ():
+        own, *parts = np.split(np.isin(train.texts, splits[split].texts), ends)
+        counts = {name: int(part.sum()) for name, part in zip(train.added, parts, strict=True)}
+        found = {name: count for name, count in counts.items() if count}
+        if found:
+            most = sorted(found, key=lambda name: -found[name])[:SHOWN]
+            files = ", ".join(f"{name} {found[name]:,}" for name in most)
+            yield DataWarning(
+                message=f"{sum(found.values()):,} of {len(train) - len(own):,} sentences of the"
+                f" growing source are in {split} too, so they were left out of train; most in:"
+                f" {files}",
+                remedy="delete them there, if others are to be labelled in their place",
+            )
 
 
 def _empty(corpora: Mapping[str, Corpus]) -> Iterator[DataWarning]:

@@ -1,5 +1,6 @@
 """Finds the file of a split, and names it as its owner does, for messages."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import yaml
 
 from stages.contract.errors import StageError
 
-UNPINNED = "unpinned"
+GROWING, UNPINNED = "growing", "unpinned"
 
 
 def split_file(raw: Path, split: str) -> Path:
@@ -22,6 +23,16 @@ def split_file(raw: Path, split: str) -> Path:
         names = " and ".join(path.name for path in found)
         raise StageError(f"{raw} has {names}: delete all but that of download.{split}.sources")
     return found[0] if found else raw / f"{split}.txt"
+
+
+def added_files(raw: Path) -> dict[Path, str]:
+    """The files of a growing source in `raw` and their names there, ordered by their content."""
+    source = raw / "source.json"
+    known = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {}
+    return {
+        raw / GROWING / (added["sha256"] + Path(added["name"]).suffix): added["name"]
+        for added in known.get(GROWING, ())
+    }
 
 
 def origins(raw: Path, params: Path = Path("params.yaml")) -> dict[str, str]:

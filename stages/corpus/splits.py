@@ -52,13 +52,22 @@ Splits = dict[str, Split]
 """Train, dev and test."""
 
 
-def read_split(split: str, path: Path, params: Align, scratch: Path | None = None) -> Corpus:
-    """Reads the file `path` of a split; test is repaired only with `repair_test_tags`.
+def read_split(
+    split: str,
+    path: Path,
+    params: Align,
+    scratch: Path | None = None,
+    added: Mapping[Path, str] | None = None,
+) -> Corpus:
+    """Reads the file `path` of a split, and what a growing source has `added` to it.
+
+    Test is repaired only with `repair_test_tags`.
 
     Raises:
         StageError: as `read_corpus`.
     """
-    return read_corpus(path, params, split != "test" or params.repair_test_tags, scratch)
+    repair = split != "test" or params.repair_test_tags
+    return read_corpus(path, params, repair, scratch, added)
 
 
 def entity_types(corpora: Mapping[str, Corpus], params: Align) -> list[str]:
@@ -81,24 +90,30 @@ def entity_types(corpora: Mapping[str, Corpus], params: Align) -> list[str]:
 def split_corpora(corpora: Mapping[str, Corpus], params: Align) -> Splits:
     """Train, dev and test; without a dev corpus, dev is held out of train.
 
+    What a growing source added to train changes neither dev nor test, so that the scores of two
+    runs can be compared. Of its sentences train has none that dev or test has too.
+
     Raises:
         StageError: train has too few sentences for that.
     """
-    train = corpora["train"]
+    train, test = corpora["train"], corpora["test"]
+    own = train.sizes[0]
+    held_out = np.zeros(len(train), dtype=np.bool_)
     if "dev" in corpora:
         dev = Split.all_of(corpora["dev"])
-        kept = np.ones(len(train), dtype=np.bool_)
     else:
-        held_out = _hold_out(
-            train.texts, params.dev_sentences, params.dev_block_sentences, params.seed
+        held_out[:own] = _hold_out(
+            train.texts[:own], params.dev_sentences, params.dev_block_sentences, params.seed
         )
-        dev, kept = Split(train, held_out), ~held_out
+        dev = Split(train, held_out)
+    kept = ~held_out
+    kept[own:] = ~np.isin(train.texts[own:], np.concatenate([dev.texts, test.texts]))
     rows = np.flatnonzero(kept)
     if params.train_sentences is not None and params.train_sentences < len(rows):
         chosen = random.Random(params.seed).sample(range(len(rows)), params.train_sentences)  # noqa: S311
         kept = np.zeros(len(train), dtype=np.bool_)
         kept[rows[chosen]] = True
-    return {"train": Split(train, kept), "dev": dev, "test": Split.all_of(corpora["test"])}
+    return {"train": Split(train, kept), "dev": dev, "test": Split.all_of(test)}
 
 
 def _hold_out(texts: NDArray[np.uint64], wanted: int, block: int, seed: int) -> NDArray[np.bool_]:

@@ -82,6 +82,8 @@ def _body(
         sentences = corpus[split].get("sentences")  # download counts them only in lines of BIO
         count = "" if sentences is None else f"{sentences:,}"
         yield f"| {split} | {count} | `{corpus[split]['sha256']}` |"
+    if added := corpus.get("growing"):
+        yield f"| {len(added):,} files of a growing source, in train | | in `source.json` |"
     yield "\n## Limits\n"
     yield (
         f"It was scored only on {corpus['name']}. Scores on text of another kind, time or spelling"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from stages.contract.section import Address, Positive, Section
+from stages.contract.section import Address, Fraction, Positive, Section
 
 ENDING = re.compile(r"\.[a-z]\w{0,9}", re.IGNORECASE)  # no part of a version, such as `v1.2`
 UNPINNED = "unpinned"  # the source may change; source.json then has the hash of what was fetched
@@ -43,6 +43,21 @@ class Source(Section):
         return self
 
 
+class Growing(Section):
+    """A folder or bucket to which labelled files are added; those that stand there add to train."""
+
+    source: Address = Field(
+        description="Folder, or s3://BUCKET/PREFIX; $VARIABLES expanded; a relative path belongs to"
+        " the project's folder"
+    )
+    broken_share_max: Fraction = Field(
+        description="Share of its files that may be broken, and are left out; more end the run"
+    )
+    settled_s: Annotated[float, Field(ge=0)] = Field(
+        description="A file that changed less than so many seconds ago is left to the next run"
+    )
+
+
 class Encoder(Section):
     """The pre-trained encoder: a hub id at a revision, or a folder."""
 
@@ -71,6 +86,7 @@ class Download(Section):
     test: Source
     licence: str = Field(description="Of the corpus, copied into source.json")
     encoder: Encoder
+    growing: Growing | None = Field(description="Adds to train; null: nothing")
     timeout_s: Annotated[float, Field(gt=0)] = Field(
         description="Seconds without a byte before an attempt fails"
     )
@@ -86,6 +102,11 @@ class Download(Section):
     def files(self) -> dict[str, str]:
         """The names of the copies by split: `train.jsonl`."""
         return {split: f"{split}{source.ending}" for split, source in self.splits.items()}
+
+    @property
+    def may_change(self) -> bool:
+        """Whether another fetch may bring other data."""
+        return bool(self.unpinned or self.growing)
 
     @property
     def unpinned(self) -> dict[str, Source]:

@@ -99,7 +99,7 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
         }
         for split, body in (("train", TRAIN), ("test", TEST))
     }
-    section["dev"] = None
+    section["dev"] = section["growing"] = None
     section["encoder"] = {
         "hub_id": None,
         "revision": None,

@@ -25,7 +25,8 @@ def check(
         typer.Option(
             "--write",
             help="Write size and hashes of each corpus file into the file that names it, where they"
-            " differ; comments and order stay.",
+            " differ; comments and order stay. Take the growing source to inputs/growing, for `dvc"
+            " repro`.",
         ),
     ] = False,
 ) -> Answer:
@@ -35,9 +36,10 @@ def check(
     prints five sentences with their entities, counts, repairs, unknown characters, token lengths,
     sizes and hashes, and the warnings of `align`. Runs no stage, trains nothing and uses no
     network: of addresses it reads what `download` fetched before, and says what it did not look at.
+    Only `--write` lists and reads a bucket, if download.growing names one.
     """
     from pipelines.corpus_check import check as corpus_check
-    from pipelines.corpus_check import pin
+    from pipelines.corpus_check import growing, pin
     from pipelines.workspaces import overlays
 
     folder = Path.cwd()
@@ -46,6 +48,8 @@ def check(
     if write and report.changed:
         written = pin.write(overlays.layers(folder, params), report.changed)
         report = corpus_check.check(folder, params)
+    if write and not report.errors:
+        growing.take(folder, overlays.sections(folder, params).stages, folder / "inputs")
     failed = bool(report.errors or report.changed)
     fields = {**corpus_check.as_json(report), "written": written}
     return Answer(fields, lambda: print(*_lines(report, written), sep="\n"), int(failed))
@@ -54,6 +58,8 @@ def check(
 def _lines(report: "Report", written: list[str]) -> Iterator[str]:
     """What was found, what needs an action last."""
     yield from _files(report)
+    if report.growing:
+        yield report.growing
     if report.sentences:
         yield f"The first {len(report.sentences)} train sentences with an entity:"
         yield from (f"  {sentence}" for sentence in report.sentences)
@@ -67,8 +73,9 @@ def _lines(report: "Report", written: list[str]) -> Iterator[str]:
         yield f"Wrote bytes, git_blob and sha256 into {name}"
     for text in report.not_looked_at:
         yield f"Not looked at: {text}"
-    for warning in report.warnings:
-        yield f"Warning: {warning['message']}; {warning['remedy']}"
+    warnings = [f"{warning['message']}; {warning['remedy']}" for warning in report.warnings]
+    warnings += report.left_out
+    yield from (f"Warning: {warning}" for warning in warnings)
     for error in report.errors:
         yield f"Error: {error}"
     for found in report.files.values():
@@ -77,7 +84,7 @@ def _lines(report: "Report", written: list[str]) -> Iterator[str]:
                 f"Error: {found.name} has {found.difference}: if this is the file you"
                 " mean, let `check --write` write its size and hashes"
             )
-    counts = {"error": len(report.errors) + len(report.changed), "warning": len(report.warnings)}
+    counts = {"error": len(report.errors) + len(report.changed), "warning": len(warnings)}
     yield ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items())
 
 

@@ -168,7 +168,10 @@ def test_no_module_imports_torch(tmp_path: Path) -> None:
         (("run",), ("--params FILE", "--dirty", "MLFLOW_TRACKING_URI")),
         (("predict",), ("TEXT", "--input FILE", "--output FILE", "--model URI", "@challenger")),
         (("doctor",), ("--params FILE", "--json", "1  the worst is a warning")),
-        (("setup",), ("--heartbeat-s N", "PREFECT_API_URL", "GPU slot")),
+        (
+            ("setup",),
+            ("--heartbeat-s N", "--notify FILE|env:NAME|off", "PREFECT_API_URL", "GPU slot"),
+        ),
     ],
 )
 def test_help_is_quick_and_names_everything(tmp_path: Path, arguments, words) -> None:

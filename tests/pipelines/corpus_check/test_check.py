@@ -154,6 +154,35 @@ def test_a_mistake_is_named_where_the_user_wrote_it(pinned, check, old, new, err
     assert found["exit_code"] == 1
 
 
+def test_a_growing_source_is_read_as_a_run_would_and_taken_by_write(own, check, pinned):
+    (own / "labels").mkdir()
+    for name, rows in (("a.bio", [*TEST, *TRAIN[:1]]), ("b.bio", TRAIN[1:])):
+        (own / "labels" / name).write_text(bio(*rows), encoding="utf-8")
+    (own / "labels/half.jsonl").write_text("half", encoding="utf-8")
+    text = (own / "own.yaml").read_text(encoding="utf-8")
+    text = text.replace("types: null", "types: [SHOP, DISH]").replace(
+        "  dev: null\n",
+        "  dev: null\n  growing: {source: labels, broken_share_max: 0.5, settled_s: 0}\n",
+    )
+    (own / "own.yaml").write_text(text, encoding="utf-8")
+    found = check()
+    assert (found["exit_code"], found["errors"]) == (0, [])
+    assert found["growing"] == "Growing source labels: 2 files, 4 sentences; 1 broken"
+    [left_out] = found["left_out"]
+    assert left_out.startswith("half.jsonl of the growing source is broken: half.jsonl:1: not JSON")
+    # dev has the repeated sentence, and what was added repeats it too.
+    assert found["splits"]["dev"]["sentences"] == found["splits"]["train"]["sentences"] == 2
+    assert any("1 of 4 sentences of the growing" in w["message"] for w in found["warnings"])
+    assert not (own / "inputs").exists()
+    assert check("--write")["exit_code"] == 0
+    assert len(list((own / "inputs/growing").glob("*.bio"))) == 2
+    (own / "labels").rename(own / "elsewhere")
+    [error] = check()["errors"]
+    assert error.endswith("/labels is not a folder; create it, or correct the path")
+    (own / "own.yaml").write_text(text.replace("source: labels", "source: s3://b/c"), "utf-8")
+    assert "growing: s3://b/c is a bucket; a run lists it" in check()["not_looked_at"]
+
+
 def test_a_mistake_costs_little_time_and_no_traceback(own):
     (own / "corpus/train.txt").write_text("我\tO\n在 O\n", encoding="utf-8")
     before = psutil.Process().cpu_times().children_user

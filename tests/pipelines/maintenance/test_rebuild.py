@@ -144,7 +144,7 @@ def test_data_whose_source_is_unpinned_comes_from_dvc(
     monkeypatch.chdir(project)
     assert main(["rebuild", "1"]) == 0
     err = capsys.readouterr().err
-    assert "download: sources are unpinned, so the data comes from DVC by its hash" in err
+    assert "download: its sources may change, so the data comes from DVC by its hash" in err
     assert "download: at work" not in err
     assert "align: at work" in err
     shutil.rmtree(project / ".dvc" / "cache")

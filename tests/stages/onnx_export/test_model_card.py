@@ -60,13 +60,16 @@ def test_it_holds_no_sentence_of_the_corpus(tiny):
 def test_slices_an_encoder_of_a_folder_and_a_name_that_is_no_yaml(made):
     row = {"f1": 0.5, "precision": 0.25, "recall": 0.75, "support": 1234, "sentences": 9}
     source = {"name": "Our: corpus #1", "licence": "CC BY 4.0", "encoder": {"from": "folder"}}
+    source["growing"] = [{"name": "a.bio"}, {"name": "b.bio"}]
     card = ModelCard(made(source, slices={"a|b": row}))
     assert "| a\\|b | 0.2500 | 0.7500 | 0.5000 | 1,234 |" in card.text
     assert card.data.base_model is None
     assert card.data.license_name == "licence-of-our-corpus-1"
     assert {result.dataset_name for result in card.data.eval_results} == {"Our: corpus #1"}
     assert "Our: corpus #1. Licence: CC BY 4.0." in card.text
+    assert "| 2 files of a growing source, in train | | in `source.json` |" in card.text
     assert "a|b" not in made()
+    assert "growing" not in made()
 
 
 def test_what_it_needs_is_named(tiny, tmp_path):

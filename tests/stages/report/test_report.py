@@ -164,6 +164,13 @@ def test_slices_are_shown_where_there_are_any(made):
     assert "of-slices" not in made([found])
 
 
+def test_files_that_were_added_to_train_are_counted(made):
+    sentence = judged("在北京", [(1, 3, "PER")], [])
+    added = "2 files of a growing source, which <code>data/corpus/source.json</code> lists"
+    assert added in made([sentence], {"growing": [{"name": "a.bio"}, {"name": "b.bio"}]})
+    assert "growing" not in made([sentence])
+
+
 def test_a_model_that_finds_nothing(made):
     html = made([judged("在北京", [(1, 3, "PER")], [])])
     assert "1 of 1 sentences with a mistake" in html
