@@ -23,7 +23,7 @@ from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.imports import import_closure
 from stages.contract.section import Section
-from stages.training.ranks import Ranks
+from stages.training.ranks import SINGLE, Ranks
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,19 +38,19 @@ def root() -> Path:
 
 @contextmanager
 def locked_folder(
-    root: Path | None, params: Section, inputs: Iterable[Path]
+    root: Path | None, params: Section, inputs: Iterable[Path], ranks: Ranks = SINGLE
 ) -> Iterator[Path | None]:
     """Yields the checkpoint folder of this training below `root`, locked for this process.
 
     Its name is a hash of the parameters that decide the result, the content of `inputs`, the code
     that `train` imports and the versions of torch and transformers. If it has no checkpoint at the
-    end, it is deleted. Yields None if `root` is None or, with a message, if another process has
-    locked the folder.
+    end, it is deleted. Yields None if `root` is None, in other ranks than the first and, with a
+    message, if another process has locked the folder.
 
     Raises:
         StageError: the folder is not writable.
     """
-    if root is None:
+    if root is None or not ranks.first:
         yield None
         return
     folder = root / _key(params, inputs)
