@@ -53,8 +53,8 @@ def train(
     from which the same call resumes. With `try_export` the export is tried beside the training.
 
     Raises:
-        StageError: the device or its bf16 is missing; no data, or no encoder that fits it; the
-            loss is not finite; too little memory, with the parameters to change.
+        StageError: the device or its bf16 is missing; no data, or no encoder that fits it; other
+            inputs on another host; the loss is not finite; too little memory, and what to change.
     """
     device = choose_device(params.device, "train.device")
     with process_group(device) as ranks, export_trial(try_export and ranks.first) as trial:
@@ -70,8 +70,8 @@ def train(
             estimate = memory.check_free(params, model, data.labels, bf16, ranks)
         inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
         inputs += sorted(path for path in encoder.iterdir() if path.is_file())
-        root = checkpoints if ranks.first else None
-        with checkpoint.locked_folder(root, params, inputs) as folder:
+        checkpoint.require_same_everywhere(params, inputs, ranks)
+        with checkpoint.locked_folder(checkpoints, params, inputs, ranks) as folder:
             packed = _packs(model, data.labels, ranks)
             live = live_folder() if ranks.first else None
             runtime = Runtime(device, bf16, ranks, ranks.broadcast(folder), packed, trial, live)

@@ -1,5 +1,6 @@
 """The default DVC remote of a project."""
 
+import os
 import shlex
 import sys
 import threading
@@ -11,6 +12,7 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.workspaces import process_group, redaction
 
 LAST_LINES = 3
+ROOT = Path(__file__).parents[2]
 
 
 def name(path: Path) -> str | None:
@@ -29,8 +31,39 @@ def push(path: Path, timeout_s: float | None = None) -> str | None:
     default = name(path)
     if default is None:
         return None
-    command = [sys.executable, "-m", "dvc", "push", "--run-cache"]  # --quiet would hide errors
-    process = process_group.start(command, path, dvc_stages.environment(remotes=True))
+    # --quiet would hide errors
+    words = _failure(path, "push", ["-m", "dvc", "push", "--run-cache"], timeout_s)
+    return words and (
+        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"
+        " in the cache. Fix the remote, then run"
+        f" `cd {shlex.quote(str(path))} && dvc push --run-cache`"
+    )
+
+
+def pull(path: Path, timeout_s: float | None = None) -> str | None:
+    """Pulls what another machine's run of the same stages left in the default DVC remote.
+
+    The next `dvc repro` in the workspace `path` then takes it from the cache.
+
+    Returns:
+        A sentence if that failed, or was stopped after `timeout_s` seconds; else None.
+    """
+    default = name(path)
+    if default is None:
+        return None
+    # -P: the workspace has a package `pipelines` too, of the commit that runs.
+    words = _failure(path, "pull", ["-P", "-m", "pipelines.dvc_repo.pulling"], timeout_s)
+    return words and (
+        f"Not all that the DVC remote {default} may have was pulled ({words}): stages run that"
+        " another machine has run already"
+    )
+
+
+def _failure(path: Path, what: str, arguments: list[str], timeout_s: float | None) -> str | None:
+    """Runs Python in the workspace with the remotes' keys; the last words of a failure."""
+    env = dvc_stages.environment(remotes=True)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+    process = process_group.start([sys.executable, *arguments], path, env)
     try:
         with process_group.ended_by(process, timeout_s, threading.Event()) as why:
             lines = [line.strip() for line in process.stdout or ()]
@@ -42,12 +75,7 @@ def push(path: Path, timeout_s: float | None = None) -> str | None:
     if process.returncode == 0:
         return None
     if why:
-        lines = [f"stopped after {timeout_s:g} s, run.stage_timeout_s of push in params.yaml"]
+        lines = [f"stopped after {timeout_s:g} s, run.stage_timeout_s of {what} in params.yaml"]
     errors = [line for line in lines if line.startswith("ERROR:")] or [*filter(None, lines)]
     words = redaction.redactor()(" ".join(errors[-LAST_LINES:]))
-    words = words or f"exit code {process.returncode}"
-    return (
-        f"The outs were not pushed to the DVC remote {default} ({words}); nothing is lost, they are"
-        " in the cache. Fix the remote, then run"
-        f" `cd {shlex.quote(str(path))} && dvc push --run-cache`"
-    )
+    return words or f"exit code {process.returncode}"

@@ -52,16 +52,21 @@ def stages(workspace: Path) -> list[Stage]:
         PipelineError: with DVC's message, if dvc.yaml is not valid.
     """
     with opened(workspace) as repo:
-        graph = repo.index.graph  # an edge goes from a stage to one that it depends on
-        order = networkx.lexicographical_topological_sort(graph.reverse(), key=name_of)
         return [
             Stage(
                 name_of(stage),
-                tuple(sorted(name_of(up) for up in graph.successors(stage))),
+                tuple(sorted(name_of(up) for up in repo.index.graph.successors(stage))),
                 tuple(_reports(stage.outs, workspace)),
             )
-            for stage in order
+            for stage in in_order(repo)
         ]
+
+
+def in_order(repo: Any) -> Iterator[Any]:
+    """DVC's own stages, each after those that it depends on."""
+    graph = repo.index.graph  # an edge goes from a stage to one that it depends on
+    stages: Iterator[Any] = networkx.lexicographical_topological_sort(graph.reverse(), key=name_of)
+    return stages
 
 
 def not_cached(workspace: Path) -> list[str]:

@@ -187,6 +187,8 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
         get_run_logger().info("Stages run %s", prepared.runtime)
         disk.require(folder, made.params.run.free_disk_gb)
+        if warning := remote.pull(made.path, made.params.run.timeout_s("pull")):
+            get_run_logger().warning(warning)
         cache.require_within(folder)
         yield made
 

@@ -33,8 +33,9 @@ class Served(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Loads the session, tokenizer and windows.
 
-        Exits with an error message if a file is not the one that was registered, or if
-        `NER_REQUIRE_CUDA` is set and CUDA does not work.
+        `OMP_NUM_THREADS` limits the session's threads: Spark sets it to the CPUs of a task, and
+        ONNX Runtime does not read it. Exits with an error message if a file is not the one that was
+        registered, or if `NER_REQUIRE_CUDA` is set and CUDA does not work.
         """
         # Imported here: this file also runs where it is logged, without need for ONNX Runtime.
         stages = _own_stages()
@@ -55,7 +56,8 @@ class Served(PythonModel):
                 f"The model in {folder} is not the one that was registered: {wrong}; restore"
                 " MLflow's artifacts from a backup"
             )
-        self.tagger = tagger.Tagger(folder)
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        self.tagger = tagger.Tagger(folder, int(threads) if threads.isdecimal() else None)
         if os.environ.get("NER_REQUIRE_CUDA", "0") != "0" and "CUDA" not in self.tagger.provider:
             sys.exit(
                 f"NER_REQUIRE_CUDA is set and ONNX Runtime offers {self.tagger.provider} only:"

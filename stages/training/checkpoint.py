@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import pickle  # noqa: TID251 - only for its error
 import shutil
@@ -22,7 +23,7 @@ from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.imports import import_closure
 from stages.contract.section import Section
-from stages.training.ranks import Ranks
+from stages.training.ranks import SINGLE, Ranks
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,19 +38,19 @@ def root() -> Path:
 
 @contextmanager
 def locked_folder(
-    root: Path | None, params: Section, inputs: Iterable[Path]
+    root: Path | None, params: Section, inputs: Iterable[Path], ranks: Ranks = SINGLE
 ) -> Iterator[Path | None]:
     """Yields the checkpoint folder of this training below `root`, locked for this process.
 
     Its name is a hash of the parameters that decide the result, the content of `inputs`, the code
     that `train` imports and the versions of torch and transformers. If it has no checkpoint at the
-    end, it is deleted. Yields None if `root` is None or, with a message, if another process has
-    locked the folder.
+    end, it is deleted. Yields None if `root` is None, in other ranks than the first and, with a
+    message, if another process has locked the folder.
 
     Raises:
         StageError: the folder is not writable.
     """
-    if root is None:
+    if root is None or not ranks.first:
         yield None
         return
     folder = root / _key(params, inputs)
@@ -64,6 +65,24 @@ def locked_folder(
         finally:
             if not list(folder.rglob("*.pt")):
                 shutil.rmtree(folder)
+
+
+def require_same_everywhere(params: Section, inputs: Iterable[Path], ranks: Ranks) -> None:
+    """Checks that all hosts have the parameters, inputs, code and packages of rank 0's.
+
+    Raises:
+        StageError: they differ; in each rank, so that none waits for another.
+    """
+    if not ranks.several_hosts:
+        return
+    own = _decisive(params, inputs)
+    differing = sorted({line.partition(" ")[0] for line in {*own} ^ {*ranks.broadcast(own)}})
+    if not ranks.all_equal(len(differing)):
+        where = ", ".join(differing) or "what the error on another host names"
+        raise StageError(
+            f"the hosts of this training differ from the first in {where}: give all the same"
+            " commit, params.yaml and data/"
+        )
 
 
 def _locked(folder: Path) -> IO[str] | None:
@@ -199,12 +218,17 @@ def remove(folder: Path) -> None:
 
 
 def _key(params: Section, inputs: Iterable[Path]) -> str:
-    decisive = params.model_dump_json(exclude=INDECISIVE)
-    lines = [decisive, torch.__version__, transformers.__version__]
+    return hashlib.sha256("\n".join(_decisive(params, inputs)).encode()).hexdigest()[:32]
+
+
+def _decisive(params: Section, inputs: Iterable[Path]) -> list[str]:
+    """All that decides the result: a name and a value, or the hash of a file."""
+    values = params.model_dump(mode="json", exclude=INDECISIVE)
+    lines = [f"train.{key} {json.dumps(value)}" for key, value in values.items()]
+    lines += [f"torch {torch.__version__}", f"transformers {transformers.__version__}"]
     code = import_closure(ROOT, "stages.train")
     lines += [f"{path.relative_to(ROOT)} {sha256(path)}" for path in code]
-    lines += [f"{path.name} {sha256(path)}" for path in inputs]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    return lines + [f"{path.name} {sha256(path)}" for path in inputs]
 
 
 def _fsync(folder: Path) -> None:

@@ -35,6 +35,11 @@ class Ranks:
         """True in rank 0, which evaluates, writes and prints."""
         return self.rank == 0
 
+    @property
+    def several_hosts(self) -> bool:
+        """True if torchrun started ranks on more than one host."""
+        return int(os.environ.get("GROUP_WORLD_SIZE", 1)) > 1
+
     def broadcast(self, value: T) -> T:
         """Returns rank 0's `value` in every rank; every rank must call it."""
         if self.count == 1:

@@ -136,6 +136,21 @@ def test_the_network_variables_of_both_spellings_reach_download(checkout, stage)
 
 
 @pytest.mark.parametrize(
+    ("stage", "nodes", "network"),
+    [("train", "2", "host"), ("train", "1", "none"), ("evaluate", "2", "none")],
+)
+def test_only_train_on_several_hosts_has_the_hosts_network(checkout, stage, nodes, network):
+    (checkout / "engine").write_text(ENGINE)
+    (checkout / "engine").chmod(0o755)
+    env = {"PET_NNODES": nodes, "NCCL_SOCKET_IFNAME": "eth1", "NER_ENGINE": f"{checkout}/engine"}
+    status, printed, said = run(checkout, "python", "-m", f"stages.{stage}", **env)
+    assert status == 0, said
+    assert re.findall(r"--network\n(.*)\n", printed) == [network]
+    passed = {name for name in env if f"--env\n{name}\n" in printed}
+    assert passed == ({"PET_NNODES", "NCCL_SOCKET_IFNAME"} if network == "host" else set())
+
+
+@pytest.mark.parametrize(
     ("file", "changed"),
     [
         ("IMAGE", ["interactive", "pipelines", "serve", "stages"]),

@@ -1,5 +1,6 @@
 """The DVC remote: after a run a second clone has all of it and trains nothing."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pipelines.dvc_repo import remote
 from pipelines.maintenance.bring import bring
 from pipelines.workspaces.workspace import Workspace
 from tests.pipelines import done, standin
+
+AWAY = "http://127.0.0.1:9"  # where nothing listens
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,16 @@ def set_remote(folder: Path, settings: str) -> None:
         file.write(config)
 
 
+def push(made: Workspace, settings: str) -> None:
+    local = (made.path / ".dvc" / "config.local").read_text()
+    try:
+        done.call(made.path, "config", "--local", "core.remote", "store")
+        (made.path / ".dvc" / "config").write_text(f"['remote \"store\"']\n{settings}")
+        assert remote.push(made.path) is None
+    finally:
+        (made.path / ".dvc" / "config.local").write_text(local)
+
+
 # S3 takes 9 s, its server and client; what is ours is the same for a folder.
 @pytest.mark.parametrize("kind", ["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def test_a_second_clone_pulls_and_evaluates_without_training(
@@ -59,13 +72,7 @@ def test_a_second_clone_pulls_and_evaluates_without_training(
     settings = (
         request.getfixturevalue("s3") if kind == "s3" else f"    url = {tmp_path / 'store'}\n"
     )
-    local = (made.path / ".dvc" / "config.local").read_text()
-    try:
-        done.call(made.path, "config", "--local", "core.remote", "store")
-        (made.path / ".dvc" / "config").write_text(f"['remote \"store\"']\n{settings}")
-        assert remote.push(made.path) is None
-    finally:
-        (made.path / ".dvc" / "config.local").write_text(local)
+    push(made, settings)
     second = tmp_path / "second"
     standin.git(tmp_path, "clone", "--quiet", str(project), str(second))
     set_remote(second, settings)
@@ -80,5 +87,65 @@ def test_a_second_clone_pulls_and_evaluates_without_training(
     ]
 
 
-def test_without_a_default_remote_nothing_is_pushed(ready) -> None:
+def test_without_a_default_remote_nothing_is_pushed_or_pulled(ready) -> None:
     assert remote.push(ready[1].path) is None
+    assert remote.pull(ready[1].path) is None
+
+
+@pytest.fixture(scope="module")
+def another(ready, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a DVC remote `store`, of the run, and another machine's clone `second`."""
+    project, made = ready
+    folder = tmp_path_factory.mktemp("another")
+    push(made, f"    url = {folder / 'store'}\n")
+    standin.git(folder, "clone", "--quiet", str(project), str(folder / "second"))
+    (folder / "second" / "dvc.lock").unlink()
+    set_remote(folder / "second", "    url = ../../store\n")
+    return folder
+
+
+@pytest.fixture
+def pushed(another: Path, tmp_path: Path) -> Path:
+    """A copy of that clone, beside a copy of that remote."""
+    return Path(shutil.copytree(another, tmp_path / "here")) / "second"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stages"),
+    [
+        ("errors: 200", "errors: 100", ["evaluate"]),
+        ("epochs: 10", "epochs: 9", ["train", "evaluate", "export"]),
+    ],
+)
+def test_what_another_machine_ran_is_pulled_and_the_rest_runs(pushed, old, new, stages) -> None:
+    params = pushed / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace(old, new, 1))
+    assert params.read_text() != text
+    assert remote.pull(pushed) is None
+    ran = [line for line in done.repro(pushed).splitlines() if line.startswith("Running stage")]
+    assert ran == [f"Running stage '{stage}':" for stage in stages]
+
+
+def test_a_tampered_remote_writes_nothing_outside(pushed: Path) -> None:
+    for listing in (pushed.parent / "store/files/md5").glob("*/*.dir"):
+        listing.chmod(0o644)
+        listing.write_text(listing.read_text().replace('"relpath": "', '"relpath": "../../../'))
+    said = remote.pull(pushed)
+    assert said is not None
+    assert "outside its folder" in said
+    assert not [*pushed.parent.rglob("weights")]
+
+
+def test_a_remote_that_is_away_is_a_sentence(pushed: Path, monkeypatch) -> None:
+    pytest.importorskip("dvc_s3", reason="dvc-s3 comes with the group `dev`")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    config = pushed / ".dvc/config.local"
+    config.write_text(config.read_text().replace("../../store", "s3://bucket/ner"))
+    done.call(pushed, "remote", "modify", "--local", "store", "endpointurl", AWAY)
+    for name in ("access_key_id", "secret_access_key"):
+        done.call(pushed, "remote", "modify", "--local", "store", name, "test")
+    said = remote.pull(pushed)
+    assert said is not None
+    assert said.startswith("Not all that the DVC remote store may have was pulled (ERROR: ")
+    assert AWAY in said

@@ -52,8 +52,9 @@ class Deployed:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def start_worker(self) -> None:
+    def start_worker(self, *options: str) -> None:
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "msra-ner"]
+        command += options
         with (self.project.parent / "worker.log").open("a") as log:
             # No supervisor: it would end the runs that outlive the worker.
             self.worker = subprocess.Popen(

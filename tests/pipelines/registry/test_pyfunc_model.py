@@ -1,6 +1,7 @@
 """What the registered model does when it is loaded, without a server."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from mlflow.pyfunc.model import PythonModelContext
@@ -27,6 +28,19 @@ def load(tiny, tmp_path, monkeypatch):
 
 def test_the_registered_files(load):
     assert load().tagger.provider.endswith("ExecutionProvider")
+
+
+@pytest.mark.parametrize("threads", [1, 7])
+def test_threads_are_those_of_the_environment(load, monkeypatch, cpu_only, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    before = threads_of_this_process()
+    served = load()  # by a name, so that its threads are there still
+    assert threads_of_this_process() - before == threads - 1
+    assert served.tagger
+
+
+def threads_of_this_process():
+    return len([*Path("/proc/self/task").iterdir()])
 
 
 def more_weights(folder):
