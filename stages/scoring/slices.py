@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.contract.errors import StageError, listed
 from stages.params.evaluate import Slice
 from stages.scoring.mistakes import Judged
-from stages.scoring.spans import Figures, counts, figures
+from stages.scoring.spans import Counts, Figures, SparseCounts, counts, figures
 from stages.text.windows_table import Aligned
 
 
@@ -71,10 +73,20 @@ def _matching(
 def slice_scores(slices: Iterable[Members], judged: Sequence[Judged]) -> dict[str, Figures]:
     """`figures` of each slice, and its number of sentences."""
     return {
-        each.slice: figures(counts([judged[number] for number in each.sentences], each.type))
-        | {"sentences": len(each.sentences)}
-        for each in slices
+        each.slice: figures(found) | {"sentences": len(found)}
+        for each, found in slice_counts(slices, judged)
     }
+
+
+def slice_counts(
+    slices: Iterable[Members], judged: Sequence[Judged]
+) -> Iterator[tuple[Members, Counts]]:
+    """Yields each slice with the counts of its sentences [sentences, 3]."""
+    of_types: dict[str | None, SparseCounts] = {}
+    for each in slices:
+        if each.type not in of_types:
+            of_types[each.type] = SparseCounts.of(counts(judged, each.type))
+        yield each, of_types[each.type].dense[np.array(each.sentences, np.intp)]
 
 
 def write_members(path: Path, slices: Iterable[Members]) -> None:
