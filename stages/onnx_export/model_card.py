@@ -82,6 +82,10 @@ def _body(
         sentences = corpus[split].get("sentences")  # download counts them only in lines of BIO
         count = "" if sentences is None else f"{sentences:,}"
         yield f"| {split} | {count} | `{corpus[split]['sha256']}` |"
+    texts = [corpus[name]["sha256"] for name in corpus if name.startswith("text.")]
+    if texts:
+        yield "\nUnlabelled text, for the pretraining of the encoder:\n"
+        yield from (f"- a file with SHA-256 `{digest}`" for digest in texts)
     yield "\n## Limits\n"
     yield (
         f"It was scored only on {corpus['name']}. Scores on text of another kind, time or spelling"
