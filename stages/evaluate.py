@@ -160,6 +160,7 @@ def _judged(
             ):
                 confidences = _confidences(pair, path, marginals)
                 judged.append(Judged(cells, pair.gold, pair.predicted, confidences))
+            del part, emissions, predicted  # else two parts would be in memory at once
     return judged
 
 

@@ -61,6 +61,7 @@ def count_in_train(path: Path, tags: Sequence[str], judged: Iterable[Judged]) ->
             for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True)
         )
         found.add((s.text(span), span.type) for s in of_split for span in s.gold)
+        del split, of_split  # else two parts would be in memory at once
     return found
 
 

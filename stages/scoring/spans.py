@@ -96,7 +96,10 @@ def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, 
         for column, entities in enumerate((gold, predicted, gold & predicted)):
             for span in entities:
                 found[group(sentence, span)].append(3 * number + column)
-    return {key: _sparse(np.frombuffer(at, np.int32), len(sentences)) for key, at in found.items()}
+    # Each is freed as soon as it is counted.
+    return {
+        key: _sparse(np.frombuffer(found.pop(key), np.int32), len(sentences)) for key in [*found]
+    }
 
 
 def _sparse(at: NDArray[np.int32], sentences: int) -> SparseCounts:
@@ -104,7 +107,7 @@ def _sparse(at: NDArray[np.int32], sentences: int) -> SparseCounts:
     starts = np.diff(number, prepend=-1) > 0  # of a sentence
     row = np.cumsum(starts, dtype=np.int32) - 1
     counts = np.bincount(3 * row + column, minlength=3 * int(starts.sum())).reshape(-1, 3)
-    return SparseCounts(number[starts].astype(np.intp), counts.astype(np.int64), sentences)
+    return SparseCounts(number[starts].astype(np.intp), counts, sentences)
 
 
 def figures(counts: Counts) -> Figures:
