@@ -12,7 +12,8 @@ from stages.contract.outs import whole
 from stages.contract.progress import progress
 from stages.corpus.corpus import Corpus
 from stages.corpus.data_warnings import data_warnings
-from stages.corpus.origins import added_files, named, origins, split_file
+from stages.corpus.origins import added_files, named, names_of, origins, split_file
+from stages.corpus.plain_text import align_text, text_files, text_warnings
 from stages.corpus.splits import entity_types, read_split, split_corpora
 from stages.model.encoder import check_window, load_tokenizer, special_ids
 from stages.params.align import Align
@@ -31,7 +32,8 @@ def align(
 ) -> dict[str, Any]:
     """Aligns train, test and, if it exists, dev of the folder `raw` with `encoder`'s tokenizer.
 
-    Writes to `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json.
+    Writes to `out`: train, dev and test as Parquet (see `stages.text.windows_table`), labels.json;
+    and text.parquet, if `raw` has plain text (see `stages.corpus.plain_text`).
     Writes to `report`: the number of repairs of each kind and their first places; per split its
     sentences, cells (`characters` or `words`), entities in and kept, unknown rate (of cells) and
     windows; and `warnings`, each a `message` and a `remedy`. No cell and no entity is dropped or
@@ -70,6 +72,11 @@ def align(
                 batches = split.batches()
                 figures[name] = write_aligned(batches, labels, encode, path, meta, bar.update)
         figures["warnings"] = data_warnings(corpora, splits, figures, types)
+        if files := text_files(raw):
+            path = folder / "text.parquet"
+            with names_of(names):
+                figures["text"] = align_text(files, labels, encode, corpora["test"], path)
+            figures["warnings"] += text_warnings(figures["text"])
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for warning in figures["warnings"]:
         print(f"align: warning: {warning['message']}; {warning['remedy']}", file=sys.stderr)
@@ -97,13 +104,11 @@ def _read(params: Align, raw: Path, names: Mapping[str, str], scratch: Path) -> 
     if not files["dev"].is_file():
         del files["dev"]
     added = {"train": added_files(raw)}
-    try:
+    with names_of(names):
         return {
             split: read_split(split, path, params, scratch, added.get(split))
             for split, path in files.items()
         }
-    except StageError as error:
-        raise StageError(named(str(error), names)) from None
 
 
 def _print_repairs(corpora: Mapping[str, Corpus], names: Mapping[str, str]) -> None:

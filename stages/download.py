@@ -22,10 +22,11 @@ def download(
 ) -> dict[str, Any]:
     """Writes the folders `corpus` and `encoder`, both or neither.
 
-    `corpus` has train, test, dev if there is one, each with the ending of its first source, and
-    source.json: hashes, counts, name and licence of the files, but not their mirrors, which may
-    differ from run to run. Every file is checked before it takes its place. With a growing source
-    the folder `growing` in it has the files that were taken to `inputs`.
+    `corpus` has train, test, dev if there is one, each with the ending of its first source, the
+    files of plain text as `text.0` and so on, and source.json: hashes, counts, name and licence of
+    the files, but not their mirrors, which may differ from run to run. Every file is checked before
+    it takes its place. With a growing source the folder `growing` in it has the files that were
+    taken to `inputs`.
 
     Returns:
         Measurements: `mirror`, `bytes_fetched` and `seconds` of each file.
@@ -37,14 +38,14 @@ def download(
         with whole(corpus, encoder) as [corpus_out, encoder_out]:
             corpus_out.mkdir()
             files = {
-                params.files[split]: fetch(
+                params.files[name]: fetch(
                     source,
-                    corpus_out / params.files[split],
+                    corpus_out / params.files[name],
                     timeout_s=params.timeout_s,
                     attempts=params.attempts,
-                    remedy=f"try again, or add a mirror or a copy to download.{split}.sources",
+                    remedy=f"try again, or add a mirror or a copy to download.{name}.sources",
                 )
-                for split, source in params.splits.items()
+                for name, source in params.fetched.items()
             }
             files |= fetch_encoder(params, encoder_out)
             added = copy_growing(inputs / GROWING, corpus_out / GROWING) if params.growing else {}
@@ -61,9 +62,9 @@ def download(
 
 def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
     """The content of source.json, for the files in these folders."""
-    splits = {
-        split: digests(corpus / name) | _counts(corpus / name)
-        for split, name in params.files.items()
+    files = {
+        name: digests(corpus / file) | (_counts(corpus / file) if name in params.splits else {})
+        for name, file in params.files.items()
     }
     origin = (
         {"hub_id": params.encoder.hub_id, "revision": params.encoder.revision}
@@ -74,7 +75,7 @@ def describe(params: Download, corpus: Path, encoder: Path) -> dict[str, Any]:
         "name": params.name,
         "language": params.language,
         "licence": params.licence,
-        **splits,
+        **files,
         "encoder": {
             "from": origin,
             "sha256": {p.name: sha256(p) for p in sorted(encoder.iterdir())},

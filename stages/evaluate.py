@@ -3,9 +3,9 @@
 import csv
 import heapq
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.contract.progress import progress
-from stages.model.decode import Decoder, Span, confidence, spans
+from stages.model.decode import Decoder, Span, confidence
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.model.emissions import Forward
+from stages.model.freed_memory import free_at_once
 from stages.model.tagger import forward_of, load_tagger
 from stages.params.evaluate import Evaluate
 from stages.report.report import NONE, Results, StageReports, report
@@ -26,6 +27,7 @@ from stages.scoring.bootstrap import with_intervals
 from stages.scoring.calibrate import calibrate
 from stages.scoring.calibration import expected_calibration_error, reliability
 from stages.scoring.groups import Row, by_bin, confusion, length
+from stages.scoring.in_train import count_in_train
 from stages.scoring.judged import JudgedSentences
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
@@ -73,14 +75,17 @@ def evaluate(
     """
     device = choose_device(params.device, "evaluate.device")
     make_repeatable(0, params.cpu_threads, deterministic=True)
+    free_at_once()
     labels = Labels.read(aligned)
     test = aligned / "test.parquet"
     slices = members(params.slices, read_sentences(test), _types(labels))
     forward = forward_of(load_tagger(model, device))
     decoder = Decoder.read(model, labels.tags)
-    dev = _judged(params, aligned / "dev.parquet", forward, decoder, device)
+    outs.index.parent.mkdir(parents=True, exist_ok=True)
+    judge = partial(_judged, params, forward, decoder, device, outs.index.parent)
+    dev = judge(aligned / "dev.parquet")
     calibration = calibrate(params.calibration, dev, _types(labels))
-    uncalibrated = _judged(params, test, forward, decoder, device)
+    uncalibrated = judge(test)
     judged = uncalibrated.calibrated(calibration)
     bins = reliability(judged, params.confidence_bins)
     metrics = {
@@ -89,7 +94,7 @@ def evaluate(
         "slices": slice_scores(slices, judged),
         "robustness": robustness(params, read_sentences(test), labels, model, forward, decoder),
     }
-    in_train = _entity_counts(aligned / "train.parquet", labels.tags, judged)
+    in_train = count_in_train(aligned / "train.parquet", labels.tags, judged)
     results = Results(
         judged, _types(labels), metrics, bins, calibration, in_train, slices, device.type
     )
@@ -132,10 +137,15 @@ def _types(labels: Labels) -> list[str]:
 
 
 def _judged(
-    params: Evaluate, split: Path, forward: Forward, decoder: Decoder, device: torch.device
+    params: Evaluate,
+    forward: Forward,
+    decoder: Decoder,
+    device: torch.device,
+    scratch: Path,
+    split: Path,
 ) -> JudgedSentences:
     """The sentences of a split with what the model predicts in each, and its own confidence."""
-    judged = JudgedSentences()
+    judged = JudgedSentences(scratch=scratch)
     with progress(count_windows(split), f"evaluate {split.stem} on {device}", " windows") as bar:
         for part in read_sentences(split):
             emissions, predicted = predict(
@@ -150,6 +160,7 @@ def _judged(
             ):
                 confidences = _confidences(pair, path, marginals)
                 judged.append(Judged(cells, pair.gold, pair.predicted, confidences))
+            del part, emissions, predicted  # else two parts would be in memory at once
     return judged
 
 
@@ -170,23 +181,6 @@ def _test_scores(
         # The fifth digit depends on the batches.
         test[name] = None if error is None else round(error, DIGITS)
     return test
-
-
-def _entity_counts(
-    path: Path, tags: Sequence[str], judged: Iterable[Judged]
-) -> Counter[tuple[str, str]]:
-    """How often each text of an entity in `judged` is one of the same type in the split at `path`.
-
-    Of the entities of `judged` alone: the names of a large corpus are millions.
-    """
-    wanted = {(s.text(span), span.type) for s in judged for span in [*s.gold, *s.predicted]}
-    found = Counter[tuple[str, str]]()
-    for split in read_sentences(path):
-        for cells, labels in zip(split.sentence_cells(), split.sentence_labels(), strict=True):
-            here = Judged(cells, spans([tags[label] for label in labels]), (), {})
-            names = ((here.text(span), span.type) for span in here.gold)
-            found.update(name for name in names if name in wanted)
-    return found
 
 
 def _write(params: Evaluate, results: Results, reports: StageReports, outs: Outs) -> None:

@@ -20,7 +20,7 @@ from stages.training import checkpoint, memory
 from stages.training.batches import packs
 from stages.training.checkpoint import TrainingState
 from stages.training.crf import Crf, transitions_of
-from stages.training.data import Data
+from stages.training.data import TEXT, Data, Ragged
 from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
 from stages.training.ranks import Ranks, process_count, process_group, run
@@ -41,9 +41,10 @@ def train(
     """Trains on `aligned`/train.parquet; keeps the weights with the best strict span F1 on dev.
 
     With `pretrain.epochs` the encoder is first trained further by masked language modelling on that
-    text. AdamW, linear warm-up and decay, gradient accumulation up to `tokens_per_step`, clipping,
-    bf16 if the GPU has it, early stop. The loss of a step is the mean over its labelled tokens,
-    whatever the number of batches: of cross-entropy, with a CRF of the negative log-likelihood.
+    text, and on `aligned`/text.parquet if it is there. AdamW, linear warm-up and decay, gradient
+    accumulation up to `tokens_per_step`, clipping, bf16 if the GPU has it, early stop. The loss of
+    a step is the mean over its labelled tokens, whatever the number of batches: of cross-entropy,
+    with a CRF of the negative log-likelihood.
 
     If torchrun started several processes, each calls this; rank 0 writes.
 
@@ -68,8 +69,7 @@ def train(
         estimate = {}
         if device.type == "cuda":
             estimate = memory.check_free(params, model, data.labels, bf16, ranks)
-        inputs = [aligned / name for name in ("train.parquet", "dev.parquet", "labels.json")]
-        inputs += sorted(path for path in encoder.iterdir() if path.is_file())
+        inputs = _inputs(aligned, encoder)
         checkpoint.require_same_everywhere(params, inputs, ranks)
         with checkpoint.locked_folder(checkpoints, params, inputs, ranks) as folder:
             packed = _packs(model, data.labels, ranks)
@@ -81,7 +81,8 @@ def train(
             if ranks.first:
                 model.load_state_dict(state.best_weights)
                 with whole(out, report, curve) as [ner, report_file, curve_file]:
-                    _write_report(report_file, state, measured.pop("steps_planned"), model)
+                    planned = measured.pop("steps_planned")
+                    _write_report(report_file, state, planned, model, data.text)
                     _write_model(ner, model, params.save_dtype, encoder, data.labels)
                     _write_curve(curve_file, state.rows)
             if folder:
@@ -112,6 +113,13 @@ def main() -> None:
     )
 
 
+def _inputs(aligned: Path, encoder: Path) -> list[Path]:
+    """The files on which a training depends."""
+    names = ("train.parquet", "dev.parquet", "labels.json", TEXT)
+    inputs = [path for name in names if (path := aligned / name).is_file()]
+    return inputs + sorted(path for path in encoder.iterdir() if path.is_file())
+
+
 def _packs(model: PreTrainedModel, labels: Labels, ranks: Ranks) -> bool:
     """Whether rows hold several windows; says so where they do not."""
     packed = packs(model, labels.window_tokens)
@@ -129,6 +137,11 @@ def _learn(
 ) -> tuple[TrainingState, dict[str, Any]]:
     """Pretrains the encoder if there are epochs for it, then fine-tunes `model`."""
     pretrained: dict[str, Any] = {}
+    if data.text and not params.pretrain.epochs and runtime.ranks.first:
+        print(
+            "train: download.text is not read, as train.pretrain.epochs is 0; set it to 1 or more",
+            file=sys.stderr,
+        )
     if params.pretrain.epochs:
         weights, pretrained = pretrain(params, encoder, data, runtime)
         model.base_model.load_state_dict(weights)
@@ -151,7 +164,11 @@ def _write_model(
 
 
 def _write_report(
-    path: Path, state: TrainingState, steps_planned: int, model: PreTrainedModel
+    path: Path,
+    state: TrainingState,
+    steps_planned: int,
+    model: PreTrainedModel,
+    text: Ragged | None,
 ) -> None:
     values = {
         "best_dev_f1": state.best_f1,
@@ -159,6 +176,7 @@ def _write_report(
         "steps_run": state.step,
         "steps_planned": steps_planned,
         "parameters": model.num_parameters(),
+        **({"text_windows": len(text), "text_tokens": int(text.bounds[-1])} if text else {}),
     }
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 

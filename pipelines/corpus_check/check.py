@@ -17,12 +17,13 @@ from pipelines.workspaces import overlays
 from stages.contract.errors import StageError
 from stages.corpus.corpus import Corpus, tag_counts
 from stages.corpus.data_warnings import DataWarning, data_warnings
-from stages.corpus.origins import named
+from stages.corpus.origins import named, names_of
+from stages.corpus.plain_text import read_text
 from stages.corpus.splits import Split, Splits, entity_types, read_split, split_corpora
 from stages.fetching.file import on_disk
 from stages.fetching.growing import GROWING, file_of
 from stages.params.align import Align
-from stages.params.download import UNPINNED, Download
+from stages.params.download import TEXT, UNPINNED, Download
 from stages.params.params import Params
 from stages.text.labels import Cells
 from stages.text.sentence import Sentence
@@ -37,7 +38,7 @@ class Report:
     """What was found.
 
     Attributes:
-        files: Split → its file.
+        files: Split → its file; `text.0` and so on → that of plain text.
         repaired: Split → kind of repair → count, and the first places.
         repaired_first: Split → kind of repair → its first places.
         sentences: The first of train that have an entity, each entity as `[TEXT TYPE]`.
@@ -105,7 +106,7 @@ def check(project: Path, layers: Sequence[Path]) -> Report:
 
 def _find(report: Report, project: Path, params: Download, layers: Mapping[str, Path]) -> None:
     texts = {name: path.read_text(encoding="utf-8") for name, path in layers.items()}
-    for split, source in params.splits.items():
+    for split, source in params.fetched.items():
         with report.noting():
             if found := sources.find(project, split, source, texts):
                 report.files[split] = found
@@ -135,6 +136,9 @@ def _read(report: Report, params: Align, added: Mapping[Path, str]) -> dict[str,
     for split, found in report.files.items():
         more = added if split == "train" else {}
         names = {str(found.path): found.name, **{str(file): name for file, name in more.items()}}
+        if split.startswith(TEXT):
+            _read_text(report, found, params.cells, names)
+            continue
         try:
             corpora[split] = read_split(split, found.path, params, added=more)
         except StageError as error:
@@ -150,6 +154,13 @@ def _read(report: Report, params: Align, added: Mapping[Path, str]) -> dict[str,
         some = (s for s in train if any(tag != "O" for tag in s.tags))
         report.sentences = [marked(sentence) for sentence in islice(some, SHOWN_SENTENCES)]
     return corpora
+
+
+def _read_text(report: Report, found: Found, cells: Cells, names: Mapping[str, str]) -> None:
+    """Notes why a file of plain text cannot be read."""
+    with report.noting(), names_of(names):
+        for _ in read_text(found.path, cells, lambda _: None):
+            pass
 
 
 def _split(

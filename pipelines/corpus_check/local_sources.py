@@ -69,9 +69,9 @@ def local(folder: Path, address: str) -> Path | None:
 
 
 def _changed_sources(folder: Path, params: Download) -> Iterator[str]:
-    for split, source in params.splits.items():
+    for name, source in params.fetched.items():
         for address in source.sources if source.sha256 != UNPINNED else ():
             path = local(folder, address)
             if path and path.is_file():
-                found = difference(source, digests(path), f"download.{split}")
+                found = difference(source, digests(path), f"download.{name}")
                 yield from [f"{path} has {found}"] * bool(found)

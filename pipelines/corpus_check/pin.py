@@ -1,12 +1,13 @@
 """Writes sizes and hashes into the file where a user has a corpus source; changes nothing else."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipelines.corpus_check.sources import keys
 from pipelines.errors import PipelineError
 from stages.contract.outs import whole
 
@@ -43,8 +44,10 @@ def write(files: Mapping[str, Path], contents: Mapping[str, Mapping[str, Any]]) 
 
 def _section(text: str, split: str) -> yaml.MappingNode | None:
     node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    for key in ("download", split):
+    for key in keys(split):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        if isinstance(node, yaml.SequenceNode):
+            pairs = [(yaml.ScalarNode("", index), value) for index, value in enumerate(node.value)]
         node = next((value for name, value in pairs if name.value == key), None)
     return node if isinstance(node, yaml.MappingNode) else None
 
@@ -69,14 +72,22 @@ def _pinned(name: str, text: str, split: str, content: Mapping[str, Any]) -> str
     pinned = text
     for start, end, value in sorted(edits, reverse=True):
         pinned = pinned[:start] + value + pinned[end:]
-    expected = yaml.safe_load(text)
-    download = expected["download"]
-    # Not in place: an alias would make it another split's too.
-    expected["download"] = download | {split: download[split] | content}
+    expected = _replaced(yaml.safe_load(text), keys(split), content)
     if not _means(pinned, expected):
         lines = ", ".join(f"{key}: {value}" for key, value in content.items())
         raise PipelineError(f"{name}: write these below download.{split} yourself: {lines}")
     return pinned
+
+
+def _replaced(values: Any, below: Sequence[str | int], content: Mapping[str, Any]) -> Any:
+    """`values` with `content` in what is `below` these keys."""
+    if not below:
+        return values | content
+    # Not in place: an alias would make it another split's too.
+    key, *others = below
+    copy = values.copy()
+    copy[key] = _replaced(values[key], others, content)
+    return copy
 
 
 def _means(text: str, values: Any) -> bool:

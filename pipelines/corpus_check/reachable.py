@@ -30,7 +30,7 @@ def require_reachable(folder: Path, params: Download) -> None:
         folder: To which relative paths in `params` belong.
         params: The section `download`.
     """
-    wanted = {f"download.{split}": source.sources for split, source in params.splits.items()}
+    wanted = {f"download.{name}": source.sources for name, source in params.fetched.items()}
     if params.encoder.folder:
         wanted["download.encoder"] = [params.encoder.folder]
     else:

@@ -42,12 +42,14 @@ class Found:
 def find(project: Path, split: str, source: Source, layers: Mapping[str, str]) -> Found | None:
     """The first file of a split's sources, or what an earlier `download` fetched of them.
 
+    A file of plain text is the split `text.0` and so on, as in `Download.fetched`.
+
     None if it is on another machine, and no `data/` here or of a run in `.runs` has it.
 
     Raises:
         StageError: with file and line: all its sources are paths, and none is there.
     """
-    where = place(layers, ["download", split, "sources"])
+    where = place(layers, [*keys(split), "sources"])
     missing = []
     for address in source.sources:
         path = local(project, address)
@@ -98,8 +100,13 @@ def encoder_folder(project: Path, encoder: Encoder) -> Iterator[Path | None]:
             raise StageError(named(str(error), {made: encoder.folder})) from None
 
 
+def keys(split: str) -> list[str | int]:
+    """The keys of a split or of `text.0` in params.yaml, one below the other."""
+    return ["download", *(int(key) if key.isdigit() else key for key in split.split("."))]
+
+
 def _found(path: Path, name: str, split: str, source: Source, layers: Mapping[str, str]) -> Found:
-    where = place(layers, ["download", split])
+    where = place(layers, keys(split))
     content = digests(path)
     expected = {key: getattr(source, key) for key in content}
     return Found(path, name, content, expected, where, difference(source, content, where))

@@ -23,6 +23,7 @@ from stages.contract.errors import StageError
 from stages.contract.hashing import sha256
 from stages.contract.section import expanded
 from stages.fetching.file import fetch
+from stages.params.download import TEXT
 
 REMOTE = "dvc_remote"  # a tag of a run in MLflow
 SPLITS = ("train", "dev", "test")
@@ -123,7 +124,11 @@ def _sources(run: Run) -> dict[str, str]:
     for dataset_input in run.inputs.dataset_inputs if run.inputs else []:
         profile = json.loads(dataset_input.dataset.profile or "{}")
         if {"train", "test"} <= profile.keys():
-            return {split: profile[split]["sha256"] for split in SPLITS if split in profile}
+            return {
+                name: one["sha256"]
+                for name, one in profile.items()
+                if name in SPLITS or name.startswith(TEXT)
+            }
     return {}
 
 

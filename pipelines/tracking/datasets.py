@@ -11,6 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from stages.corpus.origins import GROWING, split_file
+from stages.params.download import TEXT
 
 SOURCE = "source.json"
 SPLITS = ("train", "dev", "test")
@@ -25,7 +26,8 @@ def inputs(
     Of the `ended` stages alone if they are given: what dvc.lock says of another may be of a run
     before.
 
-    A corpus, whose source.json names it and its splits, is a dataset for each split by that name.
+    A corpus, whose source.json names it and its splits, is a dataset for each split by that name,
+    and for each file of plain text.
     Its source is the address in params.yaml, or else DVC's path and hash. The profile is the
     source.json.
     """
@@ -53,14 +55,15 @@ def _splits(
     text = (workspace / corpus["path"] / SOURCE).read_text(encoding="utf-8")
     profile = json.loads(text)
     params = _yaml(workspace / "params.yaml").get("download", {})
-    for split in SPLITS:
+    texts = {f"{TEXT}{n}": one for n, one in enumerate(params.get("text") or ())}
+    for split in (*SPLITS, *texts):
         if split in profile:
-            addresses = (params.get(split) or {}).get("sources", [])
+            addresses = ((params | texts).get(split) or {}).get("sources", [])
             web = next((a for a in addresses if a.startswith(("http://", "https://"))), None)
             path = f"{corpus['path']}/{split_file(workspace / corpus['path'], split).name}"
             source = ("http", {"url": web}) if web else _dvc(corpus, path, commit)
             yield _dataset(profile["name"], _digest(profile, split), source, split, text)
-        else:  # held out of train
+        elif split in SPLITS:  # held out of train
             for out in outs:
                 path = f"{out['path']}/{split}.parquet"
                 if (workspace / path).is_file():

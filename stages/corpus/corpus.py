@@ -105,6 +105,11 @@ def tag_counts(batch: pa.RecordBatch) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in found}
 
 
+def text_hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    """A hash of the cells of each sentence of a batch, as `Corpus.texts`."""
+    return _hashes(batch["cells"])
+
+
 def _hashes(cells: pa.ListArray) -> NDArray[np.uint64]:
     """A hash of the cells of each sentence, the same in every process."""
     values = cells.flatten()

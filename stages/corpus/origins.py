@@ -1,7 +1,8 @@
 """Finds the file of a split, and names it as its owner does, for messages."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def origins(raw: Path, params: Path = Path("params.yaml")) -> dict[str, str]:
     """
     try:
         section = yaml.safe_load(params.read_text(encoding="utf-8"))["download"]
-        found = {split: _origin(source) for split, source in section.items()}
+        plain = {f"text.{number}": one for number, one in enumerate(section.get("text") or ())}
+        found = {split: _origin(source) for split, source in (section | plain).items()}
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
         return {}  # who reads params.yaml for its values reports it
     return {
@@ -59,6 +61,15 @@ def _origin(source: Any) -> str | None:
     if len(addresses) > 1 and source.get("sha256") == UNPINNED:
         return None
     return next((a for a in addresses if "://" not in a or a.startswith("file:")), None)
+
+
+@contextmanager
+def names_of(names: Mapping[str, str]) -> Iterator[None]:
+    """An error of the body names a file by `names`, see `named`."""
+    try:
+        yield
+    except StageError as error:
+        raise StageError(named(str(error), names)) from None
 
 
 def named(text: str, names: Mapping[str, str]) -> str:

@@ -84,6 +84,10 @@ def _body(
         yield f"| {split} | {count} | `{corpus[split]['sha256']}` |"
     if added := corpus.get("growing"):
         yield f"| {len(added):,} files of a growing source, in train | | in `source.json` |"
+    texts = [corpus[name]["sha256"] for name in corpus if name.startswith("text.")]
+    if texts:
+        yield "\nUnlabelled text, for the pretraining of the encoder:\n"
+        yield from (f"- a file with SHA-256 `{digest}`" for digest in texts)
     yield "\n## Limits\n"
     yield (
         f"It was scored only on {corpus['name']}. Scores on text of another kind, time or spelling"

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from stages.contract.section import Address, Fraction, Positive, Section
 
 ENDING = re.compile(r"\.[a-z]\w{0,9}", re.IGNORECASE)  # no part of a version, such as `v1.2`
+TEXT = "text."  # and its number: names a file of plain text
 UNPINNED = "unpinned"  # the source may change; source.json then has the hash of what was fetched
 
 
@@ -84,6 +85,9 @@ class Download(Section):
     train: Source
     dev: Source | None = Field(description="null: align holds dev out of train")
     test: Source
+    text: list[Source] = Field(
+        description="Files of plain text, a text a line, that train.pretrain reads besides train"
+    )
     licence: str = Field(description="Of the corpus, copied into source.json")
     encoder: Encoder
     growing: Growing | None = Field(description="Adds to train; null: nothing")
@@ -99,9 +103,14 @@ class Download(Section):
         return {name: source for name, source in sources.items() if source is not None}
 
     @property
+    def fetched(self) -> dict[str, Source]:
+        """The files of the corpus by split, and those of plain text as `text.0`, `text.1`, ..."""
+        return self.splits | {f"{TEXT}{number}": one for number, one in enumerate(self.text)}
+
+    @property
     def files(self) -> dict[str, str]:
-        """The names of the copies by split: `train.jsonl`."""
-        return {split: f"{split}{source.ending}" for split, source in self.splits.items()}
+        """The names of the copies of what is `fetched`: `train.jsonl`, `text.0.txt`."""
+        return {name: f"{name}{source.ending}" for name, source in self.fetched.items()}
 
     @property
     def may_change(self) -> bool:
@@ -110,5 +119,5 @@ class Download(Section):
 
     @property
     def unpinned(self) -> dict[str, Source]:
-        """The sources that may change by split."""
-        return {split: one for split, one in self.splits.items() if one.sha256 == UNPINNED}
+        """What is `fetched` and may change."""
+        return {name: one for name, one in self.fetched.items() if one.sha256 == UNPINNED}

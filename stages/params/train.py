@@ -1,6 +1,6 @@
 """The section `train` of params.yaml."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,13 @@ class Pretrain(Section):
     mask_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         description="Of the tokens, to predict"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_downloaded(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "text" in values:
+            raise ValueError("text belongs to download.text: that stage fetches and checks it")
+        return values
 
 
 class Train(Section):

@@ -1,9 +1,10 @@
 """Says what to do first, by how much of the F1 it could give."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stages.scoring.groups import f1_if_fixed, frequency
+from stages.scoring.in_train import InTrain
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.spans import counts, counts_by, micro_f1
 
@@ -50,7 +51,7 @@ class Advice:
 
 def advice(
     judged: Sequence[Judged],
-    in_train: Mapping[tuple[str, str], int],
+    in_train: InTrain,
     score: Callable[[float | None], str],
 ) -> list[Advice]:
     """At most `LINES` of unseen names, kinds of mistakes and a type, the largest gain first.
@@ -68,7 +69,7 @@ def advice(
 
 def _unseen(
     judged: Sequence[Judged],
-    in_train: Mapping[tuple[str, str], int],
+    in_train: InTrain,
     score: Callable[[float | None], str],
 ) -> Iterator[Advice]:
     times = frequency(in_train)

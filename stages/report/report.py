@@ -18,9 +18,10 @@ from stages.report.warnings import warnings
 from stages.report.worst import worst
 from stages.scoring.calibration import at_thresholds
 from stages.scoring.groups import Row, by_bin, by_kind, confusion, frequency, length, with_figures
+from stages.scoring.in_train import InTrain
 from stages.scoring.mistakes import KINDS, Judged
-from stages.scoring.slices import Members
-from stages.scoring.spans import SparseCounts, counts
+from stages.scoring.slices import Members, slice_counts
+from stages.scoring.spans import Counts, SparseCounts, counts
 from stages.scoring.temperature import Calibration
 
 NONE = "none"  # no entity at that span
@@ -41,7 +42,7 @@ class Results:
     """`stages.scoring.calibration.reliability` of `judged`."""
     calibration: Calibration
     """By dev; that of the confidences in `judged`."""
-    in_train: Mapping[tuple[str, str], int]
+    in_train: InTrain
     """How many entities train has of each text and type."""
     slices: Sequence[Members]
     """The sentences of each slice of `metrics`."""
@@ -144,7 +145,10 @@ def _parts(params: Evaluate, results: Results) -> dict[str, Any]:
         "by_length": bins(length, params.length_bins),
         "by_sentence": bins(lambda s, _: len(s.cells), params.sentence_length_bins),
         "by_frequency": bins(frequency(results.in_train), params.frequency_bins),
-        "slices": [_slice(each, judged, params.bootstrap) for each in results.slices],
+        "slices": [
+            _slice(each, found, params.bootstrap)
+            for each, found in slice_counts(results.slices, judged)
+        ],
         "robustness": [
             {"name": name, **row} for name, row in metrics.get("robustness", {}).items()
         ],
@@ -165,8 +169,7 @@ def _calibration(params: Evaluate, results: Results) -> dict[str, Any]:
     }
 
 
-def _slice(members: Members, judged: Sequence[Judged], bootstrap: Bootstrap) -> Row:
-    found = counts([judged[number] for number in members.sentences], members.type)
+def _slice(members: Members, found: Counts, bootstrap: Bootstrap) -> Row:
     group = {members.slice: SparseCounts.of(found)}
     [row] = with_figures(group, bootstrap if len(found) else None)
     return {"interval": None, **row, "sentences": len(found)}

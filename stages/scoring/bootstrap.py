@@ -10,7 +10,7 @@ from stages.params.evaluate import Bootstrap
 from stages.scoring.mistakes import Judged
 from stages.scoring.spans import Counts, SparseCounts, counts, counts_by, f1
 
-CELLS_AT_ONCE = 2**20  # of (resamples, sentences): bounds the memory
+CELLS_AT_ONCE = 2**18  # of (resamples, sentences): bounds the memory
 
 
 def with_intervals(

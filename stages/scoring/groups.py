@@ -11,6 +11,7 @@ import numpy as np
 from stages.model.decode import Span
 from stages.params.evaluate import Bootstrap
 from stages.scoring.bootstrap import f1_intervals
+from stages.scoring.in_train import InTrain
 from stages.scoring.mistakes import KINDS, Judged
 from stages.scoring.spans import Counts, SparseCounts, counts, counts_by, f1, figures
 
@@ -55,7 +56,7 @@ def length(_: Judged, span: Span) -> int:
     return span.stop - span.start
 
 
-def frequency(in_train: Mapping[tuple[str, str], int]) -> Callable[[Judged, Span], int]:
+def frequency(in_train: InTrain) -> Callable[[Judged, Span], int]:
     """For `by_bin`: how many entities of the same text and type train has, by `in_train`."""
     return lambda sentence, span: in_train.get((sentence.text(span), span.type), 0)
 

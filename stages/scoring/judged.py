@@ -1,8 +1,11 @@
 """Keeps the judged test sentences in few bytes."""
 
+import os
+import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from pathlib import Path
 from typing import overload
 
 from stages.model.decode import Span
@@ -13,10 +16,16 @@ GOLD, PREDICTED = 1, 2
 
 
 class JudgedSentences(Sequence[Judged]):
-    """Test sentences: their text and 20 bytes an entity. An item is made when it is asked for."""
+    """Test sentences, each made when it is asked for.
 
-    def __init__(self, sentences: Iterable[Judged] = ()) -> None:
-        self._texts: list[str] = []
+    In memory are 16 bytes of each and 20 of an entity; the texts lie in a temporary file.
+    """
+
+    def __init__(self, sentences: Iterable[Judged] = (), scratch: Path | None = None) -> None:
+        """Takes `sentences`; the temporary file is in the folder `scratch`."""
+        self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115  open as long as this
+        # Where the text of each sentence begins in it, and the end of the last.
+        self._texts = array("q", [0])
         # Of each sentence of words, where these end; a character needs none.
         self._cells: dict[int, array[int]] = {}
         self._ends = array("q", [0])
@@ -40,7 +49,9 @@ class JudgedSentences(Sequence[Judged]):
             self._sides.append(GOLD * (span in gold) + PREDICTED * (span in predicted))
             self._confidences.append(sentence.confidence[span])
         self._ends.append(len(self._starts))
-        self._texts.append("".join(sentence.cells))
+        text = "".join(sentence.cells).encode("utf-8", "surrogatepass")
+        self._file.write(text)
+        self._texts.append(self._texts[-1] + len(text))
 
     def calibrated(self, calibration: Calibration) -> "JudgedSentences":
         """The sentences with the calibrated score of each entity as its confidence."""
@@ -62,7 +73,7 @@ class JudgedSentences(Sequence[Judged]):
 
     def __len__(self) -> int:
         """The number of sentences."""
-        return len(self._texts)
+        return len(self._texts) - 1
 
     @overload
     def __getitem__(self, number: int) -> Judged: ...
@@ -74,7 +85,9 @@ class JudgedSentences(Sequence[Judged]):
         """A sentence, or several."""
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
-        text = self._texts[number]
+        start, stop = self._texts[number], self._texts[number + 1]
+        self._file.flush()
+        text = os.pread(self._file.fileno(), stop - start, start).decode("utf-8", "surrogatepass")
         here = range(self._ends[number], self._ends[number + 1])
         spans = [Span(self._starts[i], self._stops[i], self._types[self._type[i]]) for i in here]
         gold, predicted = (

@@ -2,15 +2,18 @@
 
 import json
 import re
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from stages.contract.errors import StageError, listed
 from stages.params.evaluate import Slice
 from stages.scoring.mistakes import Judged
-from stages.scoring.spans import Figures, counts, figures
+from stages.scoring.spans import Counts, Figures, SparseCounts, counts, figures
 from stages.text.windows_table import Aligned
 
 
@@ -22,7 +25,7 @@ class Members:
     """Its name."""
     type: str | None
     """The entity type that counts; None: all."""
-    sentences: list[int]
+    sentences: Sequence[int]
     """Their numbers in the split, ascending."""
 
 
@@ -39,19 +42,19 @@ def members(
     Raises:
         StageError: a slice names a type or a metadata column that does not exist.
     """
-    found = [Members(name, wanted.type, []) for name, wanted in slices.items()]
+    numbers = {name: array("i") for name in slices}
     columns, start = set[str](), 0
     for split in parts:
         texts = ["".join(cells) for cells in split.sentence_cells()]
         meta = split.sentence_meta()
         columns = columns.union(*meta)
-        for each in found:
-            numbers = _matching(slices[each.slice], texts, meta)
-            each.sentences.extend(start + number for number in numbers)
+        for name, wanted in slices.items():
+            numbers[name].extend(start + number for number in _matching(wanted, texts, meta))
         start += len(texts)
+        del split, texts, meta  # else two parts would be in memory at once
     for name, wanted in slices.items():
         _check(name, wanted, types, columns)
-    return found
+    return [Members(name, wanted.type, numbers[name]) for name, wanted in slices.items()]
 
 
 def _matching(
@@ -71,16 +74,28 @@ def _matching(
 def slice_scores(slices: Iterable[Members], judged: Sequence[Judged]) -> dict[str, Figures]:
     """`figures` of each slice, and its number of sentences."""
     return {
-        each.slice: figures(counts([judged[number] for number in each.sentences], each.type))
-        | {"sentences": len(each.sentences)}
-        for each in slices
+        each.slice: figures(found) | {"sentences": len(found)}
+        for each, found in slice_counts(slices, judged)
     }
+
+
+def slice_counts(
+    slices: Iterable[Members], judged: Sequence[Judged]
+) -> Iterator[tuple[Members, Counts]]:
+    """Yields each slice with the counts of its sentences [sentences, 3]."""
+    of_types: dict[str | None, SparseCounts] = {}
+    for each in slices:
+        if each.type not in of_types:
+            of_types[each.type] = SparseCounts.of(counts(judged, each.type))
+        yield each, of_types[each.type].dense[np.array(each.sentences, np.intp)]
 
 
 def write_members(path: Path, slices: Iterable[Members]) -> None:
     """Writes one line of JSON per slice, from which another model can be scored on it."""
-    lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in slices]
-    path.write_text("".join(lines), encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        for each in slices:
+            row = vars(each) | {"sentences": [*each.sentences]}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_members(lines: Iterable[str]) -> list[Members]:

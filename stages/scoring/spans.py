@@ -88,20 +88,26 @@ def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:
 
 def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, SparseCounts]:
     """Counts of each sentence, by the `group` of an entity in its sentence."""
-    # Of each entity, three times its sentence and the column where it counts.
-    found: dict[K, array[int]] = defaultdict(lambda: array("q"))
+    # Of each entity, three times its sentence and the column where it counts; of a sentence after
+    # those of the one before.
+    found: dict[K, array[int]] = defaultdict(lambda: array("i"))
     for number, sentence in enumerate(sentences):
         gold, predicted = set(sentence.gold), set(sentence.predicted)
         for column, entities in enumerate((gold, predicted, gold & predicted)):
             for span in entities:
                 found[group(sentence, span)].append(3 * number + column)
-    return {key: _sparse(np.frombuffer(at, np.int64), len(sentences)) for key, at in found.items()}
+    # Each is freed as soon as it is counted.
+    return {
+        key: _sparse(np.frombuffer(found.pop(key), np.int32), len(sentences)) for key in [*found]
+    }
 
 
-def _sparse(at: NDArray[np.int64], sentences: int) -> SparseCounts:
-    rows, row = np.unique(at // 3, return_inverse=True)
-    counts = np.bincount(3 * row + at % 3, minlength=3 * len(rows)).reshape(-1, 3)
-    return SparseCounts(rows.astype(np.intp), counts.astype(np.int64), sentences)
+def _sparse(at: NDArray[np.int32], sentences: int) -> SparseCounts:
+    number, column = np.divmod(at, 3)
+    starts = np.diff(number, prepend=-1) > 0  # of a sentence
+    row = np.cumsum(starts, dtype=np.int32) - 1
+    counts = np.bincount(3 * row + column, minlength=3 * int(starts.sum())).reshape(-1, 3)
+    return SparseCounts(number[starts].astype(np.intp), counts, sentences)
 
 
 def figures(counts: Counts) -> Figures:

@@ -1,7 +1,7 @@
 """Writes the Parquet table of an aligned split."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ def write_aligned(
     path: Path,
     meta: bool,
     done: Callable[[int], Any],
+    columns: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Writes a split to `path`, in the columns of `stages.text.windows_table.Aligned`.
 
-    The column `meta` is left out unless `meta`. `done` is called with the number of sentences of
-    each batch. A row group has `ROW_GROUP` windows or a few more, so that a reader needs to have
-    no more of them in memory, as this does not.
+    The column `meta` is left out unless `meta`; `columns` leaves out all others. `done`
+    is called with the number of sentences of each batch. A row group has `ROW_GROUP` windows or a
+    few more, so that a reader needs to have no more of them in memory, as this does not.
 
     Returns:
         Counts of the sentences, and of what the rows keep of them.
@@ -37,7 +38,7 @@ def write_aligned(
         StageError: the rows lack a tag of the corpus, or change their order.
     """
     counted = SplitFigures(labels, encode)
-    schema = _schema(labels, meta)
+    schema = _schema(labels, meta, columns)
     with pq.ParquetWriter(path, schema) as file:
         for rows in _row_groups(counted.rows(batches, done)):
             file.write_table(rows.select(schema.names).cast(schema), row_group_size=len(rows))
@@ -55,14 +56,15 @@ def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _schema(labels: Labels, meta: bool) -> pa.Schema:
+def _schema(labels: Labels, meta: bool, only: Collection[str] | None) -> pa.Schema:
     """With the metadata by which `datasets` knows the columns; to import it takes a second."""
-    columns = {
+    types = {
         "sentence": pa.int32(),
         "cells": pa.list_(pa.string()),
         "input_ids": pa.list_(pa.int32()),
         "labels": pa.list_(pa.from_numpy_dtype(label_type(labels))),
     } | ({"meta": pa.string()} if meta else {})
+    columns = {name: type_ for name, type_ in types.items() if only is None or name in only}
     features = {name: _feature(type_) for name, type_ in columns.items()}
     return pa.schema(columns, {"huggingface": json.dumps({"info": {"features": features}})})
 

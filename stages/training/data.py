@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from stages.text.labels import IGNORED, Labels
 from stages.text.windows_table import Aligned, flat, read_aligned, read_in_parts
 
+TEXT = "text.parquet"
+
 
 @dataclass(frozen=True)
 class Data:
@@ -20,16 +22,25 @@ class Data:
     train: "MappedWindows"
     dev: Aligned
     labels: Labels
+    text: "Ragged | None" = None
+    """Token ids of the windows of plain text; None if there is none."""
 
     @classmethod
     def read(cls, aligned: Path, scratch: Path | None = None) -> Self:
-        """Reads what `align` wrote; the training split stays on disk, see `MappedWindows`.
+        """Reads what `align` wrote; train and text stay on disk, see `MappedWindows`.
 
         Raises:
             StageError: a file is missing.
         """
         train = MappedWindows.read(aligned / "train.parquet", scratch)
-        return cls(train, read_aligned(aligned / "dev.parquet"), Labels.read(aligned))
+        dev, labels = read_aligned(aligned / "dev.parquet"), Labels.read(aligned)
+        text = aligned / TEXT
+        return cls(train, dev, labels, read_ids(text, scratch) if text.is_file() else None)
+
+    @property
+    def unlabelled(self) -> "Unlabelled":
+        """The windows of train and of the text, to learn their tokens."""
+        return Unlabelled([self.train.input_ids, *([self.text] if self.text else [])])
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,17 @@ class MappedWindows:
             )
 
 
+def read_ids(path: Path, scratch: Path | None = None) -> "Ragged":
+    """Copies the token ids of a Parquet file to a temporary file in the folder `scratch`."""
+    lengths = [np.zeros(1, np.int64)]
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        for table in read_in_parts(path, ["input_ids"]):
+            ids, bounds = flat(table["input_ids"])
+            ids.tofile(file)
+            lengths.append(np.diff(bounds))
+        return Ragged(_mapped(file, ids.dtype), np.cumsum(np.concatenate(lengths)))
+
+
 def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The content of a file, which may be closed then."""
     file.flush()
@@ -110,3 +132,45 @@ class Ragged(Sequence[NDArray[np.integer]]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.values[self.bounds[index] : self.bounds[index + 1]]
+
+
+@dataclass(frozen=True)
+class Unlabelled(Sequence[NDArray[np.integer]]):
+    """The windows of several tables as one, whose tokens are their own labels."""
+
+    parts: "list[Ragged]"
+
+    @property
+    def input_ids(self) -> Sequence[NDArray[np.integer]]:
+        """Token ids of each window, with [CLS] and [SEP]."""
+        return self
+
+    @property
+    def labels(self) -> Sequence[NDArray[np.integer]]:
+        """The same."""
+        return self
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Of the windows, in tokens."""
+        return np.concatenate([np.diff(part.bounds) for part in self.parts])
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return sum(map(len, self.parts))
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.integer]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.integer]]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """The token ids of one window, or of several."""
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)

@@ -1,4 +1,4 @@
-"""Masked language modelling on the corpus's own text, before the encoder learns to tag.
+"""Masked language modelling on the corpus and plain text, before the encoder learns to tag.
 
 Task-adaptive pre-training: https://aclanthology.org/2020.acl-main.740.
 """
@@ -29,7 +29,7 @@ MASKED, KEPT = 0.8, 0.1  # of the chosen tokens, as in BERT; random tokens repla
 def pretrain(
     params: Train, encoder: Path, data: Data, runtime: Runtime
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Trains the encoder by masked language modelling on the training split.
+    """Trains the encoder by masked language modelling on the training split and the text.
 
     Returns its weights, on the CPU, and what was measured. A fraction of the tokens is hidden,
     chosen anew each epoch, and predicted from the rest of their window
@@ -63,10 +63,11 @@ def _objective(
     params: Train, data: Data, runtime: Runtime, mask_id: int, first_position: int | None
 ) -> Objective:
     own, ranks, labels = params.pretrain, runtime.ranks, data.labels
-    row_tokens, lengths = labels.window_tokens, data.train.lengths
+    windows = data.unlabelled
+    row_tokens, lengths = labels.window_tokens, windows.lengths
     steps = Plan(lengths, own.epochs, own.tokens_per_step, row_tokens, params.seed)
     batches = batch_maker(
-        data.train, steps, ranks, params.tokens_per_batch, row_tokens, first_position
+        windows, steps, ranks, params.tokens_per_batch, row_tokens, first_position
     )
 
     def masked(step: int) -> list[torch.Tensor]:

@@ -111,7 +111,7 @@ def work(tmp_path: Path, encoder: Path) -> Workspace:
         tmp_path / "work",
         section
         | {"name": "语料", "language": "zh", "licence": "许可"}
-        | {"timeout_s": 5.0, "attempts": 2},
+        | {"text": [], "timeout_s": 5.0, "attempts": 2},
     )
 
 

@@ -219,3 +219,28 @@ def test_the_real_files(shared, work, request, monkeypatch):
     source = json.loads((work.path / "data/corpus/source.json").read_text(encoding="utf-8"))
     assert source["test"]["sentences"] == 3442
     assert source["test"]["entities"] == {"LOC": 2886, "ORG": 1331, "PER": 1973}
+
+
+def text_source(address, content):
+    pins = {"bytes": None, "git_blob": None, "sha256": hashlib.sha256(content).hexdigest()}
+    return {"sources": [address]} | pins
+
+
+def test_plain_text_is_fetched_and_checked_like_the_corpus(work, mirror, tmp_path):
+    near, far = "北京大学在北京。\n".encode(), b"far away\n"
+    (tmp_path / "near.text").write_bytes(near)
+    web = mirror.put("/far", far)
+    work.section["text"] = [text_source(str(tmp_path / "near.text"), near), text_source(web, far)]
+    measured = fetch_all(work)
+    files = work.files()
+    assert files["data/corpus/text.0.text"] == near
+    assert files["data/corpus/text.1.txt"] == far
+    assert measured["files"]["text.1.txt"]["mirror"] == web
+    source = json.loads(files["data/corpus/source.json"])
+    assert [source[f"text.{n}"]["bytes"] for n in (0, 1)] == [len(near), len(far)]
+    assert source["text.1"]["sha256"] == hashlib.sha256(far).hexdigest()
+    work.section["text"][1]["sha256"] = "0" * 64
+    with pytest.raises(StageError, match=r"to download\.text\.1\.sources") as error:
+        fetch_all(work)
+    assert f"expected {'0' * 64}" in str(error.value)
+    assert work.files() == files

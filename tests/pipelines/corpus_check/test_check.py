@@ -242,3 +242,21 @@ def test_of_addresses_it_reads_what_was_fetched(own, check, folder):
 )
 def test_marked(cells, tags, text):
     assert marked(Sentence(cells, tuple(tags.split()))) == text
+
+
+def test_plain_text_is_found_pinned_and_read(pinned, check):
+    (pinned / "news.txt").write_text("我在平安馆。\n", encoding="utf-8")
+    pins = f"bytes: null, git_blob: null, sha256: {'a' * 64}"
+    own = (pinned / "own.yaml").read_text(encoding="utf-8")
+    text = f"download:\n  text: [{{sources: [news.txt], {pins}}}]\n"
+    (pinned / "own.yaml").write_text(own.replace("download:\n", text), encoding="utf-8")
+    found = check()
+    assert found["files"]["text.0"]["place"] == "own.yaml line 3"
+    assert found["files"]["text.0"]["difference"].startswith("sha256 ")
+    assert found["exit_code"] == 1
+    assert check("--write")["written"] == ["own.yaml"]
+    found = check()
+    assert (found["exit_code"], found["files"]["text.0"]["difference"]) == (0, "")
+    assert [*found["splits"]] == ["train", "dev", "test"]
+    (pinned / "news.txt").write_bytes("京".encode("gb18030"))
+    assert [error for error in check()["errors"] if error.startswith("news.txt:1: not UTF-8")]

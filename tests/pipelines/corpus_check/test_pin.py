@@ -43,6 +43,16 @@ BEFORE_AFTER = {
 }
 
 
+def test_a_file_of_plain_text_is_one_of_a_list(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("download:\n  text:\n  - {sources: [a], sha256: null}\n  - sources: [b]\n")
+    assert pin.write({"own": own}, {"text.0": CONTENT, "text.1": CONTENT}) == ["own"]
+    assert own.read_text() == (
+        f"download:\n  text:\n  - {{sources: [a], sha256: {SHA}, bytes: 7, git_blob: {BLOB}}}\n"
+        f"  - {LINES}\n    sources: [b]\n"
+    )
+
+
 @pytest.mark.parametrize(("before", "after"), BEFORE_AFTER.values(), ids=BEFORE_AFTER)
 def test_only_the_values_change(tmp_path, before, after):
     own, first = tmp_path / "own.yaml", tmp_path / "params.yaml"

@@ -53,6 +53,18 @@ def test_each_split_has_the_name_of_the_corpus_and_a_source(workspace: Path) -> 
     assert mlflow.data.get_source(found[0].dataset).url == WEB
 
 
+def test_plain_text_is_a_dataset_too(workspace: Path) -> None:
+    params = yaml.safe_load((workspace / "params.yaml").read_text())
+    params["download"]["text"] = [{"sources": ["news.txt"]}, {"sources": [WEB]}]
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    content = CONTENT | {f"text.{n}": {"sha256": str(n) * 64} for n in range(2)}
+    (workspace / "data" / "corpus" / "source.json").write_text(json.dumps(content))
+    found = {one.tags[0].value: one.dataset for one in datasets.inputs(workspace, "c0ffee")}
+    dvc = {"commit": "c0ffee", "path": "data/corpus/text.0.txt", "md5": MSRA}
+    assert (found["text.0"].digest, json.loads(found["text.0"].source)) == ("0" * 36, dvc)
+    assert (found["text.1"].digest, json.loads(found["text.1"].source)) == ("1" * 36, {"url": WEB})
+
+
 def test_other_data_from_outside_is_one_dataset(workspace: Path) -> None:
     (workspace / "data" / "corpus" / "source.json").write_text('{"licence": "research"}')
     found = datasets.inputs(workspace, None)[0].dataset

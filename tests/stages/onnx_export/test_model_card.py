@@ -72,6 +72,13 @@ def test_slices_an_encoder_of_a_folder_and_a_name_that_is_no_yaml(made):
     assert "growing" not in made()
 
 
+def test_plain_text_is_named_by_its_hash(made):
+    card = made({"text.0": {"sha256": "5" * 64}, "text.1": {"sha256": "6" * 64}})
+    listed = "".join(f"\n- a file with SHA-256 `{digit * 64}`" for digit in "56")
+    assert f"Unlabelled text, for the pretraining of the encoder:\n{listed}\n" in card
+    assert "Unlabelled" not in made()
+
+
 def test_what_it_needs_is_named(tiny, tmp_path):
     with pytest.raises(StageError, match=r"^.*none is not here: run `dvc repro evaluate` first$"):
         model_card(

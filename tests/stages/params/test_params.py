@@ -37,6 +37,13 @@ def test_no_key_has_a_default(section, refused):
         assert f"{section.__name__.lower()}.{key}: Field required" in message
 
 
+def test_text_below_pretrain_is_led_to_where_it_belongs(refused):
+    message = refused(Train, ("pretrain: {", "pretrain: {text: [a.txt], "))
+    assert message == (
+        "train.pretrain: text belongs to download.text: that stage fetches and checks it"
+    )
+
+
 def test_every_error_at_once(refused):
     assert refused(
         Train,

@@ -16,12 +16,15 @@ from stages.scoring.spans import scores
 def made(tiny, tmp_path):
     """The page of other sentences, with what the tiny job says of its data."""
 
-    def made(sentences, source=None, slices=(), types=("PER",), **metrics):
+    def made(sentences, source=None, slices=(), types=("PER",), text=None, **metrics):
         params = tiny.params.evaluate.model_copy(update={"errors": 200})
         test = with_intervals(scores(sentences), sentences, types, params.bootstrap)
         file = tmp_path / "source.json"
         of_tiny = json.loads((tiny.path / "data/corpus/source.json").read_text(encoding="utf-8"))
         file.write_text(json.dumps(of_tiny | (source or {})), encoding="utf-8")
+        align = json.loads(tiny.report("align.json").read_text(encoding="utf-8"))
+        about = tmp_path / "align.json"
+        about.write_text(json.dumps(align | ({"text": text} if text else {})), encoding="utf-8")
         metrics["test"] = test | {"ece": None, "ece_uncalibrated": None}
         judged = JudgedSentences(sentences)
         calibration = calibrate(params.calibration, judged, types)
@@ -30,7 +33,7 @@ def made(tiny, tmp_path):
         return report(
             params,
             Results(sentences, types, metrics, bins, calibration, {}, slices, "cpu"),
-            StageReports(file, tiny.report("align.json"), tiny.report("train.csv")),
+            StageReports(file, about, tiny.report("train.csv")),
         )
 
     return made

@@ -155,6 +155,17 @@ def test_a_corpus_cannot_write_markup(made):
     assert marked == [("c0 l0", gold), ("c0 l0 worse", found)]
 
 
+def test_plain_text_is_among_the_data(made):
+    text = {"sentences": 1234, "characters": 5678, "windows": 1240, "unknown_rate": 0.01}
+    pins = {"bytes": 7, "sha256": "5" * 64, "git_blob": "6" * 40}
+    html = made([judged("在北京", [(1, 3, "PER")], [])], {"text.0": pins}, text=text)
+    assert "1,234 lines, 5,678 characters, 1,240 windows, 1.000 % unknown." in html
+    assert f"<dt>text.0</dt>\n<dd>7 bytes; SHA-256 <code>{'5' * 64}</code>" in html
+    without = made([judged("在北京", [(1, 3, "PER")], [])])
+    assert "Plain text" not in without
+    assert "text.0" not in without
+
+
 def test_slices_are_shown_where_there_are_any(made):
     found, missed = (judged("在北京", [(1, 3, "PER")], it) for it in ([(1, 3, "PER")], []))
     slices = [Members("no punctuation", None, [1, 2]), Members("none", "PER", [])]

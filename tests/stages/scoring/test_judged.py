@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from stages.model.decode import Span
@@ -44,3 +46,16 @@ def test_calibrated_they_have_other_confidences_and_some_pass(kept):
     assert [(row.cells, row.gold, row.predicted) for row in scored] == sides
     assert [row.predicted for row in scored.passed(calibration)] == [[PER, ORG], [], [], [PER]]
     assert list(kept) == SENTENCES
+
+
+def test_texts_are_on_disk_and_half_a_surrogate_pair_is_kept(tmp_path):
+    odd = Judged("京\ud800", [Span(0, 1, "LOC")], [], {Span(0, 1, "LOC"): 0.5})
+    tracemalloc.start()
+    kept = JudgedSentences(
+        [odd, *(Judged(str(n) * 500, [], [], {}) for n in range(1000))], tmp_path
+    )
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert size < 100_000  # the texts are over a million characters
+    assert kept[0] == odd
+    assert kept[1000].cells == "999" * 500

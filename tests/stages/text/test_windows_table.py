@@ -1,4 +1,7 @@
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -63,3 +66,12 @@ def test_missing(tmp_path):
         StageError, match=re.escape("dev.parquet is not here: run `dvc repro align")
     ):
         read_aligned(tmp_path / "dev.parquet")
+
+
+def test_reading_does_not_import_pandas(tmp_path):
+    """Which would take 40 MB and 0.4 s."""
+    pq.write_table(pa.table(ROWS), tmp_path / "a.parquet")
+    read = "import sys; from pathlib import Path; from stages.text import windows_table as table;"
+    read += "[*table.read_sentences(Path(sys.argv[1]))]; print('pandas' in sys.modules)"
+    command = [sys.executable, "-c", read, str(tmp_path / "a.parquet")]
+    assert subprocess.check_output(command, cwd=Path(__file__).parents[3]) == b"False\n"

@@ -5,6 +5,8 @@ import shutil
 import signal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -28,12 +30,12 @@ MASK = 4
 def learn(tiny, tmp_path):
     """Trains for one epoch in this process; gives what was measured and the files."""
 
-    def learn(name, encoder=tiny.encoder, **pretrain):
+    def learn(name, encoder=tiny.encoder, aligned=tiny.aligned, **pretrain):
         folder = tmp_path / name
         folder.mkdir()
         params = write_params(folder, epochs=1, pretrain=PRETRAIN | pretrain)
         out = folder / "models", folder / "train.json", folder / "train.csv"
-        measured = train(params.train, tiny.aligned, encoder, *out, tmp_path / "shared")
+        measured = train(params.train, aligned, encoder, *out, tmp_path / "shared")
         return measured, files(folder / "models")
 
     return learn
@@ -68,6 +70,25 @@ def test_the_encoder_learns_the_text_and_the_same_again(learn):
     short, _ = learn("short", learning_rate=1e-9)
     assert measured["pretrain_last_loss"] < short["pretrain_last_loss"] - 0.3
     assert learn("again")[1] == once
+
+
+def test_plain_text_is_learnt_besides(learn, tiny, tmp_path, capsys):
+    aligned = shutil.copytree(tiny.aligned, tmp_path / "aligned")
+    before, _ = learn("before")
+    train_ids = pq.read_table(aligned / "train.parquet")["input_ids"]
+    text = pa.table({"input_ids": pa.chunked_array([*train_ids.chunks, *train_ids.chunks])})
+    pq.write_table(text, aligned / "text.parquet")
+    measured, ours = learn("ours", aligned=aligned)
+    ratio = measured["pretrain_steps_planned"] / before["pretrain_steps_planned"]
+    assert ratio == pytest.approx(3, abs=0.4)
+    report = json.loads((tmp_path / "ours" / "train.json").read_text())
+    tokens = sum(map(len, train_ids.to_pylist()))
+    assert (report["text_windows"], report["text_tokens"]) == (len(text), 2 * tokens)
+    assert "text_windows" not in json.loads((tmp_path / "before" / "train.json").read_text())
+    assert learn("again", aligned=aligned)[1] == ours
+    capsys.readouterr()
+    learn("unread", aligned=aligned, epochs=0)
+    assert "download.text is not read, as train.pretrain.epochs is 0" in capsys.readouterr().err
 
 
 def test_ended_meanwhile_it_goes_on_to_the_same_bytes(learn, tmp_path, monkeypatch, capsys):
