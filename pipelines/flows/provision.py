@@ -22,6 +22,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from pipelines.errors import PipelineError
+from pipelines.flows import automations
 from pipelines.flows.gpu_slot import POOL, SLOT
 from pipelines.flows.local_server import QUIET
 from pipelines.names import OURS
@@ -138,16 +139,4 @@ def _automation(client: SyncPrefectClient, heartbeat_s: int) -> str:
             )
         ],
     )
-    found = client.read_automations_by_name(AUTOMATION)
-    for duplicate in found[1:]:
-        client.delete_automation(duplicate.id)
-    if not found:
-        client.create_automation(wanted)
-        return "created"
-    compared = {"trigger", "actions"}
-    theirs = found[0].model_dump(include=compared, exclude={"trigger": {"id"}})
-    if theirs == wanted.model_dump(include=compared, exclude={"trigger": {"id"}}):
-        return "unchanged"
-    wanted.enabled = found[0].enabled
-    client.update_automation(found[0].id, wanted)
-    return "updated"
+    return automations.ensure(client, wanted)
