@@ -7,7 +7,7 @@ import typer
 from pipelines.cli.command import Answer, command
 
 
-@command("setup", "setup --heartbeat-s 60")
+@command("setup", "setup --heartbeat-s 60", "setup --retrain-on-shift")
 def setup(
     heartbeat_s: Annotated[
         int | None,
@@ -16,6 +16,14 @@ def setup(
             metavar="N",
             help="Seconds between the heartbeats of a run, at least 30; a run that misses three"
             " counts as crashed; default: those of the work pool, 60 at first.",
+        ),
+    ] = None,
+    retrain_on_shift: Annotated[
+        bool | None,
+        typer.Option(
+            "--retrain-on-shift/--no-retrain-on-shift",
+            help="Start `retrain` when `watch` finds that the text that is served shifted, or no"
+            " longer; default: leave it.",
         ),
     ] = None,
 ) -> Answer:
@@ -31,4 +39,8 @@ def setup(
     from pipelines.flows.provision import setup
 
     lines = setup(heartbeat_s)
+    if retrain_on_shift is not None:
+        from pipelines.flows.nightly import retrain_on_shift as shifts
+
+        lines.append(shifts.setup(retrain_on_shift))
     return Answer({"done": lines}, lambda: print(*lines, sep="\n"))
