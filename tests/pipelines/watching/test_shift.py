@@ -1,7 +1,10 @@
 """Nights of text like the test split, and of other text, by the tiny model's own scores."""
 
+from dataclasses import replace
+
 import pytest
 
+from pipelines.serving import request_log
 from pipelines.watching import f1_estimate, shift, texts
 from pipelines.watching.night import news
 from pipelines.watching.texts import Reference, Text
@@ -26,6 +29,13 @@ def look(
 def test_twenty_nights_of_text_like_the_test_split_raise_nothing(known, tagger) -> None:
     for night in range(NIGHTS):
         assert look(known, scored(tagger, in_domain(night + 1)), []) == ([], [], [])
+
+
+def test_a_log_without_digits_is_no_shift(known: Reference, tagger: Tagger) -> None:
+    served = scored(tagger, in_domain(1))
+    redacted = [replace(text, text=request_log.redacted(text.text)) for text in served]
+    assert redacted != served
+    assert look(known, redacted, []) == ([], [], [])
 
 
 def full_width(sentence: Tagged) -> Tagged:
