@@ -1,4 +1,4 @@
-"""The sections of params.yaml that no stage reads: the gates, and how runs are limited.
+"""The sections of params.yaml that no stage reads: gates, limits of runs, and of traffic.
 
 They are not in stages/params/, on which the stages depend, so changing this file re-runs no stage.
 """
@@ -109,6 +109,33 @@ class Run(Section):
     def timeout_s(self, stage: str) -> float | None:
         """The time limit of `stage`; None if it has none."""
         return self.stage_timeout_s.get(stage, self.stage_timeout_s.get(OTHERS))
+
+
+class Watch(Section):
+    """How far the texts that are served may differ from the test split before it is told."""
+
+    folder: str = Field(description="Of `serve --log-requests`; relative to the project")
+    texts_min: Annotated[int, Field(ge=20)] = Field(
+        description="With fewer texts nothing is compared; the next night takes them too"
+    )
+    texts_max: Positive = Field(description="With more texts, so many of them are drawn")
+    significance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Probability that a night tells of a shift where there is none"
+    )
+    distance_min: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Smallest distance of two distributions (Kolmogorov-Smirnov) that matters"
+    )
+    f1_drop_max: Fraction = Field(
+        description="How far the interval of the estimated F1 may be below the test split's"
+    )
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Confidence of that interval"
+    )
+    bootstrap_samples: Annotated[int, Field(ge=100)] = Field(
+        description="Bootstrap samples of the texts"
+    )
+    seed: Seed = Field(description="Seed of the bootstrap, and of the draw of texts")
+    examples: Positive = Field(description="Texts on the page for each measure that has shifted")
 
 
 def read_run(path: Path) -> Run:

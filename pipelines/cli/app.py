@@ -28,6 +28,7 @@ COMMANDS = (
     gc.gc,
     predict.predict,
     serve.serve,
+    serve.watch,
     promote.promote,
     promote.rollback,
     promote.history,

@@ -7,7 +7,7 @@ import typer
 from pipelines.cli.command import Answer, command
 
 
-@command("setup", "setup --heartbeat-s 60", "setup --notify FILE", "setup --notify off")
+@command("setup", "setup --notify FILE", "setup --notify off", "setup --retrain-on-shift")
 def setup(
     heartbeat_s: Annotated[
         int | None,
@@ -28,6 +28,14 @@ def setup(
             " `off` deletes that again; default: leave it.",
         ),
     ] = None,
+    retrain_on_shift: Annotated[
+        bool | None,
+        typer.Option(
+            "--retrain-on-shift/--no-retrain-on-shift",
+            help="Start `retrain` when `watch` finds that the text that is served shifted, or no"
+            " longer; default: leave it.",
+        ),
+    ] = None,
 ) -> Answer:
     """Creates what the deployments need on the Prefect server.
 
@@ -45,4 +53,8 @@ def setup(
         from pipelines.flows import notifications
 
         lines += notifications.setup(notify)
+    if retrain_on_shift is not None:
+        from pipelines.flows.nightly import retrain_on_shift as shifts
+
+        lines.append(shifts.setup(retrain_on_shift))
     return Answer({"done": lines}, lambda: print(*lines, sep="\n"))

@@ -13,6 +13,7 @@ from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
+from pipelines.watching.night import Night
 from pipelines.workspaces import merging
 
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
@@ -41,6 +42,18 @@ def trained(
 def evaluated(model: str, title: str, figures: Mapping[str, Leaf]) -> None:
     """Publishes the champion's scores of a night."""
     _publish(model, title, scores(figures))
+
+
+def watched(night: Night) -> None:
+    """Publishes what the watch of the served text found; the texts themselves are MLflow's."""
+    lines = ["| | test | served | distance | |", "|---|---:|---:|---:|---|"]
+    lines += [
+        f"| {each.title} | {each.test:.3g} | {each.served:.3g} | {each.most.distance:.2f}"
+        f" | {'shifted' if each.shifted else ''} |"
+        for each in night.shifts
+    ]
+    links = [f"- {_link('Page', night.page)}"] if night.page else []
+    _publish(night.version.name, str(night), "\n".join(lines), *links)
 
 
 def nothing(message: str, project: Project, logged: Logged) -> None:

@@ -55,7 +55,12 @@ def latency(
 
 
 def entities(model: Path, texts: Sequence[str]) -> list[set[tuple[int, int, str]]]:
-    """The (start, end, type) of each text's entities.
+    """The (start, end, type) of each text's entities; raises as `answers`."""
+    return [{(e["start"], e["end"], e["type"]) for e in found} for found in answers(model, texts)]
+
+
+def answers(model: Path, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Each text's entities, as the model's own code gives them: with scores.
 
     Raises:
         Refused: if the model does not load, or returns an error for a text.
@@ -67,7 +72,7 @@ def entities(model: Path, texts: Sequence[str]) -> list[set[tuple[int, int, str]
     wrong = [row["error"] for row in rows if row.get("error")]
     if wrong:
         raise Refused(Exit.ERROR, f"The model returns an error for a test sentence: {wrong[0]}")
-    return [{(e["start"], e["end"], e["type"]) for e in row["entities"]} for row in rows]
+    return [row["entities"] for row in rows]
 
 
 def _run(model: Path, batches: list[list[str]]) -> dict[str, Any]:

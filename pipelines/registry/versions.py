@@ -146,6 +146,18 @@ def get(registry: Registry, number: str) -> ModelVersion:
     raise Refused(Exit.ERROR, f"There is no version {number} of {registry.model}. {hint}")
 
 
+def champion(registry: Registry) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        Refused: if there is none.
+    """
+    number = aliases.by_alias(registry, aliases.CHAMPION)
+    if number is None:
+        raise Refused(Exit.ERROR, f"{registry.model} has no champion: promote a version")
+    return get(registry, number)
+
+
 def restore_run(client: MlflowClient, version: ModelVersion) -> None:
     """Takes the run of a version out of MLflow's bin, if it is there."""
     if is_binned(client, version):

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.prediction.resumable_output import ENTITY
+from pipelines.serving import row_files
 from stages.model.decode import Span
 from stages.scoring.mistakes import Judged, Mistake
 
@@ -67,13 +67,7 @@ def differences(
 
 def read(folder: Path, champion: str, challenger: str) -> Iterator[dict[str, Any]]:
     """The rows of two versions, of all files of a folder, the oldest first."""
-    wanted = [("champion", "==", champion), ("challenger", "==", challenger)]
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            table = pq.read_table(path, filters=wanted)
-        except FileNotFoundError:  # the server has deleted it meanwhile
-            continue
-        yield from table.to_pylist()
+    return row_files.read(folder, [("champion", "==", champion), ("challenger", "==", challenger)])
 
 
 def _by_span(entities: Sequence[Entity]) -> dict[Span, dict[str, Any]]:

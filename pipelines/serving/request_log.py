@@ -76,7 +76,7 @@ class RequestLog:
         self._files.write()
 
     def _row(self, seen: Seen) -> dict[str, object]:
-        text = DIGIT.sub("0", seen.text) if self._redact else seen.text
+        text = redacted(seen.text) if self._redact else seen.text
         entities = [{**e, "text": text[e["start"] : e["end"]]} for e in seen.entities]
         return {
             "time": datetime.now(UTC),
@@ -84,3 +84,8 @@ class RequestLog:
             "text": text,
             "entities": entities,
         }
+
+
+def redacted(text: str) -> str:
+    """The text with 0 for each digit."""
+    return DIGIT.sub("0", text)

@@ -1,9 +1,10 @@
-"""Writes rows that a server keeps to Parquet files of bounded number and size."""
+"""Writes rows that a server keeps to Parquet files of bounded number and size, and reads them."""
 
 import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,13 @@ class RowFiles:
             left = left[0] - 1, left[1] - path.stat().st_size
             if min(left) < 0:
                 path.unlink(missing_ok=True)
+
+
+def read(folder: Path, wanted: Sequence[tuple[str, str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of all files of a folder, the oldest first, that meet conditions of pyarrow's."""
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            table = pq.read_table(path, filters=list(wanted))
+        except FileNotFoundError:  # the server has deleted it meanwhile
+            continue
+        yield from table.to_pylist()

@@ -1,7 +1,7 @@
 """Logs the champion's nightly scores to MLflow: one run per version, one step per night."""
 
 from pipelines.registry import keys
-from pipelines.tracking import connection
+from pipelines.tracking import nightly_runs
 from pipelines.tracking.connection import Project
 from pipelines.workspaces.workspace import Workspace
 
@@ -18,7 +18,7 @@ def log_champion(
     The tags name the commit and the flow run of the last night.
     """
     client = project.client
-    run_id = _run(project, version)
+    run_id = nightly_runs.of_version(project, "champion", version).info.run_id
     # The first nights of an older run have the figures' own names.
     names = ("test.f1", keys.metric("test.f1"))
     step = sum(len(client.get_metric_history(run_id, name)) for name in names)
@@ -26,15 +26,3 @@ def log_champion(
         client.log_metric(run_id, keys.metric(key), value, step=step)
     client.set_tag(run_id, "commit", made.commit or "none")
     client.set_tag(run_id, "prefect_run_id", prefect_run_id or "none")
-
-
-def _run(project: Project, version: str) -> str:
-    client = project.client
-    experiment = connection.experiment(client, project.folder, f"{project.model}-champion")
-    connection.open_on_runs(client, experiment)
-    runs = client.search_runs([experiment], f"tags.version = '{version}'")
-    if runs:
-        return str(runs[0].info.run_id)
-    run = client.create_run(experiment, run_name=f"version {version}", tags={"version": version})
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import yaml
 
 from pipelines.errors import PipelineError
-from pipelines.settings import Promote, Run
+from pipelines.settings import Promote, Run, Watch
 from pipelines.workspaces import merging
 from pipelines.workspaces.merging import Values
 from stages.contract.errors import StageError
@@ -20,11 +20,12 @@ S = TypeVar("S", bound=Section)
 
 
 class Sections(NamedTuple):
-    """All of params.yaml: the stages' sections, and the two that are no stage's."""
+    """All of params.yaml: the stages' sections, and the three that are no stage's."""
 
     stages: Params
     promote: Promote
     run: Run
+    watch: Watch
 
 
 def sections(
@@ -95,8 +96,9 @@ def _checked(path: Path, layers: dict[str, str]) -> Sections:
             errors.append(message.removeprefix(f"{path}: "))
             return None
 
-    stages, promote, run = section(Params, whole=True), section(Promote), section(Run)
-    if not (stages and promote and run):
+    stages, promote = section(Params, whole=True), section(Promote)
+    run, watch = section(Run), section(Watch)
+    if not (stages and promote and run and watch):
         raise PipelineError(f"{path}: " + "; ".join(errors))
     if stages.export.precision == "int8" and promote.require_cuda:
         raise PipelineError(
@@ -114,4 +116,4 @@ def _checked(path: Path, layers: dict[str, str]) -> Sections:
             raise PipelineError(
                 f"{path}: evaluate.slices.{name}.type is {definition.type}, which align.types lacks"
             )
-    return Sections(stages, promote, run)
+    return Sections(stages, promote, run, watch)

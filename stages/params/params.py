@@ -22,3 +22,4 @@ class Params(Section):
     export: Export
     promote: dict[str, Any] = Field(description="Of no stage: see pipelines/settings.py")
     run: dict[str, Any] = Field(description="Of no stage: see pipelines/settings.py")
+    watch: dict[str, Any] = Field(description="Of no stage: see pipelines/settings.py")

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipelines.flows import gpu_slot
-from pipelines.flows.evaluate_champion import cell_tags
+from pipelines.flows.nightly.evaluate_champion import cell_tags
 from pipelines.tracking import connection
 from tests.pipelines.flows.test_flow import task_runs
 from tests.pipelines.standin import ROOT, commit
@@ -50,7 +50,7 @@ def evaluate(watched: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from pipelines.flows.evaluate_champion import evaluate_champion
+    from pipelines.flows.nightly.evaluate_champion import evaluate_champion
 
     monkeypatch.chdir(watched)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -20,9 +20,7 @@ from pipelines.flows.deployments import Overrides, Ref, WaitMinutes
 from pipelines.flows.stage_tasks import run_stages
 from pipelines.flows.train import ended, in_workspace
 from pipelines.promotion import isolated_model, version_files
-from pipelines.registry import aliases, versions
-from pipelines.registry.aliases import CHAMPION
-from pipelines.registry.registry import Registry
+from pipelines.registry import versions
 from pipelines.tracking.champion_scores import log_champion
 from pipelines.tracking.report_values import figure, flattened
 from pipelines.workspaces import overlays
@@ -71,7 +69,7 @@ def _score(
 ) -> tuple[ModelVersion, dict[str, float], float]:
     """Scores the champion and logs it; returns it, `test.PER.f1` → score, the floor."""
     with in_workspace(project, ref, overrides) as (connected, made):
-        champion = _champion(connected.registry)
+        champion = versions.champion(connected.registry)
         run_stages(made, _up_to(dvc_stages.stages(made.path), "align"))
         tags = Labels.read(made.path / ALIGNED).tags
         split = read_aligned(made.path / ALIGNED / "test.parquet")
@@ -81,13 +79,6 @@ def _score(
         scores = {figure(f"test.{key}"): float(value) for key, value in single}
         log_champion(connected, str(champion.version), scores, made, flow_run.get_id())
     return champion, scores, overlays.sections(made.path).promote.f1_min
-
-
-def _champion(registry: Registry) -> ModelVersion:
-    version = aliases.by_alias(registry, CHAMPION)
-    if version is None:
-        raise PipelineError(f"{registry.model} has no champion: promote a version")
-    return versions.get(registry, version)
 
 
 def _up_to(stages: Sequence[dvc_stages.Stage], last: str) -> list[dvc_stages.Stage]:

@@ -1,0 +1,1 @@
+"""Watches the text that is served, without labels."""
