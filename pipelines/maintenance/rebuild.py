@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
@@ -19,9 +20,7 @@ from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
 from pipelines.tracking import connection, environment, retention
 from pipelines.workspaces import disk, run_state, workspace
-from stages.contract.errors import StageError
-from stages.contract.section import read
-from stages.params.download import Download
+from stages.params.download import UNPINNED
 
 IMAGE = "NER_WITH_IMAGE"  # the image that docker/run uses instead of its default
 OnLine = Callable[[str], None]
@@ -102,14 +101,18 @@ def _commit(run: Run, version: ModelVersion) -> str:
     return commit
 
 
+def _may_change(path: Path) -> bool:
+    """Whether another fetch may bring other data; without `Download`: the commit may be older."""
+    own = yaml.safe_load((path / "params.yaml").read_text(encoding="utf-8"))["download"]
+    sources = [*own.values(), *own.get("text", ())]
+    unpinned = any(isinstance(each, dict) and each.get("sha256") == UNPINNED for each in sources)
+    return unpinned or bool(own.get("growing"))
+
+
 def _stages_to_run(path: Path, recorded: Path, on_line: OnLine) -> Iterator[str]:
     """The stages in order, without `download` if its data comes from DVC by its hash."""
-    try:
-        may_change = read(Download, path / "params.yaml").may_change
-    except StageError:  # the parameters of an older commit
-        may_change = False
     for stage in dvc_stages.stages(path):
-        if stage.name == "download" and may_change:
+        if stage.name == "download" and _may_change(path):
             on_line("download: its sources may change, so the data comes from DVC by its hash")
             (path / "dvc.lock").write_bytes((recorded / "dvc.lock").read_bytes())
             for out in lockfile.stages(path / "dvc.lock")[stage.name]["outs"]:

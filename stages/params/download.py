@@ -113,11 +113,6 @@ class Download(Section):
         return {name: f"{name}{source.ending}" for name, source in self.fetched.items()}
 
     @property
-    def may_change(self) -> bool:
-        """Whether another fetch may bring other data."""
-        return bool(self.unpinned or self.growing)
-
-    @property
     def unpinned(self) -> dict[str, Source]:
         """What is `fetched` and may change."""
         return {name: one for name, one in self.fetched.items() if one.sha256 == UNPINNED}
