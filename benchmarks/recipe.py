@@ -20,17 +20,17 @@ from benchmarks.machine import machine
 from pipelines.workspaces.overlays import sections
 from stages.model.decode import Decoder
 from stages.model.device import choose_bf16, choose_device, device_figures, make_repeatable
-from stages.model.tagger import forward_of, new_tagger
+from stages.model.tagger import forward_of
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
 from stages.text.windows_table import read_aligned
 from stages.training.batches import packs
-from stages.training.crf import Crf, transitions_of
+from stages.training.crf import transitions_of
 from stages.training.data import Data
 from stages.training.masked_lm import pretrain
 from stages.training.ranks import SINGLE
 from stages.training.runtime import Runtime
-from stages.training.tagging import fine_tune
+from stages.training.tagging import fine_tune, tagger_of
 
 
 def main() -> None:
@@ -76,9 +76,7 @@ class _Trainer:
         self.device = choose_device(params.device, "train.device")
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
         torch._dynamo.reset()
-        model = new_tagger(self._encoder, self._data.labels)
-        if params.head == "crf":
-            model.crf = Crf(self._data.labels.tags)
+        model = tagger_of(params, self._encoder, self._data.labels)
         packed = packs(model, self._data.labels.window_tokens)
         bf16 = choose_bf16(params.precision, self.device)
         runtime = Runtime(self.device, bf16, SINGLE, None, packed)

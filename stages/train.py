@@ -13,19 +13,18 @@ from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.model.device import choose_bf16, choose_device, device_figures, make_repeatable
 from stages.model.encoder import load_tokenizer
-from stages.model.tagger import new_tagger
 from stages.params.train import Train
 from stages.text.labels import Labels
 from stages.training import checkpoint, memory
 from stages.training.batches import packs
 from stages.training.checkpoint import TrainingState
-from stages.training.crf import Crf, transitions_of
+from stages.training.crf import transitions_of
 from stages.training.data import TEXT, Data, Ragged
 from stages.training.export_trial import export_trial
 from stages.training.masked_lm import pretrain
 from stages.training.ranks import Ranks, process_count, process_group, run
 from stages.training.runtime import Runtime, live_folder
-from stages.training.tagging import fine_tune
+from stages.training.tagging import fine_tune, tagger_of
 
 
 def train(
@@ -63,9 +62,7 @@ def train(
         make_repeatable(params.seed, params.cpu_threads, params.deterministic)
         out.parent.mkdir(parents=True, exist_ok=True)
         data = Data.read(aligned, scratch=out.parent)
-        model = new_tagger(encoder, data.labels)
-        if params.head == "crf":
-            model.crf = Crf(data.labels.tags)  # so that its parameters are among the model's
+        model = tagger_of(params, encoder, data.labels)
         estimate = {}
         if device.type == "cuda":
             estimate = memory.check_free(params, model, data.labels, bf16, ranks)

@@ -1,23 +1,33 @@
 """Fine-tunes the encoder as a tagger."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from stages.model.decode import Decoder
-from stages.model.tagger import first_position, forward_of
+from stages.model.tagger import first_position, forward_of, new_tagger
 from stages.params.train import Train
 from stages.scoring.spans import predict, score
+from stages.text.labels import Labels
 from stages.training.batches import batch_maker
 from stages.training.checkpoint import TrainingState
-from stages.training.crf import transitions_of
+from stages.training.crf import Crf, transitions_of
 from stages.training.data import Data
 from stages.training.loop import fit
 from stages.training.objective import Evaluation, Objective
 from stages.training.plan import PerStep, Plan
 from stages.training.runtime import Runtime
+
+
+def tagger_of(params: Train, encoder: Path, labels: Labels) -> PreTrainedModel:
+    """The encoder with a new head for `labels`; a CRF's parameters are among the model's."""
+    model = new_tagger(encoder, labels)
+    if params.head == "crf":
+        model.crf = Crf(labels.tags)
+    return model
 
 
 def fine_tune(

@@ -8,9 +8,7 @@ import pytest
 import yaml
 
 from pipelines.corpus_check import pin
-from pipelines.corpus_check.check import marked
 from stages.contract.hashing import digests
-from stages.text.sentence import Sentence
 from tests.conftest import ROOT
 from tests.pipelines.standin import pipelines
 from tests.stages.tiny import bio, tagged
@@ -229,19 +227,6 @@ def test_of_addresses_it_reads_what_was_fetched(own, check, folder):
     (data / folder / "source.json").write_text(json.dumps(pins | {"encoder": {"from": hub}}))
     shutil.copytree(own / "encoder", data / "encoder")
     assert check()["not_looked_at"] == []
-
-
-@pytest.mark.parametrize(
-    ("cells", "tags", "text"),
-    [
-        ("北京上海", "B-LOC I-LOC B-LOC I-LOC", "[北京 LOC][上海 LOC]"),
-        (("Ann", " Lee", " left"), "B-PER I-PER O", "[Ann Lee PER] left"),
-        (("to", " Port", " Lumo"), "O B-LOC I-LOC", "to [Port Lumo LOC]"),
-        ("了" * 81, " ".join(["O"] * 79 + ["B-X", "I-X"]), "了" * 79 + "[了 X]…"),
-    ],
-)
-def test_marked(cells, tags, text):
-    assert marked(Sentence(cells, tuple(tags.split()))) == text
 
 
 def test_plain_text_is_found_pinned_and_read(pinned, check):

@@ -25,8 +25,10 @@ def test_a_shift_starts_retrain_if_that_is_wished(prefect_url: str) -> None:
             assert retrain_on_shift.setup(True) == f"{about}created"
             assert retrain_on_shift.setup(True) == f"{about}unchanged"
             client.request("POST", "/events", json=[event.model_dump(mode="json")])
-            [run] = until(client.read_flow_runs, lambda runs: any(r.deployment_id for r in runs))
-            assert run.deployment_id == deployment
+            # The server is other tests' too.
+            until(
+                client.read_flow_runs, lambda runs: any(r.deployment_id == deployment for r in runs)
+            )
         finally:
             assert retrain_on_shift.setup(False) == f"{about}deleted"
             client.delete_flow(flow)
