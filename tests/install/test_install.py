@@ -123,6 +123,7 @@ def test_index_that_never_answers_does_not_hang(made: Path, project: Project, in
     assert version_of("torch", made) == "2.13.2"
 
 
+@pytest.mark.slow  # it waits for an index that is silent
 def test_cpu_build_that_cannot_be_fetched_is_done_without(
     made: Path, project: Project, install: Install, tmp_path: Path
 ):

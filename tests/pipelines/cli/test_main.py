@@ -202,12 +202,12 @@ def test_help_imports_no_framework(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("way", "code"),
     [
-        # 9 s each; SIGTERM to a stage is in test_stages_ends.py.
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
         (signal.SIGKILL, -signal.SIGKILL),
     ],
 )
+@pytest.mark.slow  # ten seconds each; the same of a stage is in test_stages_ends.py
 def test_however_a_run_is_ended_nothing_of_it_is_left(
     project: Path, prefect_url: str, empty_mlflow: Path, way: signal.Signals, code: int
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_tampered_remote_writes_nothing_outside(pushed: Path) -> None:
     assert not [*pushed.parent.rglob("weights")]
 
 
+@pytest.mark.slow  # DVC tries for seven seconds
 def test_a_remote_that_is_away_is_a_sentence(pushed: Path, monkeypatch) -> None:
     pytest.importorskip("dvc_s3", reason="dvc-s3 comes with the group `dev`")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

@@ -41,6 +41,7 @@ def overlay(folder: Path, rate: float) -> Path:
     return path
 
 
+@pytest.mark.slow  # two runs of the flow
 def test_equal_results_are_logged_once_and_others_beside_them(short, run, tmp_path) -> None:
     first = run(short).result()
     again = run(short, force=True).result()

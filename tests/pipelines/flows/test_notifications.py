@@ -133,6 +133,7 @@ def test_a_webhook_hears_of_runs_and_events_until_it_is_off(
     assert server.got.empty()
 
 
+@pytest.mark.slow  # five seconds; a webhook hears of the same
 def test_a_mail_server_hears_of_it_too(notify, receiver, tmp_path: Path) -> None:
     server, port = receiver(socketserver.ThreadingTCPServer, Smtp)
     file = tmp_path / "address"

@@ -33,7 +33,9 @@ def newest(project: Path) -> str:
     return workspace.all_of(project)[0].name
 
 
-@pytest.mark.parametrize("by", ["run", "version", "alias"])
+@pytest.mark.parametrize(
+    "by", ["run", *(pytest.param(by, marks=pytest.mark.slow) for by in ("version", "alias"))]
+)
 def test_other_parameters_are_named_and_can_be_brought_too(project: Path, by: str) -> None:
     what = {"run": newest(project), "version": "1", "alias": "challenger"}[by]
     before = (project / "params.yaml").read_bytes()

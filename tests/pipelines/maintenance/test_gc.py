@@ -110,6 +110,7 @@ def test_a_registered_version_is_rebuilt_after_it(project: Path, tmp_path: Path)
     assert (found.mlflow_runs, found.cache_objects) == ([], 0)
 
 
+@pytest.mark.slow  # ten seconds
 def test_of_failed_and_killed_runs_the_newest_stay(project: Path) -> None:
     client = connection.connect(project)
     before = gc.prune(project, dry_run=True).mlflow_runs

@@ -76,6 +76,7 @@ def test_a_call_that_cannot_work_says_why_before_a_model_is_loaded(project, tmp_
     assert (done.returncode, done.stderr) == (1, "There is no file absent.txt: correct --input\n")
 
 
+@pytest.mark.slow  # five seconds, for a process
 def test_a_terminal_of_ascii(registered, expected):
     """As in cron; what was typed is UTF-8 all the same, and what is printed is JSON."""
     texts = [*list(expected)[:3], "😀"]

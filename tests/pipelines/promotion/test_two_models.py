@@ -52,6 +52,7 @@ def test_the_moves_of_one_leave_the_other(made: Registered, dishes) -> None:
     assert str(refused(Exit.ALREADY, go, dishes, "1")).startswith("Version 1 of dishes is already")
 
 
+@pytest.mark.slow  # seven seconds; test_gates.py knows the gate
 def test_under_one_name_the_labels_must_be_the_champions(made: Registered, dishes) -> None:
     made.version("good")
     go(made)

@@ -223,6 +223,7 @@ def test_without_mlflow_it_goes_on_and_follows_again_afterwards(followed):
     assert warned.count("MLflow does not answer") == 1
 
 
+@pytest.mark.slow  # six seconds
 def test_without_any_version_or_mlflow_it_says_what_to_do(empty_mlflow, tmp_path):
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(standin.ROOT / name, tmp_path)

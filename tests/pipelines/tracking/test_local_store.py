@@ -93,7 +93,10 @@ def test_a_database_that_is_missing_empty_or_another_stops_it(
     assert weights(copied)
 
 
-@pytest.mark.parametrize("command", ["gc", "status", "predict 北京", "bring 1", "run"])
+@pytest.mark.parametrize(
+    "command",
+    ["gc", "status", "predict 北京", "bring 1", pytest.param("run", marks=pytest.mark.slow)],
+)
 def test_a_damaged_database_is_one_sentence(
     copied: Path, command: str, capsys, monkeypatch
 ) -> None:

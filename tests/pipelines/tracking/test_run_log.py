@@ -36,6 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     return project, made
 
 
+@pytest.mark.slow  # eight seconds; test_flow.py logs too
 def test_an_interrupted_log_goes_on_and_a_finished_one_is_kept(done) -> None:
     project, made = done
     connected = connection.check(project)

@@ -90,6 +90,7 @@ def test_without_a_champion_it_says_so(served: Served) -> None:
         client.set_registered_model_alias(MODEL, "champion", "1")
 
 
+@pytest.mark.slow  # nine seconds; test_retrain_on_shift.py has the event
 def test_the_nightly_run_tells_prefect(served: Served, prefect_url: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.events.worker import EventsWorker

@@ -175,6 +175,7 @@ def test_each_family(family, tmp_path, name):
             assert difference(forward, expected, batch, length, padding) < TOLERANCE["fp32"]
 
 
+@pytest.mark.slow  # six seconds
 def test_an_encoder_that_torch_cannot_export(family, tmp_path):
     model = AutoModelForTokenClassification.from_pretrained(family("Longformer"), num_labels=7)
     with pytest.raises(StageError) as error:
