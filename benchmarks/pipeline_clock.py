@@ -43,15 +43,16 @@ def _watch_tools() -> None:
         from pipelines.dvc_repo import stages as dvc_stages
     with _spent_by("mlflow"):
         from pipelines.tracking import connection, run_log
-    _watch(dvc_stages, "dvc", "stages", "repro", "reports", "artifact")
-    _watch(fingerprint, "dvc", "of")
-    _watch(connection, "mlflow", "check")
-    _watch(run_log, "mlflow", "log_run")
+    of_dvc = (dvc_stages.stages, dvc_stages.repro, dvc_stages.reports, dvc_stages.model_folder)
+    _watch(dvc_stages, "dvc", *of_dvc)
+    _watch(fingerprint, "dvc", fingerprint.of)
+    _watch(connection, "mlflow", connection.check)
+    _watch(run_log, "mlflow", run_log.log_run)
 
 
-def _watch(module: ModuleType, tool: str, *names: str) -> None:
-    for name in names:
-        setattr(module, name, _watched(getattr(module, name), tool))
+def _watch(module: ModuleType, tool: str, *functions: Callable[..., Any]) -> None:
+    for function in functions:
+        setattr(module, function.__name__, _watched(function, tool))
 
 
 def _watched(function: Callable[..., Any], tool: str) -> Callable[..., Any]:
