@@ -1,6 +1,7 @@
 """The aligned data that training reads."""
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,18 +107,8 @@ def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.memmap(file, dtype, mode="r").view(np.ndarray)
 
 
-@dataclass(frozen=True)
-class Ragged(Sequence[NDArray[np.integer]]):
-    """Arrays of different lengths in one after the other."""
-
-    values: NDArray[np.integer]
-    """Of all of them."""
-    bounds: NDArray[np.int64]
-    """Where each begins in `values`, and the end of the last."""
-
-    def __len__(self) -> int:
-        """The number of arrays."""
-        return len(self.bounds) - 1
+class Arrays(Sequence[NDArray[np.integer]], ABC):
+    """Arrays of different lengths."""
 
     @overload
     def __getitem__(self, index: int) -> NDArray[np.integer]: ...
@@ -131,11 +122,33 @@ class Ragged(Sequence[NDArray[np.integer]]):
             return [self[each] for each in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)
+        return self.array(index)
+
+    @abstractmethod
+    def array(self, index: int) -> NDArray[np.integer]:
+        """One array; `index` is within bounds."""
+
+
+@dataclass(frozen=True)
+class Ragged(Arrays):
+    """Arrays of different lengths in one after the other."""
+
+    values: NDArray[np.integer]
+    """Of all of them."""
+    bounds: NDArray[np.int64]
+    """Where each begins in `values`, and the end of the last."""
+
+    def __len__(self) -> int:
+        """The number of arrays."""
+        return len(self.bounds) - 1
+
+    def array(self, index: int) -> NDArray[np.integer]:
+        """One array."""
         return self.values[self.bounds[index] : self.bounds[index + 1]]
 
 
 @dataclass(frozen=True)
-class Unlabelled(Sequence[NDArray[np.integer]]):
+class Unlabelled(Arrays):
     """The windows of several tables as one, whose tokens are their own labels."""
 
     parts: "list[Ragged]"
@@ -159,16 +172,8 @@ class Unlabelled(Sequence[NDArray[np.integer]]):
         """The number of windows."""
         return sum(map(len, self.parts))
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.integer]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[NDArray[np.integer]]: ...
-
-    def __getitem__(self, index: int | slice) -> Any:
-        """The token ids of one window, or of several."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
+    def array(self, index: int) -> NDArray[np.integer]:
+        """The token ids of one window."""
         for part in self.parts:
             if index < len(part):
                 return part[index]
