@@ -93,6 +93,8 @@ def spans(tags: Sequence[str]) -> list[Span]:
     """The entities of an IOB2 tag sequence, in order; a stray I- is in none."""
     result: list[Span] = []
     for index, tag in enumerate(tags):
+        if tag == "O":  # most are
+            continue
         if tag.startswith("B-"):
             result.append(Span(index, index + 1, tag[2:]))
         elif tag.startswith("I-") and result:
