@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import bring, doctor, gc, log, predict, promote, rebuild, run, serve, setup
+from pipelines.cli import bring, doctor, gc, log, promote, rebuild, run, setup
 from pipelines.cli.command import refuse
 from pipelines.cli.corpus import check, convert
+from pipelines.cli.serving import predict, serve, watch
 from pipelines.errors import PipelineError
 from pipelines.names import LAUNCHED, PROGRAM
 from pipelines.prediction import stages_contract
@@ -28,7 +29,7 @@ COMMANDS = (
     gc.gc,
     predict.predict,
     serve.serve,
-    serve.watch,
+    watch.watch,
     promote.promote,
     promote.rollback,
     promote.history,
