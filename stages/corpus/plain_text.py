@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from stages.contract.errors import StageError
 from stages.contract.progress import progress
-from stages.corpus.corpus import Corpus, Repairs, text_hashes
+from stages.corpus.corpus import Corpus, Repairs, among, text_hashes
 from stages.corpus.data_warnings import UNKNOWN_SHARE, DataWarning, percent
 from stages.corpus.formats.lines import lines
 from stages.text.cells import cells_of
@@ -51,7 +51,7 @@ def align_text(
         nonlocal in_test
         for file in files:
             for batch in read_text(file, labels.cells, bar.update):
-                in_test += int(np.isin(text_hashes(batch), test.texts).sum())
+                in_test += int(among(text_hashes(batch), test.texts).sum())
                 yield batch
 
     apart = replace(labels, window_overlap_tokens=0)

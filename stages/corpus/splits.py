@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.contract.errors import StageError
-from stages.corpus.corpus import Corpus
+from stages.corpus.corpus import Corpus, among
 from stages.corpus.formats.read import read_corpus
 from stages.params.align import TYPES_MAX, Align
 
@@ -107,7 +107,7 @@ def split_corpora(corpora: Mapping[str, Corpus], params: Align) -> Splits:
         )
         dev = Split(train, held_out)
     kept = ~held_out
-    kept[own:] = ~np.isin(train.texts[own:], np.concatenate([dev.texts, test.texts]))
+    kept[own:] = ~among(train.texts[own:], np.concatenate([dev.texts, test.texts]))
     rows = np.flatnonzero(kept)
     if params.train_sentences is not None and params.train_sentences < len(rows):
         chosen = random.Random(params.seed).sample(range(len(rows)), params.train_sentences)  # noqa: S311
@@ -121,22 +121,22 @@ def _hold_out(texts: NDArray[np.uint64], wanted: int, block: int, seed: int) -> 
 
     Repeated sentences, equal in `texts`, go to the same side, whatever their blocks.
     """
-    different, number, count = np.unique(texts, return_inverse=True, return_counts=True)
+    ordered = np.sort(texts)
     starts = [*range(0, len(texts), block)]
     random.Random(seed).shuffle(starts)  # noqa: S311
-    dev = np.zeros(len(different), dtype=np.bool_)
+    dev = set[int]()
     chosen = 0
     for start in starts:
         if chosen >= wanted:
             break
-        new = np.unique(number[start : start + block])
-        new = new[~dev[new]]
-        dev[new] = True
-        chosen += int(count[new].sum())
-    if chosen < wanted or dev.all():
+        new = [text for text in set(texts[start : start + block].tolist()) if text not in dev]
+        dev.update(new)
+        one = np.array(new, np.uint64)
+        first, last = (np.searchsorted(ordered, one, side) for side in ("left", "right"))
+        chosen += int((last - first).sum())
+    if chosen < wanted or chosen == len(texts):
         raise StageError(
             f"train has {len(texts)} sentences, too few to hold out align.dev_sentences ="
             f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
         )
-    result: NDArray[np.bool_] = dev[number]
-    return result
+    return among(texts, np.array([*dev], np.uint64))
