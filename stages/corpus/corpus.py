@@ -72,7 +72,7 @@ class Corpus:
                 for batch in part:
                     stream.write_batch(batch)
                     self.has_meta |= batch["meta"].null_count < len(batch)
-                    texts.append(_hashes(batch["cells"]))
+                    texts.append(text_hashes(batch))
                     self.tags.update(tag_counts(batch))
                     self.sizes[-1] += len(batch)
         self.texts: NDArray[np.uint64] = np.concatenate(texts)
@@ -105,23 +105,21 @@ def tag_counts(batch: pa.RecordBatch) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in found}
 
 
-def among(texts: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which of `texts` are in `others`; numpy's `isin` takes several times the memory of both."""
-    if not len(others):
+def among(texts: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of `texts` are in `ordered`, which is sorted.
+
+    numpy's `isin` takes several times the memory of both, and would sort the second each time.
+    """
+    if not len(ordered):
         return np.zeros(len(texts), dtype=np.bool_)
-    ordered = np.sort(others)
     at = np.searchsorted(ordered[:-1], texts)  # within bounds, also of one above all
     found: NDArray[np.bool_] = ordered[at] == texts
     return found
 
 
 def text_hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    """A hash of the cells of each sentence of a batch, as `Corpus.texts`."""
-    return _hashes(batch["cells"])
-
-
-def _hashes(cells: pa.ListArray) -> NDArray[np.uint64]:
-    """A hash of the cells of each sentence, the same in every process."""
+    """A hash of the cells of each sentence of a batch, the same in every process."""
+    cells = batch["cells"]
     values = cells.flatten()
     of_cells, ends = _bounds(values), _bounds(cells) - _bounds(cells)[0]
     text, lengths = memoryview(values.buffers()[2] or b""), np.diff(of_cells)

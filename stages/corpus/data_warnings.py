@@ -167,7 +167,7 @@ def _types(figures: Mapping[str, Any], types: Sequence[str]) -> Iterator[DataWar
 
 
 def _leaked(splits: Splits) -> Iterator[DataWarning]:
-    leaked = int(among(splits["test"].texts, splits["train"].texts).sum())
+    leaked = int(among(splits["test"].texts, np.sort(splits["train"].texts)).sum())
     if leaked > LEAKED_SHARE * len(splits["test"]):
         yield DataWarning(
             message=f"{leaked:,} of {len(splits['test']):,} test sentences are in train too, so F1"
@@ -180,7 +180,7 @@ def _scored(train: Corpus, splits: Splits) -> Iterator[DataWarning]:
     """Of a growing source, in which nobody may have looked before it is trained on."""
     ends = np.cumsum(train.sizes)[:-1]
     for split in ("test", "dev") if train.added else ():
-        own, *parts = np.split(among(train.texts, splits[split].texts), ends)
+        own, *parts = np.split(among(train.texts, np.sort(splits[split].texts)), ends)
         counts = {name: int(part.sum()) for name, part in zip(train.added, parts, strict=True)}
         found = {name: count for name, count in counts.items() if count}
         if found:

@@ -45,13 +45,13 @@ def align_text(
     Raises:
         StageError: as `read_text`.
     """
-    in_test = 0
+    in_test, of_test = 0, np.sort(test.texts)
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal in_test
         for file in files:
             for batch in read_text(file, labels.cells, bar.update):
-                in_test += int(among(text_hashes(batch), test.texts).sum())
+                in_test += int(among(text_hashes(batch), of_test).sum())
                 yield batch
 
     apart = replace(labels, window_overlap_tokens=0)

@@ -107,7 +107,7 @@ def split_corpora(corpora: Mapping[str, Corpus], params: Align) -> Splits:
         )
         dev = Split(train, held_out)
     kept = ~held_out
-    kept[own:] = ~among(train.texts[own:], np.concatenate([dev.texts, test.texts]))
+    kept[own:] = ~among(train.texts[own:], np.sort(np.concatenate([dev.texts, test.texts])))
     rows = np.flatnonzero(kept)
     if params.train_sentences is not None and params.train_sentences < len(rows):
         chosen = random.Random(params.seed).sample(range(len(rows)), params.train_sentences)  # noqa: S311
@@ -139,4 +139,4 @@ def _hold_out(texts: NDArray[np.uint64], wanted: int, block: int, seed: int) -> 
             f"train has {len(texts)} sentences, too few to hold out align.dev_sentences ="
             f" {wanted} in blocks of align.dev_block_sentences = {block}; lower them"
         )
-    return among(texts, np.array([*dev], np.uint64))
+    return among(texts, np.array(sorted(dev), np.uint64))
