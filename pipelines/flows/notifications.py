@@ -38,7 +38,7 @@ def setup(where: str) -> list[str]:
     """Creates block and automations, or deletes them; running it again changes only what differs.
 
     Args:
-        where: A file with the address, `env:NAME` for a variable that has it, or `off`.
+        where: A file that holds the address, `env:NAME` (a variable that holds it), or `off`.
 
     Returns:
         One line for each, for the user; none has the address, which may be a secret.

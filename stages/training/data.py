@@ -151,7 +151,7 @@ class Ragged(Arrays):
 class Unlabelled(Arrays):
     """The windows of several tables as one, whose tokens are their own labels."""
 
-    parts: "list[Ragged]"
+    parts: list[Ragged]
 
     @property
     def input_ids(self) -> Sequence[NDArray[np.integer]]:
