@@ -23,17 +23,21 @@ from stages.text.labels import Labels
 # A new head is missing from the weights, as it should be; the bars last under a second.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")  # by family
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # whole, or in shards
 
 
-def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
+def new_tagger(
+    encoder: Path, labels: Labels, attention_dropout: float | None = None
+) -> PreTrainedModel:
     """A token classifier on the encoder in that folder, in fp32, with a new head.
 
-    An encoder without weights (`from_scratch`) gets random ones. A pickle is never read.
+    An encoder without weights (`from_scratch`) gets random ones. A pickle is never read. Without
+    `attention_dropout` the encoder keeps its own.
 
     Raises:
-        StageError: there is no encoder; it takes fewer tokens than a window has; its
-            weights are of another model, or only a pickle.
+        StageError: there is no encoder; it takes fewer tokens than a window has, or no
+            `attention_dropout`; its weights are of another model, or only a pickle.
     """
     if not (encoder / "config.json").is_file():
         raise StageError(f"{encoder} holds no config.json: run `dvc repro download` first")
@@ -45,17 +49,35 @@ def new_tagger(encoder: Path, labels: Labels) -> PreTrainedModel:
         dtype="float32",
     )
     check_window(encoder, labels.window_tokens)
+    _set_attention_dropout(config, attention_dropout)
     return _with_weights(AutoModelForTokenClassification, encoder, config)
 
 
-def new_masked_lm(encoder: Path) -> PreTrainedModel:
+def new_masked_lm(encoder: Path, attention_dropout: float | None = None) -> PreTrainedModel:
     """The encoder with a head for masked language modelling, its own if the weights include one.
 
+    Without `attention_dropout` the encoder keeps its own.
+
     Raises:
-        StageError: its weights are of another model, or only a pickle.
+        StageError: it takes no `attention_dropout`; its weights are of another model, or only a
+            pickle.
     """
     config = AutoConfig.from_pretrained(encoder, dtype="float32")
+    _set_attention_dropout(config, attention_dropout)
     return _with_weights(AutoModelForMaskedLM, encoder, config)
+
+
+def _set_attention_dropout(config: PretrainedConfig, value: float | None) -> None:
+    if value is None:
+        return
+    names = [name for name in ATTENTION_DROPOUT if hasattr(config, name)]
+    if not names:
+        raise StageError(
+            f"encoders of type {config.model_type} take no attention dropout: set"
+            " train.attention_dropout to null"
+        )
+    for name in names:
+        setattr(config, name, value)
 
 
 def _with_weights(head: Any, encoder: Path, config: PretrainedConfig) -> PreTrainedModel:

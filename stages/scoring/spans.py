@@ -77,7 +77,10 @@ def scores(sentences: Sequence[Compared]) -> dict[str, Any]:
     """`figures` of all entities (micro), and under `types` of each type in gold or prediction."""
     by_type = counts_by(sentences, lambda _, span: span.type)
     types = {type_: figures(by_type[type_].counts) for type_ in sorted(by_type)}
-    return {**figures(counts(sentences)), "types": types}
+    total = np.vstack(
+        [np.zeros((1, 3), dtype=np.int64), *(each.counts for each in by_type.values())]
+    )
+    return {**figures(total), "types": types}
 
 
 def counts(sentences: Sequence[Compared], type_: str | None = None) -> Counts:

@@ -16,7 +16,8 @@ from stages.model.layers import encoder_layers
 from stages.text.labels import IGNORED
 from stages.training.batches import model_inputs
 
-WARM_UP = 11  # passes before a capture, for DDP: pytorch.org/docs/stable/notes/cuda.html
+# Passes before a capture, alone and for DDP: pytorch.org/docs/stable/notes/cuda.html
+WARM_UP, WARM_UP_DDP = 3, 11
 
 # One kernel for both sums of a norm's backward took 97 us a call, two take 64 (H200, 16k x 384).
 INDUCTOR: dict[str, str | int | bool] = {"triton.mix_order_reduction": False}
@@ -142,7 +143,7 @@ class Gradients:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
+            for _ in range(WARM_UP_DDP if self._ddp else WARM_UP):
                 self._add(self._batch, last)
         torch.cuda.current_stream().wait_stream(stream)
         # Zeroed, not dropped: the graph adds to gradients at fixed addresses.

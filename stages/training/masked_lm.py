@@ -44,7 +44,7 @@ def pretrain(
         raise StageError(
             f"the tokenizer of {encoder} has no [MASK]: set train.pretrain.epochs to 0"
         )
-    model = new_masked_lm(encoder).to(runtime.device)
+    model = new_masked_lm(encoder, params.attention_dropout).to(runtime.device)
     if params.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     if runtime.checkpoints:

@@ -24,7 +24,7 @@ from stages.training.runtime import Runtime
 
 def tagger_of(params: Train, encoder: Path, labels: Labels) -> PreTrainedModel:
     """The encoder with a new head for `labels`; a CRF's parameters are among the model's."""
-    model = new_tagger(encoder, labels)
+    model = new_tagger(encoder, labels, params.attention_dropout)
     if params.head == "crf":
         model.crf = Crf(labels.tags)
     return model

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, BertModel
+from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertForMaskedLM, BertModel
 
 from stages.contract.errors import StageError
 from stages.model.device import choose_bf16, choose_device, make_repeatable
@@ -75,6 +75,21 @@ def test_an_encoder_without_weights_starts_from_random_ones(tmp_path, labels):
     make_repeatable(1, 1, deterministic=True)
     first, second = new_tagger(folder, labels), new_tagger(folder, labels)
     assert not same(first, second.base_model.state_dict())
+
+
+@pytest.mark.parametrize("wanted", [None, 0.0, 0.3])
+def test_the_attention_dropout_is_the_encoders_unless_it_is_set(pretrained, labels, wanted):
+    for model in (new_tagger(pretrained, labels, wanted), new_masked_lm(pretrained, wanted)):
+        [rate] = {layer.attention.self.dropout.p for layer in model.bert.encoder.layer}
+        assert rate == (0.1 if wanted is None else wanted)
+
+
+def test_attention_dropout_of_a_family_without_it_is_refused(tmp_path, labels):
+    folder = tmp_path / "encoder"
+    AutoConfig.for_model("fnet", vocab_size=30).save_pretrained(folder)
+    for make in (lambda: new_tagger(folder, labels, 0.0), lambda: new_masked_lm(folder, 0.0)):
+        with pytest.raises(StageError, match="type fnet take no attention dropout: set train"):
+            make()
 
 
 def test_a_pickle_is_never_read(pretrained, labels):
