@@ -119,6 +119,9 @@ class Watch(Section):
         description="With fewer texts nothing is compared; the next night takes them too"
     )
     texts_max: Positive = Field(description="With more texts, so many of them are drawn")
+    silent_days: Positive = Field(
+        description="A log to which no server has written for so long is an error"
+    )
     significance: Annotated[float, Field(gt=0, lt=1)] = Field(
         description="Probability that a night tells of a shift where there is none"
     )

@@ -90,3 +90,9 @@ def read(folder: Path, wanted: Sequence[tuple[str, str, Any]]) -> Iterator[dict[
         except FileNotFoundError:  # the server has deleted it meanwhile
             continue
         yield from table.to_pylist()
+
+
+def last_written(folder: Path) -> datetime | None:
+    """When the newest file of the folder was written; None if it has none."""
+    times = [path.stat().st_mtime for path in folder.glob("*.parquet")]
+    return datetime.fromtimestamp(max(times), UTC) if times else None

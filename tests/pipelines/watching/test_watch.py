@@ -1,6 +1,7 @@
 """Nights of a served champion: a real model, real log files, MLflow's run and the page."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_without_a_champion_it_says_so(served: Served) -> None:
             night(served, [])
     finally:
         client.set_registered_model_alias(MODEL, "champion", "1")
+
+
+def test_a_log_that_has_ended_is_an_error(served: Served) -> None:
+    served.log(in_domain(1, 20))
+    folder = served.project.folder / served.settings.folder / MODEL
+    long_ago = datetime.now(UTC) - timedelta(days=served.settings.silent_days + 1)
+    for path in folder.iterdir():
+        os.utime(path, (long_ago.timestamp(),) * 2)
+    with pytest.raises(
+        PipelineError, match=f"^No server has written to {folder} since {long_ago:%Y-%m-%d}: "
+    ):
+        night(served, [])
+    served.log(in_domain(2, 20))
+    assert night(served, []).texts == 40
 
 
 @pytest.mark.slow  # nine seconds; test_retrain_on_shift.py has the event
