@@ -92,26 +92,30 @@ class Decoder:
 
 def spans(tags: Sequence[str]) -> list[Span]:
     """The entities of an IOB2 tag sequence, in order; a stray I- is in none."""
-    result: list[Span] = []
+    found: list[tuple[int, int, str]] = []
     for index, tag in enumerate(tags):
         if tag == "O":  # most are
             continue
-        if tag.startswith("B-"):
-            result.append(Span(index, index + 1, tag[2:]))
-        elif tag.startswith("I-") and result:
-            start = result[-1].start
-            if result[-1] == Span(start, index, tag[2:]):
-                result[-1] = Span(start, index + 1, tag[2:])
-    return result
+        start, type_ = index, tag[2:]
+        if not tag.startswith("B-"):
+            if not found or found[-1][1:] != (index, type_):
+                continue
+            start = found.pop()[0]
+        found.append((start, index + 1, type_))
+    return [Span(*each) for each in found]
 
 
-def confidence(span: Span, labels: NDArray[np.intp], marginals: NDArray[np.float32]) -> float:
-    """Mean probability of the predicted labels over the cells of `span`, 0 to 1.
+def confidences(
+    found: Sequence[Span], labels: NDArray[np.intp], marginals: NDArray[np.float32]
+) -> list[float]:
+    """Of each span, the mean probability of its cells' predicted labels, 0 to 1.
 
     `marginals` are the sentence's, by `Decoder.log_marginals`.
     """
-    rows = np.arange(span.start, span.stop)
-    return float(np.exp(marginals[rows, labels[rows]]).mean())
+    if not found:
+        return []
+    probable = np.exp(marginals[np.arange(len(labels)), labels]).tolist()
+    return [sum(probable[s.start : s.stop]) / (s.stop - s.start) for s in found]
 
 
 def _by_groups(

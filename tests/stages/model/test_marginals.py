@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.model.decode import Decoder, Span, confidence
+from stages.model.decode import Decoder, Span, confidences
 from tests.stages.model.decoding import (
     CRF,
     LABELS,
@@ -58,10 +58,10 @@ def test_marginals_where_no_allowed_sequence_is_possible():
         np.testing.assert_allclose(np.exp(marginals).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_confidence():
+def test_confidences():
     probabilities = np.array([[0.1, 0.9], [0.5, 0.5], [0.25, 0.75]], dtype=np.float32)
+    found = [Span(0, 1, "X"), Span(0, 3, "X"), Span(1, 3, "X")]
+    expected = [0.9, (0.9 + 0.5 + 0.75) / 3, (0.5 + 0.75) / 2]
     labels = np.array([1, 0, 1])
-    emission = np.log(probabilities)
-    assert confidence(Span(0, 1, "X"), labels, emission) == pytest.approx(0.9)
-    assert confidence(Span(0, 3, "X"), labels, emission) == pytest.approx((0.9 + 0.5 + 0.75) / 3)
-    assert confidence(Span(1, 3, "X"), labels, emission) == pytest.approx((0.5 + 0.75) / 2)
+    assert confidences(found, labels, np.log(probabilities)) == pytest.approx(expected)
+    assert confidences([], labels, np.log(probabilities)) == []
