@@ -9,14 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from stages.contract.command import command
 from stages.contract.outs import whole
 from stages.contract.progress import progress
-from stages.model.decode import Decoder, Span, confidence
+from stages.model.decode import Decoder, confidences
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.model.emissions import Forward
 from stages.model.freed_memory import free_at_once
@@ -32,7 +30,7 @@ from stages.scoring.judged import JudgedSentences
 from stages.scoring.mistakes import Judged, Mistake
 from stages.scoring.robustness import robustness
 from stages.scoring.slices import members, slice_scores, write_members
-from stages.scoring.spans import Pair, pairs, predict, scores
+from stages.scoring.spans import pairs, predict, scores
 from stages.scoring.temperature import DIGITS
 from stages.text.labels import Labels
 from stages.text.windows_table import count_windows, read_sentences
@@ -158,17 +156,11 @@ def _judged(
                 decoder.log_marginals(emissions),
                 strict=True,
             ):
-                confidences = _confidences(pair, path, marginals)
-                judged.append(Judged(cells, pair.gold, pair.predicted, confidences))
+                both = [*{*pair.gold, *pair.predicted}]
+                found = dict(zip(both, confidences(both, path, marginals), strict=True))
+                judged.append(Judged(cells, pair.gold, pair.predicted, found))
             del part, emissions, predicted  # else two parts would be in memory at once
     return judged
-
-
-def _confidences(
-    pair: Pair, path: NDArray[np.intp], marginals: NDArray[np.float32]
-) -> dict[Span, float]:
-    both = {*pair.gold, *pair.predicted}
-    return {span: confidence(span, path, marginals) for span in both}
 
 
 def _test_scores(

@@ -13,8 +13,9 @@ from .batches import batches_by_length
 from .transitions import Transitions, allowed
 
 SCORES_AT_ONCE = 2**19  # limits the memory of decoding
+WEIGHTS_AT_ONCE = 2**16  # stay in a core's cache: outside it marginals take twice as long
 LEAST = -1e4  # of a log-probability
-SMALLEST = 1e-100  # of a weight: with 0 a cell could have no weight at all
+SMALLEST = 1e-60  # of a weight: with 0 a cell could have no weight at all
 T = TypeVar("T", bound=np.generic)
 
 
@@ -85,31 +86,35 @@ class Decoder:
         if self.transitions is None:
             return emissions
         marginals = partial(_log_marginals, transitions=self.transitions)
-        return _by_groups(emissions, SCORES_AT_ONCE // len(self.tags), marginals)
+        return _by_groups(emissions, WEIGHTS_AT_ONCE // len(self.tags), marginals)
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
     """The entities of an IOB2 tag sequence, in order; a stray I- is in none."""
-    result: list[Span] = []
+    found: list[tuple[int, int, str]] = []
     for index, tag in enumerate(tags):
         if tag == "O":  # most are
             continue
-        if tag.startswith("B-"):
-            result.append(Span(index, index + 1, tag[2:]))
-        elif tag.startswith("I-") and result:
-            start = result[-1].start
-            if result[-1] == Span(start, index, tag[2:]):
-                result[-1] = Span(start, index + 1, tag[2:])
-    return result
+        start, type_ = index, tag[2:]
+        if not tag.startswith("B-"):
+            if not found or found[-1][1:] != (index, type_):
+                continue
+            start = found.pop()[0]
+        found.append((start, index + 1, type_))
+    return [Span(*each) for each in found]
 
 
-def confidence(span: Span, labels: NDArray[np.intp], marginals: NDArray[np.float32]) -> float:
-    """Mean probability of the predicted labels over the cells of `span`, 0 to 1.
+def confidences(
+    found: Sequence[Span], labels: NDArray[np.intp], marginals: NDArray[np.float32]
+) -> list[float]:
+    """Of each span, the mean probability of its cells' predicted labels, 0 to 1.
 
     `marginals` are the sentence's, by `Decoder.log_marginals`.
     """
-    rows = np.arange(span.start, span.stop)
-    return float(np.exp(marginals[rows, labels[rows]]).mean())
+    if not found:
+        return []
+    probable = np.exp(marginals[np.arange(len(labels)), labels]).tolist()
+    return [sum(probable[s.start : s.stop]) / (s.stop - s.start) for s in found]
 
 
 def _by_groups(
@@ -126,25 +131,26 @@ def _by_groups(
 
 def _viterbi(emissions: list[NDArray[np.float32]], scores: Transitions) -> list[NDArray[np.intp]]:
     """The best paths of sentences in descending length."""
-    padded, active = _padded(emissions)
+    padded, lengths, active = _padded(emissions)
     # With -inf or NaN in all of a cell's labels, no path would be better than an illegal one.
-    padded = np.nan_to_num(padded, nan=LEAST, neginf=LEAST)
-    # [label, label before]. Contiguous: with a view a step takes 2 to 7 times as long.
-    into = np.ascontiguousarray(scores.scores.T)
-    back = np.zeros(padded.shape, dtype=np.int32)
-    score = padded[:1].sum(axis=0) + scores.start
-    for step in range(1, len(active)):
+    best = np.nan_to_num(padded, nan=LEAST, neginf=LEAST)
+    steps, sentences, labels = best.shape
+    best[:1] += scores.start
+    # [label before, sentence, label]: along the first axis a maximum is found the fastest.
+    pairs = np.empty((labels, sentences, labels), dtype=np.float32)
+    for step in range(1, steps):
         n = active[step]
-        pairs = score[:n, None] + into
-        pairs.argmax(axis=2, out=back[step, :n])
-        score[:n] = pairs.max(axis=2) + padded[step, :n]
-    path = np.zeros(padded.shape[:2], dtype=np.intp)
-    label, sentences = score.argmax(axis=1), np.arange(len(emissions))
-    for step in range(len(active) - 1, -1, -1):
+        here = pairs[:, :n]
+        np.add(best[step - 1, :n].T[:, :, None], scores.scores[:, None], out=here)
+        best[step, :n] += np.maximum.reduce(here)
+    # After the last cell comes a label of its own, which any may precede.
+    before = np.append(scores.scores.T, np.zeros((1, labels), dtype=np.float32), axis=0)
+    path = np.full((steps + 1, sentences), labels, dtype=np.intp)
+    for step in range(steps - 1, -1, -1):
         n = active[step]
-        path[step, :n] = label[:n]
-        label[:n] = back[step, sentences[:n], label[:n]]
-    return [path[: len(emission), index] for index, emission in enumerate(emissions)]
+        into = before.take(path[step + 1, :n], axis=0)
+        (best[step, :n] + into).argmax(axis=1, out=path[step, :n])
+    return [path[:length, index] for index, length in enumerate(lengths)]
 
 
 def _log_marginals(
@@ -152,33 +158,40 @@ def _log_marginals(
 ) -> list[NDArray[np.float32]]:
     """The log-marginals of sentences in descending length, by the forward-backward algorithm.
 
-    Scaled at each cell (https://doi.org/10.1109/5.18626): in log space a step takes twice as long.
+    Scaled (https://doi.org/10.1109/5.18626), since in log space a step takes twice as long. The
+    backward weights are the forward ones of reversed sentences, so that both take one loop.
     """
-    padded, active = _padded(emissions)
+    padded, lengths, active = _padded(emissions)
+    steps, sentences, _ = padded.shape
+    mirrored = np.maximum(lengths - 1 - np.arange(steps)[:, None], 0), np.arange(sentences)
     start, after = (np.exp(table, dtype=np.float64) for table in vars(transitions).values())
-    weights = np.maximum(np.exp(padded, dtype=np.float64), SMALLEST)
-    marginals = np.ones(padded.shape)  # forward weights first
-    forward = np.broadcast_to(start, padded.shape[1:])
-    for step, n in enumerate(active):
-        forward = (forward[:n] @ after if step else forward) * weights[step, :n]
-        forward /= forward.sum(axis=1, keepdims=True)
-        marginals[step, :n] = forward
-    backward = np.ones(padded.shape[1:])
-    for step in range(len(active) - 1, -1, -1):
+    own = np.maximum(np.exp(padded, dtype=np.float64), SMALLEST)
+    weights = np.stack([own, own[mirrored]], axis=1)  # [step, direction, sentence, label]
+    turns = np.stack([after, after.T])
+    before = np.ones(weights.shape)  # without the cell's own
+    before[:1, 0] = start
+    for step in range(1, steps):
         n = active[step]
-        marginals[step, :n] *= backward[:n]
-        before = (weights[step, :n] * backward[:n]) @ after.T
-        backward[:n] = before / before.sum(axis=1, keepdims=True)
+        state = before[step - 1, :, :n] * weights[step - 1, :, :n]
+        if step % 2:  # two of the smallest weights, multiplied, are still a number
+            state /= state.sum(axis=2, keepdims=True)
+        np.matmul(state, turns, out=before[step, :, :n])
+    marginals = before[:, 0] * own * before[:, 1][mirrored]
     marginals /= marginals.sum(axis=2, keepdims=True)
     logs = np.log(np.maximum(marginals, SMALLEST)).astype(np.float32)
-    return [logs[: len(emission), index] for index, emission in enumerate(emissions)]
+    return [logs[:length, index] for index, length in enumerate(lengths)]
 
 
-def _padded(emissions: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], list[int]]:
-    """Sentences in descending length [steps, sentences, labels]; of each step, how many go on."""
+def _padded(
+    emissions: list[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.intp], list[int]]:
+    """Sentences in descending length [steps, sentences, labels], and their lengths.
+
+    Third, of each step, how many sentences go on.
+    """
     lengths = np.array([len(emission) for emission in emissions])
-    steps = int(lengths[0])
-    padded = np.zeros((steps, len(emissions), emissions[0].shape[1]), dtype=np.float32)
+    padded = np.zeros((lengths[0], len(emissions), emissions[0].shape[1]), dtype=np.float32)
     for index, emission in enumerate(emissions):
         padded[: len(emission), index] = emission
-    return padded, [int((lengths > step).sum()) for step in range(steps)]
+    active: list[int] = (lengths > np.arange(lengths[0])[:, None]).sum(axis=1).tolist()
+    return padded, lengths, active

@@ -32,10 +32,11 @@ def emissions(
     of_window: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(input_ids)
     for batch in batches_by_length([len(ids) for ids in input_ids], tokens_per_batch):
         ids = padded([input_ids[i] for i in batch], 0)
-        mask = padded([np.ones(len(input_ids[i]), dtype=np.int64) for i in batch], 0)
-        logits = forward(ids, mask)
-        for index, rows in zip(batch, logits, strict=True):
-            of_window[index] = _log_softmax(rows[: len(scored[index])][scored[index]])
+        lengths = np.array([len(input_ids[i]) for i in batch])
+        mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+        log_probabilities = _log_softmax(forward(ids, mask))
+        for index, rows in zip(batch, log_probabilities, strict=True):
+            of_window[index] = rows[: len(scored[index])][scored[index]]
         on_batch(len(batch))
     starts = np.flatnonzero(np.diff(np.asarray(sentence), prepend=-1))
     return [

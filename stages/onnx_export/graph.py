@@ -40,7 +40,7 @@ def write_onnx(
     Raises:
         StageError: torch cannot export the model.
     """
-    proto = _fuse_rest(_exported(model, DTYPES[precision], opset))
+    proto = _fuse_rest(_exported(model, DTYPES[precision], opset), precision)
     if precision == "int8":
         proto = _quantised(proto)
     _remove_paths(proto)
@@ -109,8 +109,12 @@ def _exported(model: PreTrainedModel, dtype: torch.dtype, opset: int) -> onnx.Mo
     return program.model_proto
 
 
-def _fuse_rest(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Fuses layer norm with the sum before it, and GELU with its bias."""
+def _fuse_rest(proto: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """Fuses GELU with its bias and, of half precision, layer norm with the sum before it.
+
+    On a CPU that takes twice the time of its parts. For CUDA ONNX Runtime does it where it opens a
+    model of fp32.
+    """
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
@@ -119,7 +123,9 @@ def _fuse_rest(proto: onnx.ModelProto) -> onnx.ModelProto:
     options.enable_embed_layer_norm = False  # needs a mask
     # ModernBERT's layer norms have no bias, which the fusion expects.
     norms = [n for n in proto.graph.node if n.op_type == "LayerNormalization"]
-    options.enable_skip_layer_norm = all(len(norm.input) == 3 for norm in norms)
+    options.enable_skip_layer_norm = DTYPES[precision] != torch.float32 and all(
+        len(norm.input) == 3 for norm in norms
+    )
     return optimize_model(proto, "bert", optimization_options=options, opt_level=0).model
 
 

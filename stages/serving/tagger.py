@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ..model.decode import Decoder, confidence, spans
+from ..model.decode import Decoder, confidences, spans
 from ..model.emissions import emissions
 from ..onnx_export.session import CPU, CUDA, forward_of, has_cuda, open_session
 from ..scoring.temperature import Calibration
@@ -81,12 +81,23 @@ class Tagger:
         labels = self._decoder.best_tags(log_probabilities)
         marginals = self._decoder.log_marginals(log_probabilities)
         for index, path, probable in zip(filled, labels, marginals, strict=True):
-            starts, stops = offsets(cells[index])
-            for span in spans([self._labels.tags[label] for label in path]):
-                start, end = starts[span.start], stops[span.stop - 1]
-                score = self._calibration.score(span.type, confidence(span, path, probable))
-                passed = self._calibration.passed(span.type, score)
-                found[index].append(
-                    Entity(texts[index][start:end], span.type, start, end, score, passed)
-                )
+            found[index] = self._entities(texts[index], cells[index], path, probable)
         return found
+
+    def _entities(
+        self,
+        text: str,
+        cells: Sequence[str],
+        path: NDArray[np.intp],
+        marginals: NDArray[np.float32],
+    ) -> list[Entity]:
+        """The entities of one text, in order."""
+        found = spans([self._labels.tags[label] for label in path.tolist()])
+        starts, stops = offsets(cells)
+        entities = []
+        for span, confidence in zip(found, confidences(found, path, marginals), strict=True):
+            start, end = starts[span.start], stops[span.stop - 1]
+            score = self._calibration.score(span.type, confidence)
+            passed = self._calibration.passed(span.type, score)
+            entities.append(Entity(text[start:end], span.type, start, end, score, passed))
+        return entities

@@ -27,12 +27,14 @@ def cells_of(text: str, kind: Cells) -> Sequence[str]:
     return [text[start:stop] for start, stop in pairwise([0, *stops])]
 
 
-def offsets(cells: Sequence[str]) -> tuple["array[int]", "array[int]"]:
+def offsets(cells: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
     """Start and end of each cell in the text that they make, in code points.
 
     The white space before a word is not part of it. Arrays, since a text may have a million
     characters.
     """
+    if isinstance(cells, str):  # its own cells
+        return range(len(cells)), range(1, len(cells) + 1)
     stops = array("q", accumulate(map(len, cells)))
     # A cell may be a single space character.
     bare = (len(cell.lstrip() or cell) for cell in cells)

@@ -58,7 +58,7 @@ def test_the_report(tiny):
         "tag_agreement": 1.0,
         "f1_delta": 0.0,
         "cpu_nodes_not_allowed": [],
-        "fused_operators": {"Attention": 1, "BiasGelu": 1, "SkipLayerNormalization": 2},
+        "fused_operators": {"Attention": 1, "BiasGelu": 1},
         "opset": 20,
     }
 

@@ -159,6 +159,7 @@ def test_no_sentence_and_an_empty_one(decoder):
     one = np.zeros((1, len(TAGS)), dtype=np.float32)
     one[0, 0] = 9
     assert [path.tolist() for path in decoder.best_tags([empty, one])] == [[], [0]]
+    assert [rows.shape for rows in decoder.log_marginals([empty, one])] == [empty.shape, one.shape]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.model.decode import Span, confidence
+from stages.model.decode import Decoder, Span, confidences
 from tests.stages.model.decoding import (
     CRF,
     LABELS,
@@ -15,6 +15,7 @@ from tests.stages.model.decoding import (
     legal,
     normalised,
     total,
+    transitions,
 )
 
 
@@ -47,10 +48,20 @@ def test_marginals_of_2500_cells_and_of_a_sure_model():
     assert np.median(np.exp(marginals[np.arange(2500), path])) > 0.99
 
 
-def test_confidence():
+def test_marginals_where_no_allowed_sequence_is_possible():
+    """Nothing but I-PER, then nothing but O, again and again: no number is too small."""
+    emission = np.full((40, len(TAGS)), -np.inf, dtype=np.float32)
+    emission[::2, TAGS.index("I-PER")] = emission[1::2, TAGS.index("O")] = 0
+    least = Decoder(TAGS, transitions(np.full((1 + len(TAGS), len(TAGS)), -100.0)))
+    for decoder in (CRF, least):
+        [marginals] = decoder.log_marginals([emission])
+        np.testing.assert_allclose(np.exp(marginals).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_confidences():
     probabilities = np.array([[0.1, 0.9], [0.5, 0.5], [0.25, 0.75]], dtype=np.float32)
+    found = [Span(0, 1, "X"), Span(0, 3, "X"), Span(1, 3, "X")]
+    expected = [0.9, (0.9 + 0.5 + 0.75) / 3, (0.5 + 0.75) / 2]
     labels = np.array([1, 0, 1])
-    emission = np.log(probabilities)
-    assert confidence(Span(0, 1, "X"), labels, emission) == pytest.approx(0.9)
-    assert confidence(Span(0, 3, "X"), labels, emission) == pytest.approx((0.9 + 0.5 + 0.75) / 3)
-    assert confidence(Span(1, 3, "X"), labels, emission) == pytest.approx((0.5 + 0.75) / 2)
+    assert confidences(found, labels, np.log(probabilities)) == pytest.approx(expected)
+    assert confidences([], labels, np.log(probabilities)) == []

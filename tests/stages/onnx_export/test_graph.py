@@ -81,7 +81,7 @@ def test_what_is_in_it(graphs, precision):
     proto = onnx.load(graphs[precision] / "model.onnx")
     operators = [node.op_type for node in proto.graph.node]
     fused = [operators.count(o) for o in ("Attention", "BiasGelu", "SkipLayerNormalization")]
-    assert fused == [2, 2, 4]
+    assert fused == [2, 2, 4 if precision == "fp16" else 0]
     for unfused in ("Softmax", "Gelu", "Erf", "IsNaN", "Where", "Transpose", "Reshape"):
         assert unfused not in operators
     dtype = {"fp32": onnx.TensorProto.FLOAT, "fp16": onnx.TensorProto.FLOAT16}[precision]
