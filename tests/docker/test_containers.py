@@ -78,7 +78,7 @@ def test_the_exit_code_is_the_commands_and_a_missing_command_is_said(checkout):
 def test_an_image_that_is_not_made_is_named_with_what_makes_it(checkout):
     with (checkout / "docker/IMAGE").open("a") as file:
         file.write("# another\n")
-    status, _, said = run(checkout, "true")
+    status, _, said = run(checkout, "true", NER_RUNTIME="image")
     assert status == 1
     assert said.endswith("the one of these docker/IMAGE and locks: make image\n")
 
