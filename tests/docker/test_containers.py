@@ -176,6 +176,19 @@ def test_packages_of_the_base_stay_and_those_of_the_lock_are_there(image, engine
         assert line.split(" ")[0] in there
 
 
+def test_onnx_runtime_finds_cuda_in_the_bases_python(image, engine):
+    """Where torch's wheels bring it, in the image without torch's import."""
+    script = """import onnxruntime, sys; from pathlib import Path
+there = [p.name for folder in sys.path for p in Path(folder).glob("nvidia/*/lib/lib*.so.*")]
+print(*there)
+onnxruntime.preload_dlls()"""
+    status, printed, said = call(engine, "run", "--rm", image, "python", "-c", script)
+    assert status == 0, said
+    first, *failed = printed.splitlines()
+    assert any(name.startswith("libcudart.so.") for name in first.split())
+    assert [line for line in failed if any(f"load {name}:" in line for name in first.split())] == []
+
+
 def test_what_the_image_says_of_itself(image, engine):
     [inspected] = json.loads(call(engine, "image", "inspect", image)[1])
     config = inspected["Config"]
