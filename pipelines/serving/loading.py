@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -28,6 +29,7 @@ SENTENCES = 16  # of the test split, whose answers are compared
 AGREEMENT_MIN = 0.9  # of them: on another provider than export's, a close decision may differ
 # ONNX Runtime plans memory at the first text of a length.
 WARM_CHARACTERS, WARM_TEXTS = (8, 32, 128, 512), (1, 8)
+TERMINATED = 128 + signal.SIGTERM  # with which the command line exits on that signal
 # Which modules are a version's is known by what its loading added.
 ONE_AT_ONCE = threading.Lock()
 Row = dict[str, Any]
@@ -76,8 +78,10 @@ def _load(registry: Registry, number: str) -> Loaded:
         _check_example(loaded, folder)
         _check_predictions(loaded, registry.client, version)
         _warm(loaded)
-    except (Exception, SystemExit) as error:  # a model has its own code, which may exit
+    except BaseException as error:  # a model has its own code, which may exit
         _forget(folder, set(sys.modules) - before)
+        if isinstance(error, KeyboardInterrupt) or error.args == (TERMINATED,):
+            raise
         words = " ".join(str(error).split()) or type(error).__name__
         raise PipelineError(f"Cannot serve {name}: {words}") from error
     weakref.finalize(loaded, _forget, folder, set(sys.modules) - before)

@@ -78,7 +78,7 @@ def test_the_exit_code_is_the_commands_and_a_missing_command_is_said(checkout):
 def test_an_image_that_is_not_made_is_named_with_what_makes_it(checkout):
     with (checkout / "docker/IMAGE").open("a") as file:
         file.write("# another\n")
-    status, _, said = run(checkout, "true")
+    status, _, said = run(checkout, "true", NER_RUNTIME="image")
     assert status == 1
     assert said.endswith("the one of these docker/IMAGE and locks: make image\n")
 
@@ -174,6 +174,19 @@ def test_packages_of_the_base_stay_and_those_of_the_lock_are_there(image, engine
     for name in ("torch", "transformers", "onnxruntime-gpu", "safetensors"):
         [line] = [line for line in lock.splitlines() if line.startswith(f"{name}==")]
         assert line.split(" ")[0] in there
+
+
+def test_onnx_runtime_finds_cuda_in_the_bases_python(image, engine):
+    """Where torch's wheels bring it, in the image without torch's import."""
+    script = """import onnxruntime, sys; from pathlib import Path
+there = [p.name for folder in sys.path for p in Path(folder).glob("nvidia/*/lib/lib*.so.*")]
+print(*there)
+onnxruntime.preload_dlls()"""
+    status, printed, said = call(engine, "run", "--rm", image, "python", "-c", script)
+    assert status == 0, said
+    first, *failed = printed.splitlines()
+    assert any(name.startswith("libcudart.so.") for name in first.split())
+    assert [line for line in failed if any(f"load {name}:" in line for name in first.split())] == []
 
 
 def test_what_the_image_says_of_itself(image, engine):
