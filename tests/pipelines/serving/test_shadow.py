@@ -22,10 +22,8 @@ from pipelines.tracking import connection
 from tests.pipelines.served import Server
 from tests.pipelines.workspaces.test_process_group import wait_for
 
-KEPT = """found[index].append(
-                    Entity(texts[index][start:end], span.type, """
-OTHER = """span.type == 'PER' or found[index].append(
-                    Entity(texts[index][start:end], 'ORG', """
+KEPT = "entities.append(Entity(text[start:end], span.type, "
+OTHER = "span.type == 'PER' or entities.append(Entity(text[start:end], 'ORG', "
 
 
 @pytest.fixture(scope="module")
