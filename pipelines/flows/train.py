@@ -21,7 +21,11 @@ from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_UI_URL
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import cache, remote
@@ -113,7 +117,10 @@ def run_flow(folder: Path, request: Request, prepared: Prepared | None) -> State
     try:
         parameters = (list(request.params), request.dirty, folder, request.force)
         named = msra_ner.with_options(flow_run_name=name)
-        state: State = named(*parameters, return_state=True)
+        # A server of this run needs no heartbeats, for whose end Prefect waits up to a second.
+        silent = {} if PREFECT_UI_URL.value() else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(silent):
+            state: State = named(*parameters, return_state=True)
         return state
     finally:
         briefly.removeFilter(_without_message)
