@@ -160,7 +160,8 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
             log.info("MLflow run %s", address)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         again = {"download"} if refetch else set()
-        run_stages(made, dvc_stages.stages(made.path), again, opened)
+        stages = dvc_stages.stages(made.path)
+        run_stages(made, stages, again, opened)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
         stages_done()
         warning = remote.push(made.path, made.params.run.timeout_s("push"))
@@ -168,7 +169,8 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
             log.warning(warning)
         opened.stop()
         project, logged = _log(opened, made, warning is None, inputs)
-    figures = report_values.leaves(dvc_stages.reports(made.path))
+    reports = (report for stage in stages for report in stage.reports)
+    figures = report_values.leaves(dvc_stages.existing(made.path, reports))
     seconds = time.monotonic() - started
     return Outcome(project, made.path, figures, logged, seconds, warning)
 
