@@ -20,6 +20,12 @@ def test_who_loads_a_model_loads_none_of_our_stages(module):
     assert chains == set()
 
 
+def test_a_run_loads_no_statistics():
+    """`watch` needs them; they take half a second."""
+    graph = graph_of("stages", "pipelines")
+    assert loaded_at_import(graph, "pipelines.flows.train", "scipy") == set()
+
+
 @pytest.mark.parametrize(
     ("code", "found"),
     [

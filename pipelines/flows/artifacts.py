@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 from prefect import get_run_logger
@@ -13,8 +14,10 @@ from pipelines.names import OURS, Logged
 from pipelines.tracking import connection, run_log
 from pipelines.tracking.connection import Project
 from pipelines.tracking.report_values import Leaf
-from pipelines.watching.night import Night
 from pipelines.workspaces import merging
+
+if TYPE_CHECKING:  # it imports scipy.stats: half a second
+    from pipelines.watching.night import Night
 
 COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1", "Support": "support"}
 
@@ -44,7 +47,7 @@ def evaluated(model: str, title: str, figures: Mapping[str, Leaf]) -> None:
     _publish(model, title, scores(figures))
 
 
-def watched(night: Night) -> None:
+def watched(night: "Night") -> None:
     """Publishes what the watch of the served text found; the texts themselves are MLflow's."""
     lines = ["| | test | served | distance | |", "|---|---:|---:|---:|---|"]
     lines += [

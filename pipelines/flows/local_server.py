@@ -73,7 +73,7 @@ def start(project: Path) -> Callable[[], None]:
     env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
     if "?" in str(home):  # which Prefect does not escape
         env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
-    server = _Server(command, home, env, f"{url}/health")
+    server = _Server(command, home, env, f"{url}/admin/version")  # what Prefect's client asks first
     # Registered before Prefect is imported, so it runs after Prefect has sent its last events.
     atexit.register(server.end)
     os.environ["PREFECT_API_URL"] = url
@@ -84,8 +84,8 @@ def start(project: Path) -> Callable[[], None]:
 class _Server:
     """A server of this process, which is started again if it ends before this process does."""
 
-    def __init__(self, command: list[str], home: Path, env: dict[str, str], health: str) -> None:
-        self.command, self.home, self.env, self.health = command, home, env, health
+    def __init__(self, command: list[str], home: Path, env: dict[str, str], address: str) -> None:
+        self.command, self.home, self.env, self.address = command, home, env, address
         self.ending = False
         # Held while the first server of a project makes its tables: two at once would fail.
         self.lock = (home / "start.lock").open("w")
@@ -95,22 +95,32 @@ class _Server:
             _copy_empty_database(home)
         else:
             self.lock.close()
-        self.process = self.start("w")
+        self.process, self.up = self.start("w"), False
+        # At once, not in `wait`: for its first answer the server takes half a second.
+        self.asking = threading.Thread(target=self.ask, daemon=True)
+        self.asking.start()
 
     def start(self, mode: str) -> "subprocess.Popen[str]":
         with (self.home / "server.log").open(mode, encoding="utf-8") as log:
             return process_group.start(self.command, self.home, self.env, output=log)
 
+    def ask(self) -> None:
+        """Asks until the server answers, has ended or has had its time."""
+        deadline = time.monotonic() + START_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if answers(self.address):
+                self.up = True
+                return
+            time.sleep(0.1)
+
     def wait(self) -> None:
         """Returns when the server answers; raises a PipelineError if it does not start."""
-        deadline, log = time.monotonic() + START_S, self.home / "server.log"
-        while not answers(self.health):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise PipelineError(
-                    f"Prefect's server did not start; its log is {log}: remove the cause that it"
-                    " names, or set PREFECT_API_URL to a running server"
-                )
-            time.sleep(0.1)
+        self.asking.join()
+        if not self.up:
+            raise PipelineError(
+                f"Prefect's server did not start; its log is {self.home / 'server.log'}: remove the"
+                " cause that it names, or set PREFECT_API_URL to a running server"
+            )
         if self.new:
             _keep_empty_database(self.home)
             self.lock.close()

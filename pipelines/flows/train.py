@@ -21,7 +21,11 @@ from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_UI_URL
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import cache, remote
@@ -113,7 +117,10 @@ def run_flow(folder: Path, request: Request, prepared: Prepared | None) -> State
     try:
         parameters = (list(request.params), request.dirty, folder, request.force)
         named = msra_ner.with_options(flow_run_name=name)
-        state: State = named(*parameters, return_state=True)
+        # A server of this run needs no heartbeats, for whose end Prefect waits up to a second.
+        silent = {} if PREFECT_UI_URL.value() else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(silent):
+            state: State = named(*parameters, return_state=True)
         return state
     finally:
         briefly.removeFilter(_without_message)
@@ -153,7 +160,8 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
             log.info("MLflow run %s", address)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         again = {"download"} if refetch else set()
-        run_stages(made, dvc_stages.stages(made.path), again, opened)
+        stages = dvc_stages.stages(made.path)
+        run_stages(made, stages, again, opened)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
         stages_done()
         warning = remote.push(made.path, made.params.run.timeout_s("push"))
@@ -161,7 +169,8 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
             log.warning(warning)
         opened.stop()
         project, logged = _log(opened, made, warning is None, inputs)
-    figures = report_values.leaves(dvc_stages.reports(made.path))
+    reports = (report for stage in stages for report in stage.reports)
+    figures = report_values.leaves(dvc_stages.existing(made.path, reports))
     seconds = time.monotonic() - started
     return Outcome(project, made.path, figures, logged, seconds, warning)
 

@@ -42,8 +42,8 @@ def log_pictures(client: MlflowClient, run_id: str, reports: Mapping[str, Path])
 
 def log_report(project: Project, made: Workspace, run_id: str, version: str) -> None:
     """Replaces the logged report by a copy that names the version, the run and its commit."""
-    path = dvc_stages.reports(made.path).get(REPORT)
-    text = path.read_text(encoding="utf-8") if path else ""
+    path = made.path / REPORT
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     facts = {
         "Model": f"{project.model} version {version}",
         "Commit": (made.commit or "none")[:8] + _changes(made),

@@ -1,6 +1,7 @@
 """Runs a stage from the command line: `python -m stages.NAME`."""
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -27,6 +28,8 @@ def command(section: type[S], stage: Callable[[S], dict[str, Any] | None], about
     and into no out; None is not written. A `StageError` ends the process with status 1 and its
     message.
     """
+    gc.freeze()  # what was imported stays; then what `stages` switched off for the imports
+    gc.enable()
     accept_any_text()
     name = section.__name__.lower()
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=about)

@@ -95,15 +95,14 @@ def load_tokenizer(encoder: Path) -> "PreTrainedTokenizerFast":
     Raises:
         StageError: transformers cannot read it, has no fast version of it, or finds no vocabulary.
     """
-    own = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    made = _auto_tokenizer(encoder, "bert" if own.get("model_type") == "roformer" else None)
+    made = _read_tokenizer(encoder)
     if not made.is_fast:
         raise StageError(f"the tokenizer in {encoder} lacks a fast version; choose another encoder")
     lacking = sorted(name for name in _files_of(made) if not (encoder / name).is_file())
     if not lacking or any((encoder / name).is_file() for name in OF_ANY_TOKENIZER):
         return made
     if (encoder / "vocab.txt").is_file():
-        return _auto_tokenizer(encoder, "bert")
+        return _read_tokenizer(encoder, of_bert=True)
     # Without them transformers makes one that knows no character, and says nothing.
     raise StageError(
         f"the tokenizer in {encoder}, of class {type(made).__name__}, lacks {', '.join(lacking)}:"
@@ -112,19 +111,33 @@ def load_tokenizer(encoder: Path) -> "PreTrainedTokenizerFast":
     )
 
 
-def _auto_tokenizer(encoder: Path, type_: str | None) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer  # 2 s
+def _read_tokenizer(encoder: Path, of_bert: bool = False) -> "PreTrainedTokenizerFast":
+    import transformers  # 1 s
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # it advises to train tokens that it adds itself
     try:
-        return AutoTokenizer.from_pretrained(encoder, local_files_only=True, tokenizer_type=type_)
+        # AutoTokenizer imports torch: 1 s, and `align` needs it for nothing else.
+        bert = of_bert or _is_of_bert(encoder)
+        reader = transformers.BertTokenizer if bert else transformers.AutoTokenizer
+        return reader.from_pretrained(encoder, local_files_only=True)
     except Exception as error:  # of the tokenizer's own class, or a package that is not here
         first = str(error).strip().splitlines()[0:1]
         raise StageError(
             f"the tokenizer in {encoder} cannot be read ({''.join(first) or type(error).__name__});"
             " choose another encoder"
         ) from None
+
+
+def _is_of_bert(encoder: Path) -> bool:
+    """Whether the encoder's tokenizer is BERT's: by its type, unless a file names another class."""
+    files = [encoder / "tokenizer_config.json", encoder / "config.json"]
+    said = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    type_ = said[-1].get("model_type")
+    named = next(filter(None, (one.get("tokenizer_class") for one in said)), "BertTokenizer")
+    return type_ == "roformer" or (
+        type_ == "bert" and named.removesuffix("Fast") == "BertTokenizer"
+    )
 
 
 def _files_of(tokenizer: "PreTrainedTokenizerFast") -> set[str]:

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,14 @@ def test_run_ends_with_scores_what_was_registered_and_what_to_do_next(ran) -> No
     assert "Stage 3/5: train\n" in done.stderr
     assert re.search(r"Finished in state Completed\('Stage 3/5 took \d+\.\d s'\)", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_on_its_own_server_sends_no_heartbeats(ran) -> None:
+    """Prefect would wait for the end of the thread that sends them, up to a second."""
+    with closing(sqlite3.connect(ran[0] / ".runs" / "prefect" / "prefect.db")) as database:
+        events = {event for (event,) in database.execute("select event from events")}
+    assert "prefect.flow-run.Running" in events
+    assert not [event for event in events if "heartbeat" in event]
 
 
 @pytest.mark.slow  # MLflow's server starts in 10 s, and the gates of promote take 10

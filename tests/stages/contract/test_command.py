@@ -32,9 +32,10 @@ def start(tmp_path):
     """A stage with this body as a process of its own, beside the params.yaml of the repository."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
 
-    def start(body, *arguments):
+    def start(body, *arguments, before=""):
+        code = before + START.format(body=body.replace("\n", "\n    "))
         return subprocess.Popen(
-            [sys.executable, "-c", START.format(body=body.replace("\n", "\n    ")), *arguments],
+            [sys.executable, "-c", code, *arguments],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -48,8 +49,8 @@ def start(tmp_path):
 
 @pytest.fixture
 def run(start):
-    def run(*arguments):
-        with start(*arguments) as process:
+    def run(*arguments, **options):
+        with start(*arguments, **options) as process:
             stdout, stderr = process.communicate()
         return process.returncode, stdout, stderr
 
@@ -97,6 +98,14 @@ def test_measured_in_the_image(run, files, monkeypatch):
     assert run("return {}") == (0, "", "")
     [text] = files().values()
     assert json.loads(text)["image"] == "sha256:0123"
+
+
+def test_garbage_is_collected_again(run, files):
+    """`python -m stages.NAME` begins without that."""
+    body = 'return {"collected": gc.isenabled(), "kept": gc.get_freeze_count() > 1000}'
+    assert run(body, before="import gc\ngc.disable()\n") == (0, "", "")
+    measured = json.loads(files()[".measured/evaluate.json"])
+    assert (measured["collected"], measured["kept"]) == (True, True)
 
 
 def test_none_is_not_written(run, files):

@@ -2,15 +2,25 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModel, ElectraConfig, LongformerConfig, RobertaConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    ElectraConfig,
+    LongformerConfig,
+    RobertaConfig,
+)
 
 from stages.contract.errors import StageError
 from stages.model.encoder import load_tokenizer, special_ids, usable_tokens
 from stages.text.tokens import CellEncoder
+from tests.conftest import ROOT
 from tests.support.families import FAMILIES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -139,3 +149,17 @@ def test_a_vocabulary_under_another_name(family, tmp_path):
         f"the tokenizer in {encoder}, of class AlbertTokenizer, lacks spiece.model: rename its"
         " file, name its tokenizer_class in tokenizer_config.json, or choose another encoder"
     )
+
+
+def test_the_tokenizer_of_bert_is_read_without_torch(family):
+    """Whose import would take `align` longer than its work on a small corpus."""
+    code = (
+        "import sys; from pathlib import Path; from stages.model.encoder import load_tokenizer;"
+        "print(load_tokenizer(Path(sys.argv[1])).backend_tokenizer.to_str());"
+        "sys.exit('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(family("BERT"))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    auto = AutoTokenizer.from_pretrained(family("BERT"), local_files_only=True)
+    assert done.stdout.rstrip("\n") == auto.backend_tokenizer.to_str()
