@@ -173,7 +173,7 @@ def _write_report(
         "steps_run": state.step,
         "steps_planned": steps_planned,
         "parameters": model.num_parameters(),
-        **({"text_windows": len(text), "text_tokens": int(text.bounds[-1])} if text else {}),
+        **({"text_windows": len(text), "text_tokens": len(text.values)} if text else {}),
     }
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 

@@ -2,10 +2,12 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,19 +50,18 @@ class Data:
 class MappedWindows:
     """Windows of a split in files that are mapped into memory.
 
-    Sixteen bytes of each window are in memory; of the files, what was read lately and nothing else
-    needs.
+    In memory is what was read lately and nothing else needs.
     """
 
     input_ids: "Ragged"
     labels: "Ragged"
-    labelled: NDArray[np.int64]
+    labelled: NDArray[np.int32]
     """How many tokens of each window have a label."""
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> NDArray[np.int32]:
         """Of the windows, in tokens."""
-        return np.diff(self.input_ids.bounds)
+        return self.input_ids.lengths
 
     @classmethod
     def read(cls, path: Path, scratch: Path | None = None) -> Self:
@@ -69,42 +70,45 @@ class MappedWindows:
         Raises:
             StageError: there is no such file.
         """
-        lengths, labelled = [np.zeros(1, np.int64)], [np.empty(0, np.int64)]
-        with (
-            tempfile.TemporaryFile(dir=scratch) as ids,
-            tempfile.TemporaryFile(dir=scratch) as labels,
-        ):
-            for table in read_in_parts(path, ["input_ids", "labels"]):
-                of_ids, bounds = flat(table["input_ids"])
-                of_labels, _ = flat(table["labels"])
-                of_ids.tofile(ids)
-                of_labels.tofile(labels)
-                lengths.append(np.diff(bounds))
-                labelled.append(np.add.reduceat(of_labels != IGNORED, bounds[:-1], dtype=np.int64))
-            ends = np.cumsum(np.concatenate(lengths))
-            return cls(
-                Ragged(_mapped(ids, of_ids.dtype), ends),
-                Ragged(_mapped(labels, of_labels.dtype), ends),
-                np.concatenate(labelled),
-            )
+        parts = _columns(path, labels=True)
+        ids, lengths, ends, labels, labelled = _mapped(parts, scratch)
+        return cls(Ragged(ids, lengths, ends), Ragged(labels, lengths, ends), labelled)
 
 
 def read_ids(path: Path, scratch: Path | None = None) -> "Ragged":
-    """Copies the token ids of a Parquet file to a temporary file in the folder `scratch`."""
-    lengths = [np.zeros(1, np.int64)]
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        for table in read_in_parts(path, ["input_ids"]):
-            ids, bounds = flat(table["input_ids"])
-            ids.tofile(file)
-            lengths.append(np.diff(bounds))
-        return Ragged(_mapped(file, ids.dtype), np.cumsum(np.concatenate(lengths)))
+    """Copies the token ids of a Parquet file to temporary files in the folder `scratch`."""
+    return Ragged(*_mapped(_columns(path, labels=False), scratch))
 
 
-def _mapped(file: IO[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The content of a file, which may be closed then."""
-    file.flush()
-    # As a plain array: a slice of a memmap takes five times as long.
-    return np.memmap(file, dtype, mode="r").view(np.ndarray)
+def _columns(path: Path, labels: bool) -> Iterator[list[NDArray[Any]]]:
+    """Yields, of some windows after the other, the arrays of `Ragged` and of `MappedWindows`."""
+    end = 0
+    for table in read_in_parts(path, ["input_ids", *(["labels"] if labels else [])]):
+        ids, bounds = flat(table["input_ids"])
+        columns = [ids, np.diff(bounds), end + bounds[1:].astype(np.int64)]
+        end += len(ids)
+        if labels:
+            of_tokens, _ = flat(table["labels"])
+            labelled = np.add.reduceat(of_tokens != IGNORED, bounds[:-1], dtype=np.int32)
+            columns += [of_tokens, labelled]
+        yield columns
+
+
+def _mapped(parts: Iterator[Sequence[NDArray[Any]]], scratch: Path | None) -> list[NDArray[Any]]:
+    """Joins arrays that come in parts, in temporary files that are mapped into memory."""
+    first = next(parts)
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in first]
+        for part in chain([first], parts):
+            for file, values in zip(files, part, strict=True):
+                values.tofile(file)
+        for file in files:
+            file.flush()
+        # As plain arrays: a slice of a memmap takes five times as long.
+        return [
+            np.memmap(file, values.dtype, mode="r").view(np.ndarray)
+            for file, values in zip(files, first, strict=True)
+        ]
 
 
 class Arrays(Sequence[NDArray[np.integer]], ABC):
@@ -135,16 +139,19 @@ class Ragged(Arrays):
 
     values: NDArray[np.integer]
     """Of all of them."""
-    bounds: NDArray[np.int64]
-    """Where each begins in `values`, and the end of the last."""
+    lengths: NDArray[np.int32]
+    """Of each."""
+    ends: NDArray[np.int64]
+    """Where each ends in `values`."""
 
     def __len__(self) -> int:
         """The number of arrays."""
-        return len(self.bounds) - 1
+        return len(self.lengths)
 
     def array(self, index: int) -> NDArray[np.integer]:
         """One array."""
-        return self.values[self.bounds[index] : self.bounds[index + 1]]
+        end = self.ends[index]
+        return self.values[end - self.lengths[index] : end]
 
 
 @dataclass(frozen=True)
@@ -164,9 +171,9 @@ class Unlabelled(Arrays):
         return self
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> NDArray[np.int32]:
         """Of the windows, in tokens."""
-        return np.concatenate([np.diff(part.bounds) for part in self.parts])
+        return np.concatenate([part.lengths for part in self.parts])
 
     def __len__(self) -> int:
         """The number of windows."""

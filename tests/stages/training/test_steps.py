@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,6 +40,27 @@ def test_ranks_share_the_rows_of_a_step(ranks):
 
 def test_ranks_draw_dropout_of_their_own():
     assert step_seed(1, 2) == step_seed(1, 2, rank=0) != step_seed(1, 2, rank=1)
+
+
+def test_the_rows_of_a_seed_stay_the_same():
+    """A run that is resumed by newer code goes on with the same rows."""
+    assert [*Plan([5, 9, 3, 8, 4, 7, 6, 2], 2, 32, 16, seed=1)] == [
+        [[0, 4, 2], [3, 6, 7]],
+        [[1, 5], []],
+        [[1, 5], [3, 6, 7]],
+        [[0, 4, 2], []],
+    ]
+
+
+def test_a_plan_takes_few_bytes_a_window(monkeypatch):
+    monkeypatch.setattr(plan, "POOL_ROWS", 64)  # a pool's lists are small then
+    lengths = np.random.default_rng(5).integers(3, 65, size=20_000, dtype=np.int32)
+    tracemalloc.start()
+    try:
+        assert Plan(lengths, 1, 512, 64, seed=1)[0]
+        assert tracemalloc.get_traced_memory()[1] < 30 * len(lengths)
+    finally:
+        tracemalloc.stop()
 
 
 def test_epochs_and_seeds_differ():
