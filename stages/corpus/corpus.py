@@ -17,6 +17,7 @@ from stages.text.labels import Cells
 from stages.text.sentence import SCHEMA, Sentence, as_sentences
 
 FIRST_PLACES = 3
+AT_ONCE = 2**16  # hashes: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,17 @@ class Corpus:
         """The number of sentences of the corpus itself, and of each added file."""
         self.added = [*(added or {})]
         """The names of the added files."""
-        texts = [np.empty(0, np.uint64)]
+        texts = bytearray()  # a list of arrays would be joined, which takes twice as much
         with pa.ipc.new_stream(self._file, SCHEMA) as stream:
             for part in [batches, *(added or {}).values()]:
                 self.sizes.append(0)
                 for batch in part:
                     stream.write_batch(batch)
                     self.has_meta |= batch["meta"].null_count < len(batch)
-                    texts.append(text_hashes(batch))
+                    texts += text_hashes(batch).tobytes()
                     self.tags.update(tag_counts(batch))
                     self.sizes[-1] += len(batch)
-        self.texts: NDArray[np.uint64] = np.concatenate(texts)
+        self.texts: NDArray[np.uint64] = np.frombuffer(texts, np.uint64)
         """Of each sentence, a hash of its cells."""
 
     def __len__(self) -> int:
@@ -110,10 +111,11 @@ def among(texts: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.
 
     numpy's `isin` takes several times the memory of both, and would sort the second each time.
     """
-    if not len(ordered):
-        return np.zeros(len(texts), dtype=np.bool_)
-    at = np.searchsorted(ordered[:-1], texts)  # within bounds, also of one above all
-    found: NDArray[np.bool_] = ordered[at] == texts
+    found = np.zeros(len(texts), dtype=np.bool_)
+    for start in range(0, len(texts) if len(ordered) else 0, AT_ONCE):
+        some = texts[start : start + AT_ONCE]
+        at = np.searchsorted(ordered[:-1], some)  # within bounds, also of one above all
+        found[start : start + AT_ONCE] = ordered[at] == some
     return found
 
 

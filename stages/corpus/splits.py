@@ -108,8 +108,8 @@ def split_corpora(corpora: Mapping[str, Corpus], params: Align) -> Splits:
         dev = Split(train, held_out)
     kept = ~held_out
     kept[own:] = ~among(train.texts[own:], np.sort(np.concatenate([dev.texts, test.texts])))
-    rows = np.flatnonzero(kept)
-    if params.train_sentences is not None and params.train_sentences < len(rows):
+    if params.train_sentences is not None and params.train_sentences < kept.sum():
+        rows = np.flatnonzero(kept)
         chosen = random.Random(params.seed).sample(range(len(rows)), params.train_sentences)  # noqa: S311
         kept = np.zeros(len(train), dtype=np.bool_)
         kept[rows[chosen]] = True
