@@ -13,6 +13,7 @@ from .batches import batches_by_length
 from .transitions import Transitions, allowed
 
 SCORES_AT_ONCE = 2**19  # limits the memory of decoding
+WEIGHTS_AT_ONCE = 2**17  # and that of marginals, which has several arrays of these in float64
 LEAST = -1e4  # of a log-probability
 SMALLEST = 1e-100  # of a weight: with 0 a cell could have no weight at all
 T = TypeVar("T", bound=np.generic)
@@ -86,7 +87,7 @@ class Decoder:
         if self.transitions is None:
             return emissions
         marginals = partial(_log_marginals, transitions=self.transitions)
-        return _by_groups(emissions, SCORES_AT_ONCE // len(self.tags), marginals)
+        return _by_groups(emissions, WEIGHTS_AT_ONCE // len(self.tags), marginals)
 
 
 def spans(tags: Sequence[str]) -> list[Span]:

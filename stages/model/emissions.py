@@ -39,7 +39,7 @@ def emissions(
         on_batch(len(batch))
     starts = np.flatnonzero(np.diff(np.asarray(sentence), prepend=-1))
     return [
-        np.concatenate(of_window[start:stop])
+        np.concatenate(of_window[start:stop]) if stop > start + 1 else of_window[start]
         for start, stop in zip(starts, [*starts[1:], len(of_window)], strict=True)
     ]
 

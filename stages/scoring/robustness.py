@@ -37,8 +37,13 @@ def robustness(
     encode = CellEncoder(
         Tokenizer.from_file(str(model / "tokenizer.json")), labels.unknown_id, labels.cells
     )
-    sentences = (s for part in parts for s in sentences_of(part, labels.tags))
-    first = list(islice(sentences, params.robustness.sentences))
+    # Without a name, or it would keep its part of the split in memory: 20 MB.
+    first = list(
+        islice(
+            (s for part in parts for s in sentences_of(part, labels.tags)),
+            params.robustness.sentences,
+        )
+    )
     between = "" if labels.cells == "characters" else " "
     aligned = {
         name: as_aligned(sentences, labels, encode)

@@ -103,11 +103,7 @@ def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, 
 
 
 def _sparse(at: NDArray[np.int32], sentences: int) -> SparseCounts:
-    number, column = np.divmod(at, 3)
-    starts = np.diff(number, prepend=-1) > 0  # of a sentence
-    row = np.cumsum(starts, dtype=np.int32) - 1
-    counts = np.bincount(3 * row + column, minlength=3 * int(starts.sum())).reshape(-1, 3)
-    return SparseCounts(number[starts].astype(np.intp), counts, sentences)
+    return SparseCounts.of(np.bincount(at, minlength=3 * sentences).reshape(-1, 3))
 
 
 def figures(counts: Counts) -> Figures:
