@@ -3,7 +3,8 @@
 Makes corpora of 1, 10 and 100 times MSRA, train and test: in each copy the characters that are not
 among the most frequent stand for one another, so that most sentences and names are new. Runs
 `download`, `align` and `evaluate` on each as DVC would, and what `train` does before its first
-step, each in a process of its own on two cores. It writes benchmarks/results/growth.json.
+step, each in a process of its own on two cores. It writes benchmarks/results/growth.json, where
+rows that were not measured again stay.
 
 The model is as small as the sample's and trained on 5,000 sentences: what a model keeps in memory
 does not depend on the corpus, and BERT would take days for 100 times the test file on two cores.
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "growth.json"
 FILES = {"train": "msra_train_canonical.txt", "test": "msra_test_bio.txt"}
 CORES = 2
+COLUMNS = 7  # that are printed of a row; the others are the machine
 FREQUENT = 500  # characters, which are the same in each copy
 SENTENCES = {"train": 45_000, "test": 3_442}  # of MSRA
 FIRST_STEP = """
@@ -49,15 +51,16 @@ STAGES = {
 
 
 def main() -> None:
-    """Measures, prints and writes the figures, those so far after each corpus."""
+    """Measures, prints and writes the figures, each as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
     beside = os.environ.get("NER_SHARED", ROOT.parent / "shared")
     parser.add_argument("--shared", type=Path, default=beside, help="folder of msra/ and encoders/")
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--folder", type=Path, help="for the corpora: 4 GB at 100; kept")
+    also = "those of DVC before the first are in --folder"
+    parser.add_argument("--stages", nargs="+", default=[*STAGES], choices=STAGES, help=also)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    result: dict[str, Any] = {**machine(), "rows": []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         model = _model(folder, arguments.shared.resolve())
@@ -65,18 +68,32 @@ def main() -> None:
             work = _project(folder / f"x{factor}", arguments.shared.resolve(), factor)
             if not (work / "models").exists():
                 shutil.copytree(model, work / "models")
-            for stage, command in STAGES.items():
-                files = {"first step": ["train"], "evaluate": ["test"]}.get(stage, FILES)
-                figures = _spent(work, command)
-                count = factor * sum(SENTENCES[split] for split in files)
-                rate = round(count / figures["cpu_seconds"])
-                row = {"factor": factor, "stage": stage, "sentences": count, **figures}
-                result["rows"].append(row | {"sentences_per_cpu_second": rate})
-                _show(result["rows"][-1:])
-            RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            for stage in arguments.stages:
+                _write(_row(work, factor, stage))
             if not arguments.folder:
                 shutil.rmtree(work)
-    _show(result["rows"])
+
+
+def _row(work: Path, factor: int, stage: str) -> dict[str, Any]:
+    """Runs the stage in the folder `work`."""
+    on, figures = machine(), _spent(work, STAGES[stage])
+    files = {"first step": ["train"], "evaluate": ["test"]}.get(stage, FILES)
+    count = factor * sum(SENTENCES[split] for split in files)
+    row = {"factor": factor, "stage": stage, "sentences": count, **figures}
+    rate = round(count / figures["cpu_seconds"])
+    return row | {"sentences_per_cpu_second": rate, **on}
+
+
+def _write(row: dict[str, Any]) -> None:
+    """Prints the row, and puts it in the place of an earlier one."""
+    shown = Table(*list(row)[:COLUMNS])
+    shown.add_row(*map(str, [*row.values()][:COLUMNS]))
+    Console().print(shown)
+    rows = json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if RESULT.is_file() else []
+    kept = {(each["factor"], each["stage"]): each for each in [*rows, row]}
+    order = [*STAGES]
+    rows = sorted(kept.values(), key=lambda each: (each["factor"], order.index(each["stage"])))
+    RESULT.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 def _model(folder: Path, shared: Path) -> Path:
@@ -142,13 +159,6 @@ def _spent(work: Path, command: list[str]) -> dict[str, float]:
         [sys.executable, *command], cwd=work, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     return {name: round(figure, 1) for name, figure in figures.items()}
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":
