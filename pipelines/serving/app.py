@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,15 +10,17 @@ from fastapi.responses import Response
 from mlflow.version import VERSION
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from pipelines.serving import invocations
 from pipelines.serving.batching import Batcher, Overloaded
-from pipelines.serving.guard import failure
+from pipelines.serving.guard import FAILED, failure
 from pipelines.serving.invocations import Unreadable
 from pipelines.serving.loading import Row
 from pipelines.serving.metrics import Metrics
 
 JSON = "application/json"
+REFUSED = (Unreadable, Overloaded, TimeoutError)
 
 
 class Asked(BaseModel):
@@ -49,10 +50,25 @@ class Found(BaseModel):
     version: str
 
 
-def make_app(model: str, batcher: Batcher, metrics: Metrics, timeout_s: float) -> FastAPI:
-    """The app; `model` is the registered model's name, `timeout_s` the time to answer a request."""
-    app = FastAPI(title=model, docs_url=None, redoc_url=None)
-    _refuse_in_one_form(app, timeout_s)
+def make_app(
+    model: str, batcher: Batcher, metrics: Metrics, timeout_s: float, lifespan: Lifespan[FastAPI]
+) -> ASGIApp:
+    """The app.
+
+    Args:
+        model: The registered model's name.
+        batcher: Answers the texts.
+        metrics: Of the whole server.
+        timeout_s: The time to answer a request.
+        lifespan: What runs beside it.
+    """
+    app = FastAPI(title=model, docs_url=None, redoc_url=None, lifespan=lifespan)
+
+    async def refused(_: Request, error: Exception) -> Response:
+        return _refusal(error, timeout_s)
+
+    for kind in (*REFUSED, RequestValidationError, Exception):
+        app.add_exception_handler(kind, refused)
 
     async def rows(request: Request, texts: list[Any]) -> tuple[list[Row], str]:
         async with asyncio.timeout(timeout_s):
@@ -66,7 +82,6 @@ def make_app(model: str, batcher: Batcher, metrics: Metrics, timeout_s: float) -
         found, version = await rows(request, texts)
         return _json({"predictions": found}, version)
 
-    # A plain route: FastAPI's own takes 0.05 ms more, to look for parameters that there are not.
     app.add_route("/invocations", _invocations, methods=["POST"])
 
     @app.post("/entities", response_model=Found)
@@ -76,6 +91,26 @@ def make_app(model: str, batcher: Batcher, metrics: Metrics, timeout_s: float) -
             raise Unreadable(422, row["error"])
         fields = {"entities": row["entities"], "model": model, "version": version}
         return _json(fields, version)
+
+    _add_others(app, batcher, metrics)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        """Goes to the busy address past FastAPI, whose own way there takes 0.03 ms."""
+        if (scope.get("method"), scope.get("path")) != ("POST", "/invocations"):
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await _invocations(request)
+        except REFUSED as error:
+            response = await refused(request, error)
+        await response(scope, receive, send)
+
+    return answer
+
+
+def _add_others(app: FastAPI, batcher: Batcher, metrics: Metrics) -> None:
+    """Adds what is asked of the server and not of the model."""
 
     @app.get("/ping")
     @app.get("/health")
@@ -90,23 +125,19 @@ def make_app(model: str, batcher: Batcher, metrics: Metrics, timeout_s: float) -
     async def _metrics() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    return app
 
-
-def _refuse_in_one_form(app: FastAPI, timeout_s: float) -> None:
-    """Lets all errors have the form of MLflow's."""
-
-    def handles(error: type[Exception], answer: Callable[[Any], Response]) -> None:
-        async def handler(_: Request, error: Exception) -> Response:
-            return answer(error)
-
-        app.add_exception_handler(error, handler)
-
-    handles(Unreadable, lambda error: _error(error.status, str(error)))
-    handles(Overloaded, lambda error: _error(503, str(error), error.retry_after_s))
-    slow = f"it took more than {timeout_s:.0f} s: send fewer texts at once"
-    handles(TimeoutError, lambda _: _error(504, slow))
-    handles(RequestValidationError, _invalid)
+def _refusal(error: Exception, timeout_s: float) -> Response:
+    """The answer to a request that raised an error, in the form of MLflow's."""
+    match error:
+        case Unreadable():
+            return _error(error.status, str(error))
+        case Overloaded():
+            return _error(503, str(error), error.retry_after_s)
+        case TimeoutError():
+            return _error(504, f"it took more than {timeout_s:.0f} s: send fewer texts at once")
+        case RequestValidationError():
+            return _invalid(error)
+    return _error(500, FAILED)
 
 
 def _invalid(error: RequestValidationError) -> Response:

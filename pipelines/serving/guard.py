@@ -33,6 +33,7 @@ READ_TIMES = 8
 """A body of more than so many times the limit is not read to its end."""
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 RETRY_AFTER_S = 1
+FAILED = "the server failed: its log has the reason"
 CODES = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -100,7 +101,7 @@ class Guard:
             except Exception:
                 logger.exception("failed", extra={"path": scope["path"], **about})
                 if "status" not in about:
-                    await _refuse(answer, 500, "the server failed: its log has the reason")
+                    await _refuse(answer, 500, FAILED)
             if span:
                 span.set_attributes({"http.response.status_code": about.get("status", 0), **about})
         self._count(scope, about, time.perf_counter() - started)

@@ -9,12 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from pipelines.errors import PipelineError
 from pipelines.names import REGISTER_FIRST
@@ -89,12 +89,12 @@ def serve(
         # look at it. A version's own objects come later and can go.
         gc.freeze()
         batcher = Batcher(_first(project, follower), metrics)
-        app = make_app(model, batcher, metrics, ANSWER_WITHIN_S)
-        app.router.lifespan_context = lambda _: _working(
-            batcher, follower, beside, every_s, listening
-        )
-        app.add_middleware(Guard, limits=limits, metrics=metrics, traces=tracer)
-        _run(app, listening)
+
+        def working(_: object) -> AbstractAsyncContextManager[None]:
+            return _working(batcher, follower, beside, every_s, listening)
+
+        app = make_app(model, batcher, metrics, ANSWER_WITHIN_S, working)
+        _run(Guard(app, limits, metrics, tracer), listening)
     if tracer:
         tracer.shutdown()
     gc.freeze()  # nor at the end, which took seconds
@@ -193,7 +193,7 @@ def _end_on_failure(work: "asyncio.Task[None]") -> None:
         os._exit(1)
 
 
-def _run(app: FastAPI, listening: socket.socket) -> None:
+def _run(app: ASGIApp, listening: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_config=None,

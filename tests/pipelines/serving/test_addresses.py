@@ -1,15 +1,22 @@
 """What `pipelines serve` answers beside MLflow's forms: entities, health, metrics, its log."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import httpx
 import mlflow
 import pytest
 
 from pipelines.names import MODEL
+from pipelines.serving.app import make_app
+from pipelines.serving.batching import Batcher
+from pipelines.serving.guard import Guard, Limits
+from pipelines.serving.loading import Loaded, Row
+from pipelines.serving.metrics import Metrics
 from tests.pipelines.workspaces.test_process_group import wait_for
 
 
@@ -55,6 +62,30 @@ def test_the_addresses_of_mlflow(server):
     assert (server.get("/ping"), server.get("/health")) == ("\n", "\n")
     assert server.get("/version") == mlflow.__version__
     assert json.loads(server.get("/openapi.json"))["paths"].keys() >= {"/entities"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/invocations", {"inputs": ["北京"]}), ("/entities", {"text": "北京"})]
+)
+def test_a_model_that_fails_is_an_error_of_the_server(path, body):
+    def fail(_: Any) -> list[Row]:
+        raise ValueError("broken")
+
+    async def ask() -> httpx.Response:
+        metrics = Metrics()
+        batcher = Batcher(Loaded("1", "CPU", fail), metrics)
+        app = Guard(make_app(MODEL, batcher, metrics, 9, None), Limits(1, 999), metrics, None)
+        transport = httpx.ASGITransport(app)
+        work = asyncio.create_task(batcher.run())
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            answer = await client.post(path, json=body)
+        work.cancel()
+        return answer
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+    assert "x-request-id" in answer.headers
+    assert "broken" not in answer.text
 
 
 def test_a_short_text_does_not_wait_for_a_long_one(server, sentences):
