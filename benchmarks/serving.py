@@ -11,21 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median, quantiles
 from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
+from benchmarks.clients import latencies_ms
 from benchmarks.machine import machine
 from pipelines.prediction import predict
 from pipelines.registry import serving_code
@@ -40,7 +36,6 @@ SENTENCES = [
 ]
 START_WITHIN_S = 120
 MLFLOW, PIPELINES = SERVERS = ("mlflow models serve", "pipelines serve")
-OPEN = threading.local()
 
 
 def main() -> None:
@@ -62,7 +57,7 @@ def main() -> None:
     for _ in range(asked.rounds):
         for server in SERVERS:
             with served(model, server) as (url, _):
-                result["provider"] = post(url, SENTENCES)[0]["provider"]
+                result["provider"] = _provider(url)
                 rounds[server].append(
                     [
                         _requests(url, 1, 1, asked.requests),
@@ -87,17 +82,10 @@ def main() -> None:
 def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, float]:
     """`requests` of `texts` texts each, by as many `clients` at once."""
     body = (SENTENCES * texts)[:texts]
-
-    def one(_: int) -> float:
-        started = time.perf_counter()
-        post(url, body)
-        return (time.perf_counter() - started) * 1000
-
-    with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(one, range(4 * clients)))  # warm
-        started = time.perf_counter()
-        latency_ms = list(pool.map(one, range(requests)))
-        seconds = time.perf_counter() - started
+    latencies_ms(url, body, clients, 4 * clients)  # warm
+    started = time.perf_counter()
+    latency_ms = latencies_ms(url, body, clients, requests)
+    seconds = time.perf_counter() - started
     percentiles = quantiles(latency_ms, n=100)
     return {
         "clients": clients,
@@ -177,19 +165,12 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     sys.exit(f"The server did not start: try `{' '.join(map(str, process.args))}` by itself")
 
 
-def post(url: str, texts: list[str]) -> list[dict[str, str]]:
-    """The rows that are answered, over this thread's connection, which stays open."""
-    at = urlsplit(url)
-    if getattr(OPEN, "at", None) != at.netloc:
-        OPEN.at, OPEN.connection = at.netloc, HTTPConnection(at.netloc)
-    body = json.dumps({"inputs": texts}).encode()
-    OPEN.connection.request("POST", at.path, body, {"Content-Type": "application/json"})
-    response = OPEN.connection.getresponse()
-    answer = json.loads(response.read())
-    if response.status != HTTPStatus.OK:
-        sys.exit(f"{url} answers {response.status}: {answer}")
-    rows: list[dict[str, str]] = answer["predictions"]
-    return rows
+def _provider(url: str) -> str:
+    body = json.dumps({"inputs": SENTENCES}).encode()
+    asked = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    with urlopen(asked) as answer:  # noqa: S310
+        provider: str = json.load(answer)["predictions"][0]["provider"]
+    return provider
 
 
 def _onnxruntime() -> str:
