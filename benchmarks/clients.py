@@ -57,7 +57,7 @@ class _Client:
 
     def answer(self) -> bytes | None:
         """Reads what has come: the answer's body, or None while it is not whole."""
-        part = self.connection.recv(2**20)
+        part = self.connection.recv(2**16)
         self._received += part
         head, end, body = self._received.partition(b"\r\n\r\n")
         status, *headers = head.lower().split(b"\r\n")

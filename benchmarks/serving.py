@@ -19,6 +19,7 @@ from statistics import median, quantiles
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import psutil
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from benchmarks.clients import latencies_ms
@@ -56,13 +57,13 @@ def main() -> None:
     rounds: dict[str, list[list[dict[str, float]]]] = {server: [] for server in SERVERS}
     for _ in range(asked.rounds):
         for server in SERVERS:
-            with served(model, server) as (url, _):
+            with served(model, server) as (url, process):
                 result["provider"] = _provider(url)
                 rounds[server].append(
                     [
-                        _requests(url, 1, 1, asked.requests),
-                        _requests(url, 8, 1, 4 * asked.requests),
-                        _requests(url, 1, 64, asked.requests // 5),
+                        _requests(url, process.pid, 1, 1, asked.requests),
+                        _requests(url, process.pid, 8, 1, 4 * asked.requests),
+                        _requests(url, process.pid, 1, 64, asked.requests // 5),
                     ]
                 )
     result["serve"] = {
@@ -79,13 +80,13 @@ def main() -> None:
     print(text, end="")
 
 
-def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, float]:
-    """`requests` of `texts` texts each, by as many `clients` at once."""
+def _requests(url: str, server: int, clients: int, texts: int, requests: int) -> dict[str, float]:
+    """`requests` of `texts` texts each, by as many `clients` at once; `server` is a process id."""
     body = (SENTENCES * texts)[:texts]
     latencies_ms(url, body, clients, 4 * clients)  # warm
-    started = time.perf_counter()
+    started, cpu_s = time.perf_counter(), _cpu_s(server)
     latency_ms = latencies_ms(url, body, clients, requests)
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, _cpu_s(server) - cpu_s
     percentiles = quantiles(latency_ms, n=100)
     return {
         "clients": clients,
@@ -93,7 +94,15 @@ def _requests(url: str, clients: int, texts: int, requests: int) -> dict[str, fl
         "latency_ms_p50": round(percentiles[49], 2),
         "latency_ms_p99": round(percentiles[98], 2),
         "texts_per_s": round(requests * texts / seconds, 1),
+        "server_cpu_ms_a_text": round(cpu_s * 1000 / (requests * texts), 2),
     }
+
+
+def _cpu_s(server: int) -> float:
+    """CPU time of its processes until now."""
+    process = psutil.Process(server)
+    both = (process, *process.children(recursive=True))  # MLflow's command starts its server
+    return sum(each.cpu_times().user + each.cpu_times().system for each in both)
 
 
 def _medians(same: tuple[dict[str, float], ...]) -> dict[str, float]:

@@ -92,6 +92,26 @@ def make_app(
         fields = {"entities": row["entities"], "model": model, "version": version}
         return _json(fields, version)
 
+    _add_others(app, batcher, metrics)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        """Goes to the busy address past FastAPI, whose own way there takes 0.03 ms."""
+        if (scope.get("method"), scope.get("path")) != ("POST", "/invocations"):
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await _invocations(request)
+        except REFUSED as error:
+            response = await refused(request, error)
+        await response(scope, receive, send)
+
+    return answer
+
+
+def _add_others(app: FastAPI, batcher: Batcher, metrics: Metrics) -> None:
+    """Adds what is asked of the server and not of the model."""
+
     @app.get("/ping")
     @app.get("/health")
     async def _health() -> Response:
@@ -104,20 +124,6 @@ def make_app(
     @app.get("/metrics")
     async def _metrics() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        """Goes past FastAPI, whose routes take a tenth of a request's time, to the busy address."""
-        if (scope.get("method"), scope.get("path")) != ("POST", "/invocations"):
-            await app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            response = await _invocations(request)
-        except REFUSED as error:
-            response = await refused(request, error)
-        await response(scope, receive, send)
-
-    return answer
 
 
 def _refusal(error: Exception, timeout_s: float) -> Response:
