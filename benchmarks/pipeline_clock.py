@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from pipelines.cli import app as command_line
+from pipelines.cli import run
 from pipelines.flows.local_server import QUIET
 
 # Tool → seconds; CPU seconds include those of child processes that have ended.
@@ -26,7 +27,16 @@ CPU_SECONDS: Counter[str] = Counter()
 def main() -> None:
     """Runs the command line; the file gets {tool: {seconds, cpu_seconds}}."""
     file, *arguments = sys.argv[1:]
-    _watch_tools()
+    os.environ.update(QUIET)
+    start = run.server_at_once
+
+    def server_at_once(folder: Path) -> Callable[[], None] | None:
+        """Starts the server, then imports the tools, in a run's own order."""
+        server = start(folder)
+        _watch_tools()
+        return server
+
+    run.server_at_once = server_at_once
     code = command_line.main(arguments)
     figures = {
         tool: {"seconds": SECONDS[tool], "cpu_seconds": CPU_SECONDS[tool]} for tool in SECONDS
@@ -37,7 +47,6 @@ def main() -> None:
 
 def _watch_tools() -> None:
     """Wraps the functions of DVC and MLflow; neither imports Prefect, which must come later."""
-    os.environ.update(QUIET)
     with _spent_by("dvc"):
         from pipelines.dvc_repo import fingerprint
         from pipelines.dvc_repo import stages as dvc_stages

@@ -47,7 +47,7 @@ def run(
     """
     folder = Path.cwd()
     _require_able(folder, params, dirty)
-    server = _server_at_once(folder) if force or _is_first(folder) else None
+    server = server_at_once(folder) if force or _is_first(folder) else None
     from pipelines.flows.prepare import Request  # MLflow and DVC: 3 CPU seconds
 
     try:
@@ -85,7 +85,7 @@ def _require_able(folder: Path, layers: list[Path], dirty: bool) -> None:
         return  # there may be nothing to do, or nothing to fetch: asked when that is known
     from pipelines.corpus_check.reachable import require_reachable
 
-    runtime.require_device(params, runtime.choose(folder))
+    runtime.require_device(params, lambda: runtime.choose(folder))
     disk.require(folder, params.run.free_disk_gb)
     require_reachable(folder, params.stages.download)
 
@@ -98,7 +98,7 @@ def _is_first(folder: Path) -> bool:
     return not (logged or dvc_config.has_run_cache(folder))
 
 
-def _server_at_once(folder: Path) -> "Callable[[], None] | None":
+def server_at_once(folder: Path) -> "Callable[[], None] | None":
     """Starts Prefect's server of the run, while MLflow is imported; None: the user has one."""
     from pipelines.flows import local_server
 

@@ -4,9 +4,7 @@ import atexit
 import base64
 import fcntl
 import os
-import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,16 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
 from http.client import HTTPException
-from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pipelines.errors import PipelineError
 from pipelines.flows.prefect_settings import setting
-from pipelines.names import OURS
-from pipelines.workspaces import places, process_group
+from pipelines.workspaces import empty_tables, places, process_group
 from stages.fetching.client import network_problem
 
 START_S = 120.0
@@ -92,7 +86,7 @@ class _Server:
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.new = not (home / DATABASE).exists()
         if self.new:
-            _copy_empty_database(home)
+            empty_tables.copy(home / DATABASE, "prefect", home)
         else:
             self.lock.close()
         self.process, self.up = self.start("w"), False
@@ -122,7 +116,7 @@ class _Server:
                 " cause that it names, or set PREFECT_API_URL to a running server"
             )
         if self.new:
-            _keep_empty_database(self.home)
+            empty_tables.keep(self.home / DATABASE, "prefect")
             self.lock.close()
         threading.Thread(target=self.keep, daemon=True, name="prefect-server").start()
 
@@ -199,30 +193,3 @@ def _check_network() -> None:
     """Prefect's client reads these variables whatever the server's address."""
     if problem := network_problem():
         raise PipelineError(f"Prefect's server cannot be asked: {problem}")
-
-
-def _copy_empty_database(home: Path) -> None:
-    """Copies the one that an earlier start kept: to make its tables takes 8 CPU seconds."""
-    with suppress(OSError):
-        shutil.copyfile(empty_database(), home / DATABASE)
-
-
-def _keep_empty_database(home: Path) -> None:
-    """Keeps a database that has nothing but tables for the next project of this environment."""
-    database, kept = home / DATABASE, empty_database()
-    # A setting of Prefect may have it elsewhere.
-    if kept.exists() or not database.exists() or not os.access(sys.prefix, os.W_OK):
-        return
-    with suppress(OSError, sqlite3.Error):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=kept.parent) as folder:
-            copy = Path(folder, DATABASE)
-            # Not a copy of the file: the server may have its tables in the write-ahead log.
-            with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as new:
-                old.backup(new)
-            copy.replace(kept)
-
-
-def empty_database() -> Path:
-    """Where this environment keeps Prefect's tables, for the servers of new projects."""
-    return Path(sys.prefix, "share", OURS, f"prefect-{version('prefect')}.db")

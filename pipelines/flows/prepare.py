@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipelines.corpus_check import growing, local_sources
@@ -92,7 +93,8 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
                 _require_change(project, made, request, taken)
         where = runtime.fix(made.path)
         if request.purpose == "training":
-            runtime.require_device(made.params, where, lambda: dvc_stages.not_cached(made.path))
+            lacking = partial(dvc_stages.not_cached, made.path)
+            runtime.require_device(made.params, lambda: where, lacking)
         yield Prepared(project, request, made, where, taken)
 
 

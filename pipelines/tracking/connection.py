@@ -99,8 +99,9 @@ def connect(project: Path) -> MlflowClient:
         local_store.follow_project(project)
         mlflow.set_tracking_uri(address)
         os.environ.pop(URI, None)  # MLflow has set it, and it would apply to the next project too
-        client = MlflowClient()
-        client.search_experiments(max_results=1)  # makes the tables
+        with local_store.tables(project):
+            client = MlflowClient()
+            client.search_experiments(max_results=1)  # makes the tables
     return client
 
 

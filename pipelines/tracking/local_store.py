@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PipelineError
 from pipelines.registry.aliases import is_not_found
+from pipelines.workspaces import empty_tables
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 # The columns with addresses of artifacts (MLflow 3.17).
@@ -73,6 +74,19 @@ def one_at_a_time(project: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def tables(project: Path) -> Iterator[None]:
+    """A new database gets the environment's tables, or what is made inside becomes these."""
+    path = project / DATABASE
+    if path.exists():
+        yield
+        return
+    empty_tables.copy(path, "mlflow", project / ".runs")
+    yield
+    # MLflow makes the default experiment again, with an address in this project.
+    empty_tables.keep(path, "mlflow", without=["experiments"])
 
 
 def require_known(client: MlflowClient, project: Path) -> None:

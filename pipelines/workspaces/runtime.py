@@ -53,13 +53,15 @@ def fix(folder: Path) -> Runtime:
 
 
 def require_device(
-    params: "Sections", where: Runtime, would_run: Callable[[], Collection[str]] | None = None
+    params: "Sections",
+    where: Callable[[], Runtime],
+    would_run: Callable[[], Collection[str]] | None = None,
 ) -> None:
     """Checks, without torch, that the stages find the GPU that they need.
 
     Args:
         params: The whole params.yaml.
-        where: Where the stages work.
+        where: Where the stages work; asked only if one of them needs a GPU.
         would_run: Asked only if a GPU is missing: the stages that matter; None means all.
 
     Raises:
@@ -71,7 +73,7 @@ def require_device(
         "evaluate": ("evaluate.device: cuda", sections.evaluate.device == "cuda"),
         "export": ("export.require_cuda: true", sections.export.require_cuda),
     }
-    lacking = _lacking(where) if any(need for _, need in needs.values()) else None
+    lacking = _lacking(where()) if any(need for _, need in needs.values()) else None
     if lacking is None:
         return
     names = would_run() if would_run else needs

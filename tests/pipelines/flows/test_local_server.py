@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.flows import local_server
+from pipelines.workspaces import empty_tables
 from tests.pipelines.standin import clean_environment, closed_port, pipelines
 
 
@@ -109,7 +110,7 @@ def test_a_failing_run_behind_a_proxy_reaches_its_own_server_and_exits_with_1(
 
 def test_the_tables_of_its_database_are_made_once_an_environment(prefect_url) -> None:
     """The server of `prefect_url` has kept them, if not one before it."""
-    kept = local_server.empty_database()
+    kept = empty_tables.kept("prefect")
     assert kept.exists()
     with closing(sqlite3.connect(kept)) as database:
         assert database.execute("select count(*) from flow_run").fetchone() == (0,)

@@ -19,7 +19,7 @@ from pipelines.errors import PipelineError
 from pipelines.maintenance import gc
 from pipelines.names import MODEL
 from pipelines.tracking import connection, run_log
-from pipelines.workspaces import workspace
+from pipelines.workspaces import empty_tables, workspace
 from tests.pipelines import standin
 from tests.pipelines.logged import runs
 from tests.pipelines.standin import pipelines
@@ -206,3 +206,17 @@ def test_the_first_two_uses_at_once_make_one_database(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], results
     assert len({out for out, _ in results}) == 1
     assert "Traceback" not in "".join(err for _, err in results)
+
+
+def test_the_tables_are_made_once_an_environment_and_name_no_other_project(
+    tmp_path: Path, monkeypatch
+) -> None:
+    for name in ("first", "second"):
+        project = tmp_path / name
+        project.mkdir()
+        monkeypatch.chdir(project)
+        default = connection.connect(project).get_experiment("0")
+        assert Path(default.artifact_location).is_relative_to(project)
+    with closing(sqlite3.connect(empty_tables.kept("mlflow"))) as database:
+        assert database.execute("select count(*) from experiments").fetchone() == (0,)
+        assert database.execute("select count(*) from alembic_version").fetchone() == (1,)

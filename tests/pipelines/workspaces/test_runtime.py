@@ -52,16 +52,16 @@ def test_it_is_chosen_once_a_run(folder: Path) -> None:
 def test_a_gpu_that_is_missing_is_named_with_what_needs_it(monkeypatch, tmp_path: Path) -> None:
     real, sample = overlays.sections(ROOT), overlays.sections(ROOT, [ROOT / "samples/params.yaml"])
     monkeypatch.setattr(runtime, "DRIVERS", [tmp_path / "version"])
-    runtime.require_device(sample, LOCAL)
+    runtime.require_device(sample, lambda: LOCAL)
     with pytest.raises(PipelineError, match=r"no NVIDIA driver, and params\.yaml has train\."):
-        runtime.require_device(real, IMAGE)
+        runtime.require_device(real, lambda: IMAGE)
     with pytest.raises(
         PipelineError, match=r"has export\.require_cuda: true: run on a machine wit"
     ):
-        runtime.require_device(real, IMAGE, lambda: ["align", "export"])
-    runtime.require_device(real, IMAGE, lambda: ["align"])
+        runtime.require_device(real, lambda: IMAGE, lambda: ["align", "export"])
+    runtime.require_device(real, lambda: IMAGE, lambda: ["align"])
     (tmp_path / "version").touch()
-    runtime.require_device(real, IMAGE)
+    runtime.require_device(real, lambda: IMAGE)
     if "+cpu" in torch.__version__:
         with pytest.raises(PipelineError, match="This environment has torch's CPU build, and"):
-            runtime.require_device(real, LOCAL)
+            runtime.require_device(real, lambda: LOCAL)
