@@ -1,4 +1,4 @@
-"""What the servers of compose.yaml need once: the buckets, the worker's user, the deployments.
+"""What the servers of compose.yaml need once: the buckets, MLflow's users, the deployments.
 
 Again, it changes only what differs; `make up` runs it each time.
 """
@@ -21,7 +21,9 @@ from pipelines.workspaces import merging
 def main() -> None:
     """Reads its settings from the environment that compose.yaml gives to `setup`."""
     make_buckets(os.environ["NER_BUCKETS"].split())
-    let_in(os.environ["NER_WORKER"], os.environ["NER_WORKER_PASSWORD"])
+    for who in ("NER_WORKER", "NER_SERVER"):
+        let_in(os.environ[who], os.environ[f"{who}_PASSWORD"])
+    let_promote(os.environ["NER_WORKER"])
     for command in (["pipelines", "setup"], ["prefect", "--no-prompt", "deploy", "--all"]):
         subprocess.run([sys.executable, "-m", *command], check=True)
 
@@ -36,12 +38,16 @@ def make_buckets(names: list[str]) -> None:
 
 
 def let_in(user: str, password: str) -> None:
-    """Gives MLflow that user, with the rights to train and to promote."""
+    """Gives MLflow that user, who may look."""
+    with unless_there():
+        AuthServiceClient(connection.uri(Path.cwd())).create_user(user, password)
+
+
+def let_promote(user: str) -> None:
+    """Gives the user the rights to train and to promote."""
     client, model = connection.connect(Path.cwd()), merging.model_name(Path.cwd())
     experiment = connection.experiment(client, Path.cwd(), model)
     users = AuthServiceClient(connection.uri(Path.cwd()))
-    with unless_there():
-        users.create_user(user, password)
     for kind, name in (("experiment", experiment), ("registered_model", model)):
         with unless_there():
             users.grant_user_permission(user, kind, name, "MANAGE")

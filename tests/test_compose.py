@@ -54,6 +54,7 @@ def test_nothing_listens_beyond_loopback_unless_asked() -> None:
         "store": ["${NER_LISTEN:-127.0.0.1}:8333:8333"],
         "mlflow": ["${NER_LISTEN:-127.0.0.1}:5000:5000"],
         "prefect": ["${NER_LISTEN:-127.0.0.1}:4200:4200"],
+        "serve": ["${NER_LISTEN:-127.0.0.1}:5001:5001"],
     }
 
 
@@ -67,8 +68,8 @@ def test_what_stays_up_is_health_checked_and_what_waits_waits_for_health() -> No
             assert how == {"condition": wanted}
 
 
-def test_the_worker_depends_on_all_the_others_so_it_is_all_that_up_names() -> None:
-    found, left = set(), {"worker"}
+def test_the_worker_depends_on_all_but_serve_so_it_is_all_that_up_names() -> None:
+    found, left = {"serve"}, {"worker"}
     while left:
         found |= left
         left = {name for one in left for name in SERVICES[one].get("depends_on", {})} - found
@@ -79,6 +80,7 @@ def test_the_worker_depends_on_all_the_others_so_it_is_all_that_up_names() -> No
 def test_every_image_is_ours_or_by_a_digest_that_nobody_invented() -> None:
     images = {name: service["image"] for name, service in SERVICES.items()}
     theirs = {name: images.pop(name) for name in ("postgres", "store")}
+    assert images.pop("serve") == "${NER_SERVE_IMAGE:?start it by docker/team up serve}"
     assert set(images.values()) == {"${NER_PIPELINES_IMAGE:?start it by make up}"}
     digests = dict(
         line.split("=") for line in (DOCKER / "digests.env").read_text().splitlines()[1:]

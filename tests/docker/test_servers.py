@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.conftest import ROOT
-from tests.docker.conftest import IN_IMAGE, call
+from tests.docker.conftest import IN_IMAGE, call, image_of
 from tests.pipelines.standin import closed_port
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
@@ -193,7 +193,8 @@ def test_any_user_can_log_in_by_ssh(interactive, engine, keys):
         call(engine, "stop", "-t", "2", name.strip())
 
 
-def test_health_is_looked_at(interactive, engine):
-    [inspected] = json.loads(call(engine, "image", "inspect", interactive)[1])
+@pytest.mark.parametrize("target", ["interactive", "serve"])
+def test_health_is_looked_at(target, engine):
+    [inspected] = json.loads(call(engine, "image", "inspect", image_of(target, engine))[1])
     check = inspected.get("Healthcheck") or inspected["Config"].get("Healthcheck")
     assert check["Test"] == ["CMD", "python", "/etc/ner/healthcheck.py"]

@@ -24,7 +24,7 @@ def register(project: Path, onnx: Path, reports: list[Path]) -> None:
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     client = connection.connect(project)
-    experiment = client.create_experiment("registered", (project / "mlartifacts").as_uri())
+    experiment = connection.experiment(client, project, "registered")
     tags = {"dvc_lock": "0" * 64, "commit": "none"}
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
         versions.log_model(project, MODEL)

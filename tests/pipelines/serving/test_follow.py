@@ -192,7 +192,7 @@ def test_files_that_are_not_those_that_were_registered_are_not_taken(followed):
     other = {"1": "2", "2": "1"}[before]
     source = followed.registry.client.get_model_version(MODEL, other).source
     model_id = source.removeprefix("models:/")
-    [model] = [path for path in followed.project.rglob("model.onnx") if model_id in str(path)]
+    [model] = [path for path in followed.folder.rglob("model.onnx") if model_id in str(path)]
     kept = model.read_bytes()
     model.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
     try:

@@ -88,9 +88,9 @@ def test_a_run_goes_through_all_of_it_and_is_there_after_a_restart(
         up(stack, team)
         assert client.read_flow_run(run.id).state.is_completed()
         assert client.read_work_pool("msra-ner").type == "process"
-        answer = standin.pipelines(
-            project, "predict", "我在北京", **{connection.PASSWORD: team.secret("mlflow-worker")},
-            **{k: v for k, v in team.environment("worker").items() if k.startswith("MLFLOW_")},
+        answer = standin.pipelines(  # as who may only read
+            project, "predict", "我在北京", **{connection.PASSWORD: team.secret("mlflow-serve")},
+            **{k: v for k, v in team.environment("serve").items() if k.startswith("MLFLOW_")},
         )  # fmt: skip
         assert '"start": 2, "end": 4' in answer.stdout, answer.stderr
 
