@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.flows import local_server
+from pipelines.names import OURS
 from pipelines.workspaces import empty_tables
 from tests.pipelines.standin import clean_environment, closed_port, pipelines
 
@@ -122,6 +123,7 @@ import os, sys, time
 from pathlib import Path
 import psutil
 from pipelines.flows import local_server
+from pipelines.names import OURS
 local_server.start(Path("."))()
 health = f"{os.environ['PREFECT_API_URL']}/health"
 for process in psutil.Process().children(recursive=True):
@@ -165,3 +167,13 @@ def test_a_password_that_is_wrong_is_said_before_anything_runs(monkeypatch, tmp_
         monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
         with pytest.raises(PipelineError, match=f"requires a password, {said}"):
             local_server.require()
+
+
+@pytest.mark.slow  # makes all tables of both databases
+def test_an_install_makes_the_tables_for_the_first_project_too(tmp_path: Path) -> None:
+    code = "import sys; sys.prefix = sys.argv[1]\n"
+    code += "from pipelines.cli import first_tables; first_tables.main()"
+    clean = clean_environment()
+    subprocess.run([sys.executable, "-c", code, tmp_path], env=clean, check=True, timeout=300)
+    names = {path.name.split("-")[0] for path in tmp_path.glob(f"share/{OURS}/*.db")}
+    assert names == {"prefect", "mlflow"}
