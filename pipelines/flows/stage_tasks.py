@@ -1,10 +1,11 @@
 """DVC's stages as Prefect tasks, one at a time."""
 
 import logging
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -13,6 +14,7 @@ from prefect.client.schemas import State
 from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.dvc_repo.ahead import ahead
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.flows import cancellation
 from pipelines.tracking import system_metrics
@@ -41,7 +43,12 @@ def run_stages(
     """
     path, timeout_s = made.path, made.params.run.timeout_s
     states: dict[str, State] = {}
-    with cancellation.watched() as cancelled, system_metrics.into(path):
+    names = [stage.name for stage in stages]
+    with (
+        cancellation.watched() as cancelled,
+        system_metrics.into(path),
+        ahead(path, names, again) as begin,
+    ):
         for number, stage in enumerate(stages, 1):
             if cancelled.is_set():
                 raise RunCancelledError(f"Cancelled before stage {stage.name}")
@@ -55,7 +62,7 @@ def run_stages(
                 persist_result=False,
             )(_repro)
             upstream = [states[name] for name in stage.upstream]
-            options = (stage.name in again, timeout_s(stage.name), cancelled)
+            options = (begin, timeout_s(stage.name), cancelled)
             place = f"Stage {number}/{len(stages)}"
             if live:
                 live.begins(stage)
@@ -71,7 +78,7 @@ def _repro(
     path: Path,
     stage: str,
     place: str,
-    force: bool,
+    begin: Callable[[str], "subprocess.Popen[str]"],
     timeout_s: float | None,
     cancelled: threading.Event,
 ) -> State[PipelineError | None]:
@@ -86,7 +93,9 @@ def _repro(
             stage_log.write(path, stage, line)
 
     try:
-        ran = dvc_stages.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show)
+        ran = dvc_stages.repro(
+            path, stage, on_line, False, timeout_s, cancelled, bar.show, begin=begin
+        )
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
     except StageTimeoutError as error:
