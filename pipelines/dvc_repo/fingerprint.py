@@ -1,4 +1,4 @@
-"""Hashes, as DVC makes them, of all inputs of a workspace that no stage makes, and of a folder."""
+"""One hash of all inputs of a workspace that no stage makes."""
 
 import hashlib
 import json
@@ -6,9 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from dvc.fs import localfs
-from dvc_data.hashfile.build import build
 
 from pipelines.dvc_repo import stages as dvc_stages
 
@@ -33,14 +30,6 @@ def of(workspace: Path) -> str:
             for stage in repo.index.stages
         }
     return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
-
-
-def folder_md5(workspace: Path, folder: str) -> str:
-    """The hash of `folder` in dvc.lock, without files that .dvcignore names."""
-    with dvc_stages.opened(workspace) as repo:
-        path, how = str(workspace / folder), {"ignore": repo.dvcignore, "dry_run": True}
-        _, _, tree = build(repo.cache.local, path, localfs, "md5", **how)
-    return str(tree.hash_info.value)
 
 
 def _inputs(workspace: Path, stage: Any, outs: list[Path]) -> Iterator[tuple[str, str]]:

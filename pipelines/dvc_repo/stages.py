@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -17,7 +17,9 @@ from typing import Any
 
 import networkx
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc_data.hashfile.build import build
 
 from pipelines.dvc_repo import cache
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
@@ -29,6 +31,8 @@ NOISE = re.compile(
     r"^(Updating lock file|Generating lock file|Use `dvc push`|To track the changes with git|"
     r"To enable auto staging|\tgit add|\tdvc config core\.autostage|$)"
 )
+
+
 MEASURED = ".measured"  # the folder of what stages measure, below a workspace
 
 
@@ -135,13 +139,12 @@ def repro(
     timeout_s: float | None = None,
     cancelled: threading.Event | None = None,
     on_bar: Callable[[str], None] | None = None,
-    begin: Callable[[str], "subprocess.Popen[str]"] | None = None,
 ) -> bool:
     """Reproduces one stage; calls `on_line` at once with each line that it prints, without secrets.
 
     `on_bar` gets each state of a progress bar, which replaces the one before. With `force` the
     stage runs even if DVC has its outs. No process is left behind, however this ends. Another
-    thread may set `cancelled`. `begin` gives the process, which is otherwise started here.
+    thread may set `cancelled`.
 
     Returns:
         True if the stage ran; False if DVC already had its outs.
@@ -152,9 +155,12 @@ def repro(
         RunCancelledError: if it was stopped because `cancelled` was set.
     """
     cache.mend_run_cache(workspace)
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    command += ["--force"] if force else []
+    env = environment() | checkpoints.environment(workspace) | {"NER_LIVE": MEASURED}
     last: deque[str] = deque(maxlen=LAST_LINES)
     ran, without_secrets = False, redaction.redactor()
-    process = begin(stage) if begin else start(workspace, stage, force)
+    process = process_group.start(command, cwd=workspace, env=env)
     try:
         with process_group.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
             for line in _lines(process, on_bar):
@@ -185,16 +191,6 @@ def repro(
             + shlex.quote(stage),
         )
     return ran
-
-
-def start(
-    workspace: Path, stage: str, force: bool, program: Sequence[str] = ("-m", "dvc")
-) -> "subprocess.Popen[str]":
-    """Starts `dvc repro` of one stage, by this program of Python; raises as `environment`."""
-    command = [sys.executable, *program, "repro", "--single-item", stage]
-    command += ["--force"] if force else []
-    env = environment() | checkpoints.environment(workspace) | {"NER_LIVE": MEASURED}
-    return process_group.start(command, cwd=workspace, env=env)
 
 
 def _lines(process: "subprocess.Popen[str]", on_bar: Callable[[str], None] | None) -> Iterator[str]:
@@ -230,6 +226,14 @@ def opened(workspace: Path) -> Iterator[Any]:
         # DVC names files relative to the current folder.
         words = words.replace(f"{os.path.relpath(workspace)}/", "").replace(f"{workspace}/", "")
         raise PipelineError(f"DVC cannot read the stages: {words}") from None
+
+
+def folder_md5(workspace: Path, folder: str) -> str:
+    """The hash of `folder` in dvc.lock, without files that .dvcignore names."""
+    with opened(workspace) as repo:
+        path, how = str(workspace / folder), {"ignore": repo.dvcignore, "dry_run": True}
+        _, _, tree = build(repo.cache.local, path, localfs, "md5", **how)
+    return str(tree.hash_info.value)
 
 
 def name_of(stage: Any) -> str:

@@ -1,11 +1,10 @@
 """DVC's stages as Prefect tasks, one at a time."""
 
 import logging
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -14,7 +13,6 @@ from prefect.client.schemas import State
 from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.dvc_repo.ahead import ahead
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.flows import cancellation
 from pipelines.tracking import system_metrics
@@ -43,12 +41,7 @@ def run_stages(
     """
     path, timeout_s = made.path, made.params.run.timeout_s
     states: dict[str, State] = {}
-    names = [stage.name for stage in stages]
-    with (
-        cancellation.watched() as cancelled,
-        system_metrics.into(path),
-        ahead(path, names, again) as begin,
-    ):
+    with cancellation.watched() as cancelled, system_metrics.into(path):
         for number, stage in enumerate(stages, 1):
             if cancelled.is_set():
                 raise RunCancelledError(f"Cancelled before stage {stage.name}")
@@ -62,7 +55,7 @@ def run_stages(
                 persist_result=False,
             )(_repro)
             upstream = [states[name] for name in stage.upstream]
-            options = (begin, timeout_s(stage.name), cancelled)
+            options = (stage.name in again, timeout_s(stage.name), cancelled)
             place = f"Stage {number}/{len(stages)}"
             if live:
                 live.begins(stage)
@@ -78,7 +71,7 @@ def _repro(
     path: Path,
     stage: str,
     place: str,
-    begin: Callable[[str], "subprocess.Popen[str]"],
+    force: bool,
     timeout_s: float | None,
     cancelled: threading.Event,
 ) -> State[PipelineError | None]:
@@ -93,9 +86,7 @@ def _repro(
             stage_log.write(path, stage, line)
 
     try:
-        ran = dvc_stages.repro(
-            path, stage, on_line, False, timeout_s, cancelled, bar.show, begin=begin
-        )
+        ran = dvc_stages.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
     except StageTimeoutError as error:

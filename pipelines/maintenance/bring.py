@@ -9,7 +9,7 @@ from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
-from pipelines.dvc_repo import fingerprint, remote
+from pipelines.dvc_repo import remote
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.tracking import connection, retention
@@ -111,7 +111,7 @@ def _at(values: Any, keys: list[str]) -> Any:
 
 def _md5(project: Path, path: str) -> str | None:
     if (project / path).is_dir():
-        return fingerprint.folder_md5(project, path)
+        return dvc_stages.folder_md5(project, path)
     file = project / path
     return hashing.md5(file) if file.is_file() else None
 

@@ -70,7 +70,7 @@ def _is(victim: str, command: list[str]) -> bool:
     if victim == SUPERVISOR:
         return command[1:2] == ["-I"] and command[2].endswith("process_group.py")
     if victim == DVC:
-        return command[1:2] == ["-P"] and command[2].endswith("in_turn.py")
+        return command[1:4] == ["-m", "dvc", "repro"]
     return victim == STAGE and (
         command[-2:-1] == ["stage.py"] or (command[1:2] == ["-m"] and command[2][:7] == "stages.")
     )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipelines.cli.app import main
-from pipelines.dvc_repo.fingerprint import folder_md5
+from pipelines.dvc_repo.stages import folder_md5
 from pipelines.errors import PipelineError
 from pipelines.maintenance.bring import Brought, bring
 from pipelines.workspaces import run_state, workspace
