@@ -22,7 +22,8 @@ from tests.pipelines.standin import clean_environment, closed_port, pipelines
 @pytest.fixture(autouse=True)
 def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for key in ("PREFECT_API_URL", "PREFECT_PROFILE"):
-        monkeypatch.delenv(key, raising=False)
+        monkeypatch.setenv(key, "")  # or what a test sets would stay for the next one
+        monkeypatch.delenv(key)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
 
 
