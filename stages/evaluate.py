@@ -17,7 +17,7 @@ from stages.contract.progress import progress
 from stages.model.decode import Decoder, confidences
 from stages.model.device import choose_device, device_figures, make_repeatable
 from stages.model.emissions import Forward
-from stages.model.freed_memory import free_at_once
+from stages.model.freed_memory import free_at_once, free_now
 from stages.model.tagger import forward_of, load_tagger
 from stages.params.evaluate import Evaluate
 from stages.report.report import NONE, Results, StageReports, report
@@ -160,6 +160,7 @@ def _judged(
                 found = dict(zip(both, confidences(both, path, marginals), strict=True))
                 judged.append(Judged(cells, pair.gold, pair.predicted, found))
             del part, emissions, predicted  # else two parts would be in memory at once
+    free_now()
     return judged
 
 

@@ -9,6 +9,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE_BYTES = 2**20
 
 
+def free_now() -> None:
+    """Makes glibc give back what is free between smaller blocks, which it does not by itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
 def free_at_once() -> None:
     """Makes glibc and Arrow give a block of a MB or more back as soon as it is freed.
 

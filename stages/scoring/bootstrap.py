@@ -58,7 +58,9 @@ def resampled(groups: Sequence[SparseCounts], samples: int, seed: int) -> list[C
     n = groups[0].sentences
     random = np.random.default_rng(seed)
     at_once = max(1, CELLS_AT_ONCE // n)
-    result = [np.empty((samples, group.counts.shape[1]), dtype=np.int64) for group in groups]
+    result: list[Counts] = [
+        np.empty((samples, group.counts.shape[1]), dtype=np.int64) for group in groups
+    ]
     for done in range(0, samples, at_once):
         many = min(at_once, samples - done)
         drawn = random.integers(0, n, (many, n))

@@ -18,7 +18,8 @@ from stages.model.decode import Decoder, Span, spans
 from stages.model.emissions import Forward, emissions
 from stages.text.windows_table import Aligned
 
-Counts = NDArray[np.int64]
+AT_ONCE = 2**16
+Counts = NDArray[np.integer]
 """[..., 3]: gold entities, predicted ones, hits."""
 Figures = dict[str, float | int]
 """Precision, recall, F1 (0 to 1) and support."""
@@ -48,7 +49,7 @@ class Pair:
 class SparseCounts:
     """Counts of those sentences that have any: of hundreds of types, most sentences have none."""
 
-    rows: NDArray[np.intp]
+    rows: NDArray[np.int32]
     """Numbers of these sentences [rows]."""
     counts: Counts
     """[rows, columns]"""
@@ -59,7 +60,7 @@ class SparseCounts:
     def of(cls, counts: Counts) -> "SparseCounts":
         """Of counts [sentences, columns]."""
         rows = np.flatnonzero(counts.any(axis=1))
-        return cls(rows, counts[rows], len(counts))
+        return cls(rows.astype(np.int32), counts[rows], len(counts))
 
     @property
     def dense(self) -> Counts:
@@ -106,7 +107,14 @@ def counts_by(sentences: Sequence[S], group: Callable[[S, Span], K]) -> dict[K, 
 
 
 def _sparse(at: NDArray[np.int32], sentences: int) -> SparseCounts:
-    return SparseCounts.of(np.bincount(at, minlength=3 * sentences).reshape(-1, 3))
+    """The counts of `at`, as `counts_by` has them, ascending."""
+    counts = np.zeros((sentences, 3), np.int32)
+    for start in range(0, len(at), AT_ONCE):  # bincount() makes int64 of what it is given
+        number, column = np.divmod(at[start : start + AT_ONCE], 3)
+        first = number[0]
+        here = np.bincount(3 * (number - first) + column, minlength=3 * (number[-1] - first + 1))
+        counts[first : number[-1] + 1] += here.reshape(-1, 3).astype(np.int32)
+    return SparseCounts.of(counts)
 
 
 def figures(counts: Counts) -> Figures:
