@@ -33,7 +33,7 @@ def offsets(cells: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
     The white space before a word is not part of it. Arrays, since a text may have a million
     characters.
     """
-    if isinstance(cells, str):  # its own cells
+    if len("".join(cells)) == len(cells):  # each is a character
         return range(len(cells)), range(1, len(cells) + 1)
     stops = array("q", accumulate(map(len, cells)))
     # A cell may be a single space character.
