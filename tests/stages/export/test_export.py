@@ -67,9 +67,7 @@ def test_the_predictions_of_each_sentence_add_up_to_the_report(tiny):
     with tiny.report("predictions.jsonl").open(encoding="utf-8") as file:
         rows = read_predictions(file)
     texts = [text_of(sentence) for sentence in tiny.test]
-    assert [set(row.gold) for row in rows] == [
-        set(entities_of(sentence)) for sentence in tiny.test
-    ]
+    assert [set(row.gold) for row in rows] == [set(entities_of(sentence)) for sentence in tiny.test]
     wrong = [row.gold != row.predicted for row in rows]
     assert [row.text for row in rows] == [
         text if is_wrong else None for text, is_wrong in zip(texts, wrong, strict=True)
