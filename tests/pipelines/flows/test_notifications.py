@@ -84,6 +84,7 @@ def emit(message: str) -> None:
     emit_event(f"{OURS}.watch.shifted", resource=resource, payload={"message": message})
 
 
+@pytest.mark.slow  # seven seconds, a server and its events
 def test_a_webhook_hears_of_runs_and_events_until_it_is_off(
     notify, receiver, tmp_path: Path, monkeypatch, caplog, capfd
 ) -> None:

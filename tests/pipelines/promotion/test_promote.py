@@ -108,6 +108,7 @@ def test_every_failed_gate_is_said_and_kept(made: Registered) -> None:
     ]
 
 
+@pytest.mark.slow  # five seconds; test_gates.py has each gate
 def test_another_label_set_and_a_slow_model_are_refused(made: Registered) -> None:
     if "labels" not in made.runs:
         made.log("labels", 96, labels=[*registered.TAGS, "B-GPE", "I-GPE"])

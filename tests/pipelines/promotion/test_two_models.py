@@ -40,6 +40,7 @@ def test_another_name_is_another_champion_without_force(made: Registered, dishes
     assert "dishes version 1" in Path(page).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # ten seconds; test_promote.py has the moves of one
 def test_the_moves_of_one_leave_the_other(made: Registered, dishes) -> None:
     for run in ("good", "better"):
         made.version(run)

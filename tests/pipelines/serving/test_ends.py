@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from pipelines.names import MODEL, OURS
 from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
@@ -19,6 +21,7 @@ if "LOADING" in os.environ:  # not where it is registered
 """
 
 
+@pytest.mark.slow  # eight seconds for a server that never serves
 def test_sigterm_while_it_loads_a_version_is_no_failure_of_it(tiny, empty_mlflow, tmp_path: Path):
     project, loading, temporary = (tmp_path / name for name in ("project", "loading", "tmp"))
     project.mkdir()

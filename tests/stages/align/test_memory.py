@@ -35,6 +35,7 @@ SENTENCES = {
 }
 
 
+@pytest.mark.slow  # nine seconds; benchmarks/growth.py has a hundred times
 @pytest.mark.parametrize("format_", SENTENCES)
 def test_five_times_the_corpus_takes_no_more_memory(tmp_path, format_):
     def peak_mb(count: int) -> float:

@@ -59,6 +59,7 @@ def test_no_remedy_that_is_set_already(tiny, changes, remedy):
     assert not_opened(params, "no kernel").endswith(f" (no kernel); {remedy}")
 
 
+@pytest.mark.slow  # exports a model
 def test_bf16_without_a_gpu(refusal, cpu_only):
     said = refusal(precision="bf16")
     assert said.startswith(

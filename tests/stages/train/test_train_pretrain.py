@@ -72,6 +72,7 @@ def test_the_encoder_learns_the_text_and_the_same_again(learn):
     assert learn("again")[1] == once
 
 
+@pytest.mark.slow  # trains twice
 def test_plain_text_is_learnt_besides(learn, tiny, tmp_path, capsys):
     aligned = shutil.copytree(tiny.aligned, tmp_path / "aligned")
     before, _ = learn("before")
