@@ -144,7 +144,7 @@ def test_after_a_run_gc_log_and_bring_are_one_command_each(
     assert answer == {"exit_code": 0, "wrote": ["dvc.lock"], "not_cached": [], "remote": None}
 
 
-@pytest.mark.slow  # eight seconds; the next one predicts without torch
+@pytest.mark.slow  # eight seconds; a test above predicts without torch
 def test_no_module_imports_torch(tmp_path: Path) -> None:
     paths = (ROOT / "pipelines").rglob("[!_]*.py")
     # The checks of doctor look at torch and ONNX Runtime, each in a process of its own.
