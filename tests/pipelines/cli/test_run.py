@@ -47,7 +47,7 @@ def test_a_run_on_its_own_server_sends_no_heartbeats(ran) -> None:
 def test_every_command_that_a_run_prints_runs(ran, tmp_path: Path) -> None:
     project = Path(shutil.copytree(ran[0], tmp_path / "project", symlinks=True))
     report, *commands = re.findall(r"^  (\S.*)$", ran[1].stdout, re.MULTILINE)
-    assert (ran[0] / report).is_file()
+    assert Path(report.removeprefix("file://")).is_file()
     ui, predict, promote, *gpu = commands
     assert len(gpu) == runtime.has_gpu()
     # `python` is the one that ran; the port is MLflow's default, which may be taken here.

@@ -183,6 +183,7 @@ def test_fp16_and_another_opset(tiny, exported, tmp_path):
     assert report["f1_delta"] == pytest.approx(
         report["f1"] - tiny.json("metrics.json")["test"]["f1"]
     )
-    assert report["fused_operators"] == tiny.json("export.json")["fused_operators"]
+    fused = tiny.json("export.json")["fused_operators"]  # of fp32, whose norms stay in parts
+    assert report["fused_operators"] == fused | {"SkipLayerNormalization": 2}
     # The CPU has most operators in fp32 alone.
     assert sum(report["nodes_per_provider"].values()) > 0
