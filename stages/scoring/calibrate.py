@@ -14,7 +14,7 @@ from stages.params.evaluate import Calibration as Params
 from stages.scoring.judged import JudgedSentences
 from stages.scoring.mistakes import Judged
 from stages.scoring.spans import scores
-from stages.scoring.temperature import DIGITS, NEAREST, Calibration, TypeCalibration
+from stages.scoring.temperature import DIGITS, Calibration, TypeCalibration, log_odds
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures: of a handful of entities any may be the best
 
@@ -50,9 +50,7 @@ class _Predicted:
 
     @property
     def log_odds(self) -> NDArray[np.float64]:
-        """As `temperature.log_odds`."""
-        inside = np.clip(self.confidence, NEAREST, 1 - NEAREST)
-        return np.log(inside / (1 - inside))
+        return np.array([log_odds(confidence) for confidence in self.confidence], np.float64)
 
 
 def calibrate(params: Params, dev: JudgedSentences, types: Sequence[str]) -> Calibration:
