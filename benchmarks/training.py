@@ -35,7 +35,12 @@ def main() -> None:
     """Measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--aligned", type=Path, default=Path("data/aligned"))
-    parser.add_argument("--tokens", type=int, default=655_360, help="trained on in each loop")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=655_360,
+        help="trained on in each loop but the Trainer's, which takes an epoch",
+    )
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="ROW", help="besides those that the bars need"
@@ -84,8 +89,8 @@ def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
     def tutorial(model: PreTrainedModel, data: Aligned) -> Iterator[int]:
         return tutorial_loop(model, data, 1, 5e-5, seed=0, steps=steps(16 * tokens_per_sentence))
 
-    def trainer(batch: int) -> Loop:
-        return partial(trainer_loop, steps=steps(batch * tokens_per_sentence), batch=batch)
+    def trainer(batch: int, **options: bool) -> Loop:
+        return partial(trainer_loop, batch=batch, **options)
 
     def ours(tokens_per_step: int, **options: bool) -> Loop:
         return partial(our_loop, steps(tokens_per_step), tokens_per_step, **options)
@@ -96,6 +101,7 @@ def loops(tokens: int, tokens_per_sentence: float) -> dict[str, Loop]:
         "trainer, 128 sentences a step": trainer(128),
         "trainer, 512 sentences a step": trainer(512),
         "trainer": trainer(1456),  # 64k tokens
+        "trainer, layers compiled": trainer(1456, compiled=True),
         "packed rows, 4k tokens a step": ours(4096),
         "64k tokens a step": ours(OURS_TOKENS),
         "layers compiled": ours(OURS_TOKENS, compiled=True),
