@@ -26,7 +26,8 @@ from pipelines.serving.metrics import Metrics
 
 OPEN = ("/ping", "/health")
 """Paths without a key, which are not logged either."""
-PATHS = ("/invocations", "/entities", "/metrics", "/version", *OPEN)
+EVENTS = "/registry-events"
+PATHS = ("/invocations", "/entities", "/metrics", "/version", EVENTS, *OPEN)
 """Those that metrics tell apart."""
 BODY_WITHIN_S = 30.0
 READ_TIMES = 8
@@ -72,7 +73,6 @@ class Guard:
         self._tracer = traces.get_tracer("pipelines.serving") if traces else None
         self._open = 0
         self._id, self._number = secrets.token_hex(6), itertools.count(1)
-        metrics.open.set_function(lambda: self._open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -119,6 +119,7 @@ class Guard:
             await _refuse(send, 503, "the server is busy: try again", RETRY_AFTER_S)
             return
         self._open += 1
+        self._metrics.open.inc()
         try:
             body = await self._body(headers, receive)
             sent = False
@@ -139,6 +140,7 @@ class Guard:
             scope["about"]["status"] = 499
         finally:
             self._open -= 1
+            self._metrics.open.dec()
 
     def _may(self, headers: dict[bytes, str]) -> bool:
         if self._limits.api_key is None:

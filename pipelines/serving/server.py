@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.errors import PipelineError
 from pipelines.names import REGISTER_FIRST
 from pipelines.registry.registry import Registry
+from pipelines.registry.webhook import Webhook
 from pipelines.serving import logs, traces
 from pipelines.serving.app import make_app
 from pipelines.serving.batching import Batcher
-from pipelines.serving.follow import Follower
-from pipelines.serving.guard import Guard, Limits
+from pipelines.serving.follow import Events, Follower, FollowPlan
+from pipelines.serving.guard import EVENTS, Guard, Limits
 from pipelines.serving.loading import Loaded
 from pipelines.serving.metrics import Metrics
 from pipelines.serving.request_log import LogPlan, RequestLog
@@ -34,6 +36,8 @@ ANSWER_WITHIN_S = 60.0  # as MLflow's server
 END_WITHIN_S = ANSWER_WITHIN_S + 5
 THREADS_WITHIN_S = 20.0  # a version is loaded, a last file written
 KEY_CHARACTERS = 16
+# Of events, whose senders need no key: they take none of the places of requests that have it.
+EVENT_LIMITS = Limits(requests=4, body_bytes=65_536)
 logger = logging.getLogger("pipelines.serving")
 
 
@@ -48,22 +52,20 @@ class Address:
 def serve(
     project: Path,
     model: str,
-    pin: str | None,
+    following: FollowPlan,
     address: Address,
     limits: Limits,
-    every_s: float,
     shadow: Plan | None,
     log: LogPlan | None,
 ) -> None:
-    """Serves the champion of `model`, or the version `pin`, until SIGTERM or SIGINT.
+    """Serves the champion of `model`, or a pinned version, until SIGTERM or SIGINT.
 
     Args:
         project: The folder whose MLflow has the model.
         model: The registered model's name.
-        pin: A version's number; None: the champion, whichever it is.
+        following: Which version to serve, and how another one is noticed.
         address: Where to listen.
         limits: Of requests.
-        every_s: Seconds between two looks for another champion.
         shadow: The version to score beside it; None: there is none.
         log: What to keep of requests; None: nothing.
 
@@ -79,12 +81,13 @@ def serve(
         if connection.nothing_logged(project):  # connecting would create a database
             raise PipelineError(f"No version of {model} is registered. {REGISTER_FIRST}")
         registry = Registry(connection.connect(project), model)
-        beside: list[Shadow | RequestLog] = []
+        every_s, events = following.every_s, _events(following, registry)
+        beside: list[Shadow | RequestLog | Events] = [events] if events else []
         if shadow:
             beside.append(Shadow(shadow, registry, metrics, every_s))
         if log:
             beside.append(RequestLog(log, model, metrics))
-        follower = Follower(registry, metrics.followed, pin)
+        follower = Follower(registry, metrics.followed, following.pin, events=events)
         # What was imported until now stays: collections, of a second on a busy machine, need not
         # look at it. A version's own objects come later and can go.
         gc.freeze()
@@ -94,10 +97,28 @@ def serve(
             return _working(batcher, follower, beside, every_s, listening)
 
         app = make_app(model, batcher, metrics, ANSWER_WITHIN_S, working)
-        _run(Guard(app, limits, metrics, tracer), listening)
+        guarded: ASGIApp = Guard(app, limits, metrics, tracer)
+        if events:
+            route = Route(EVENTS, events.answer, methods=["POST"])
+            guarded = _by_path(guarded, Guard(route, EVENT_LIMITS, metrics, tracer))
+        _run(guarded, listening)
     if tracer:
         tracer.shutdown()
     gc.freeze()  # nor at the end, which took seconds
+
+
+def _events(following: FollowPlan, registry: Registry) -> Events | None:
+    secret, url = following.secret, following.webhook_url
+    if secret is None:
+        return None
+    return Events(secret, Webhook(registry.client, url, secret) if url else None)
+
+
+def _by_path(app: ASGIApp, events: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (events if scope.get("path") == EVENTS else app)(scope, receive, send)
+
+    return answer
 
 
 def _first(project: Path, follower: Follower) -> Loaded:
@@ -110,7 +131,7 @@ def _first(project: Path, follower: Follower) -> Loaded:
         ) from None
 
 
-def api_key(file: Path | None) -> str | None:
+def key_in(file: Path | None) -> str | None:
     """The key in a file; None: no file is given.
 
     Raises:
@@ -151,11 +172,12 @@ def _bound(address: Address) -> socket.socket:
 async def _working(
     batcher: Batcher,
     follower: Follower,
-    beside: Sequence[Shadow | RequestLog],
+    beside: Sequence[Shadow | RequestLog | Events],
     every_s: float,
     listening: socket.socket,
 ) -> AsyncIterator[None]:
     """While requests come: the model answers batches, and a thread looks for another champion."""
+    listening.listen()  # else MLflow, which `beside` lets call it, would be refused
     loop, stop = asyncio.get_running_loop(), threading.Event()
     work = loop.create_task(batcher.run())
     work.add_done_callback(_end_on_failure)
@@ -174,6 +196,7 @@ async def _working(
     )  # fmt: skip
     yield
     stop.set()
+    follower.wake()
     work.cancel()
     # One that is loading a version when Python ends would abort the process, in ONNX Runtime.
     await asyncio.to_thread(_join, threads)

@@ -20,14 +20,14 @@ def prepare(folder: Path, empty: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, url: str) -> Iterator[int]:
+def serving(folder: Path, url: str, **variables: str) -> Iterator[int]:
     """Serves `folder` at `url` until this is left; yields the supervisor's process id."""
     port = url.rpartition(":")[2]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     # Its job runners are three more processes that import MLflow, and nothing here needs them.
-    env = clean_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = clean_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | variables
     with (folder / "log").open("a") as log:
         process = process_group.start(command, folder, env, output=log)
     try:

@@ -36,9 +36,15 @@ def mlflow(model: str = MODEL) -> list[str]:
 
 class Server:
     def __init__(
-        self, project: Path, log: Path, *options: str, command: list[str] = PIPELINES, **env: str
+        self,
+        project: Path,
+        log: Path,
+        *options: str,
+        command: list[str] = PIPELINES,
+        port: int | None = None,
+        **env: str,
     ) -> None:
-        port = closed_port()
+        port = port or closed_port()
         self.url, self.log, self.port = f"http://127.0.0.1:{port}", log, port
         self.headers: dict[str, str] = {}
         env = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"} | env
@@ -78,6 +84,11 @@ class Server:
     def get(self, path: str) -> str:
         with urlopen(Request(f"{self.url}{path}", headers=self.headers)) as response:
             return response.read().decode()
+
+    def version(self) -> str:
+        """The version that answers."""
+        with urlopen(Request(f"{self.url}/version", headers=self.headers)) as response:
+            return response.headers["X-Model-Version"]
 
     def metric(self, name: str) -> float:
         """The value of a metric, named with its labels as Prometheus writes them; 0: none."""

@@ -17,6 +17,48 @@ CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True)
+class Following:
+    """Options of which version is served."""
+
+    pin: Annotated[
+        int | None,
+        typer.Option(
+            "--pin", metavar="VERSION", help="Serve this version, whichever is the champion."
+        ),
+    ] = None
+    every_s: Annotated[
+        float,
+        typer.Option(
+            "--every", metavar="SECONDS", min=0.1, help="Between two looks for a new champion."
+        ),
+    ] = 1.0
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--webhook-secret-file",
+            metavar="FILE",
+            help="Look at once when MLflow posts to /registry-events, signed by this secret.",
+        ),
+    ] = None
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook-url",
+            metavar="URL",
+            help="Register this webhook in MLflow: /registry-events, as MLflow reaches it.",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuses an address without a secret."""
+        if self.webhook_url and not self.webhook_secret_file:
+            raise typer.BadParameter(
+                "needs --webhook-secret-file, such as of `openssl rand -hex 24`",
+                param_hint="--webhook-url",
+            )
+
+
+@dataclass(frozen=True)
 class Refusing:
     """Options of which requests are refused."""
 
@@ -78,6 +120,7 @@ class Beside:
 @command(
     "serve --port 5001",
     "serve --pin 3 --api-key-file key.txt",
+    "serve --webhook-url https://ner.example.org/registry-events --webhook-secret-file secret.txt",
     "serve --shadow challenger --sample 0.1",
     "serve --log-requests .runs/traffic --sample 0.01 --redact-digits",
     takes_json=False,  # its log is JSON
@@ -90,19 +133,8 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")
     ] = 5001,
-    pin: Annotated[
-        int | None,
-        typer.Option(
-            "--pin", metavar="VERSION", help="Serve this version, whichever is the champion."
-        ),
-    ] = None,
-    every_s: Annotated[
-        float,
-        typer.Option(
-            "--every", metavar="SECONDS", min=0.1, help="Between two looks for a new champion."
-        ),
-    ] = 1.0,
     *,
+    following: Following,
     refusing: Refusing,
     beside: Beside,
 ) -> None:
@@ -112,15 +144,18 @@ def serve(
     /metrics for Prometheus. Requests that come at once share a batch. Without a champion it serves
     the challenger. SIGTERM ends it when the requests in flight are answered.
     """
+    from pipelines.serving.follow import FollowPlan
     from pipelines.serving.guard import Limits
-    from pipelines.serving.server import Address, api_key, serve
+    from pipelines.serving.server import Address, key_in, serve
     from pipelines.workspaces import merging
 
     project = Path.cwd()
-    limits = Limits(refusing.requests, int(refusing.max_mb * 1e6), api_key(refusing.api_key_file))
+    limits = Limits(refusing.requests, int(refusing.max_mb * 1e6), key_in(refusing.api_key_file))
     model = merging.model_name(project, params)
-    number = None if pin is None else str(pin)
-    serve(project, model, number, Address(host, port), limits, every_s, *_plans(beside))
+    pin = None if following.pin is None else str(following.pin)
+    secret = key_in(following.webhook_secret_file)
+    plan = FollowPlan(pin, following.every_s, secret, following.webhook_url)
+    serve(project, model, plan, Address(host, port), limits, *_plans(beside))
 
 
 def _plans(beside: Beside) -> "tuple[Plan | None, LogPlan | None]":

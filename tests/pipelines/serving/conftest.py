@@ -1,13 +1,21 @@
 """The tiny model, served by `python -m pipelines serve`."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from pipelines.names import MODEL
+from pipelines.registry import claim
+from pipelines.registry.registry import Registry
+from pipelines.tracking import connection
 from stages.serving.tagger import Tagger
 from tests.invented import text_of
+from tests.pipelines import mlflow_server
+from tests.pipelines.champion import register
 from tests.pipelines.served import Server
+from tests.pipelines.serving.followed import SECRET, WEBHOOKS, Followed, log_version, sure
 from tests.tiny import Tiny
 
 
@@ -33,3 +41,32 @@ def sentences(tiny: Tiny) -> list[tuple[str, list]]:
         (text, [(e.text, e.type, e.start, e.end) for e in entities])
         for text, entities in zip(texts, found, strict=True)
     ]
+
+
+@pytest.fixture(scope="module")
+def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
+    """Versions 1 and 2 answer alike, 3 is sure of all with a score of 2; champion is 1."""
+    folder = tmp_path_factory.mktemp("followed")
+    url = mlflow_server.prepare(folder, empty_mlflow)
+    project = folder / "project"
+    project.mkdir()
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
+        running.enter_context(mlflow_server.serving(folder, url, **WEBHOOKS))
+        patch.setattr(claim, "SETTLE_S", 0.01)
+        patch.setenv(connection.URI, url)
+        register(project, tiny.onnx, [tiny.report("predictions.jsonl")])
+        registry = Registry(connection.connect(project), MODEL)
+        newer = ("2", "stages/model/decode.py", lambda text: f"{text}\n# newer\n")
+        for number, name, change in (newer, ("3", "stages/scoring/temperature.py", sure)):
+            code = project / name
+            code.write_text(change(code.read_text()))
+            log_version(registry, project, tiny.report("predictions.jsonl"), number)
+        (folder / "secret").write_text(SECRET)
+        options = ["--webhook-url", "https://refused", "--webhook-secret-file", f"{folder}/secret"]
+        server = Server(
+            project, folder / "served.log", "--every", "0.2", *options, MLFLOW_TRACKING_URI=url
+        )
+        try:
+            yield Followed(registry, server.ready(), project, folder, url, running)
+        finally:
+            assert server.stop() == 0

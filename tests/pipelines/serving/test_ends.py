@@ -10,7 +10,7 @@ from pipelines.registry.registry import Registry
 from pipelines.tracking import connection
 from tests.pipelines.champion import register
 from tests.pipelines.served import Server
-from tests.pipelines.serving.test_follow import log_version
+from tests.pipelines.serving.followed import log_version
 from tests.pipelines.workspaces.test_process_group import wait_for
 
 SLOW = """

@@ -1,146 +1,32 @@
-"""`pipelines serve` follows the champion of a real MLflow server, under load."""
+"""`pipelines serve` follows the champion of a real MLflow server: polls it, or is told."""
 
-import json
-import re
+import base64
+import hmac
 import shutil
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from datetime import datetime
-from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 
-import mlflow
+import httpx
 import pytest
+from mlflow import MlflowClient
 
+from pipelines.errors import PipelineError
 from pipelines.names import MODEL
-from pipelines.registry import champion, claim, history, versions
-from pipelines.registry.registry import Registry
-from pipelines.tracking import connection
+from pipelines.registry import webhook
+from pipelines.registry.webhook import Webhook
+from pipelines.serving.guard import EVENTS
 from tests.pipelines import mlflow_server, standin
-from tests.pipelines.champion import register
 from tests.pipelines.served import Server
+from tests.pipelines.serving.followed import SECRET, WEBHOOKS, load
+from tests.pipelines.serving.test_limits import Connection
 from tests.pipelines.workspaces.test_process_group import wait_for
 
 SWAP_WITHIN_S = 5.0
-CLIENTS = 8
-
-
-@dataclass
-class Followed:
-    """A server that follows the registry of an MLflow server."""
-
-    registry: Registry
-    server: Server
-    project: Path
-    folder: Path
-    url: str
-    mlflow: ExitStack
-
-    def promote(self, version: str, action: str = "promote") -> None:
-        """Moves the alias as `promote` and `rollback` do."""
-        before = self.registry.client.get_model_version_by_alias(MODEL, "champion").version
-        event = history.new_event(self.registry, action, str(before), version, "a test", True)
-        champion.move(self.registry, event, keep=action == "promote")
-
-    def version(self) -> str:
-        connection = HTTPConnection("127.0.0.1", self.server.port)
-        connection.request("GET", "/version")
-        answer = connection.getresponse()
-        answer.read()
-        return answer.headers["X-Model-Version"]
-
-
-@pytest.fixture(scope="module")
-def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
-    """Versions 1 and 2 answer alike, 3 is sure of all with a score of 2; champion is 1."""
-    folder = tmp_path_factory.mktemp("followed")
-    url = mlflow_server.prepare(folder, empty_mlflow)
-    project = folder / "project"
-    project.mkdir()
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
-        running.enter_context(mlflow_server.serving(folder, url))
-        patch.setattr(claim, "SETTLE_S", 0.01)
-        patch.setenv(connection.URI, url)
-        register(project, tiny.onnx, [tiny.report("predictions.jsonl")])
-        registry = Registry(connection.connect(project), MODEL)
-        newer = ("2", "stages/model/decode.py", lambda text: f"{text}\n# newer\n")
-        for number, name, change in (newer, ("3", "stages/scoring/temperature.py", sure)):
-            code = project / name
-            code.write_text(change(code.read_text()))
-            log_version(registry, project, tiny.report("predictions.jsonl"), number)
-        server = Server(project, folder / "served.log", "--every", "0.2", MLFLOW_TRACKING_URI=url)
-        try:
-            yield Followed(registry, server.ready(), project, folder, url, running)
-        finally:
-            assert server.stop() == 0
-
-
-def sure(text: str) -> str:
-    found = re.search(r"\n    def score\(.*?\n        \"\"\".*?\"\"\"\n", text, re.DOTALL)
-    return text.replace(found[0], f"{found[0]}        return 2.0\n")
-
-
-def log_version(registry: Registry, project: Path, predictions: Path, expected: str) -> None:
-    [experiment] = registry.client.search_experiments(filter_string="name = 'registered'")
-    tags = {"dvc_lock": expected * 64, "commit": "none"}
-    with mlflow.start_run(experiment_id=experiment.experiment_id, tags=tags) as run:
-        versions.log_model(project, MODEL)
-        mlflow.log_artifact(str(predictions), "reports")
-        made = versions.register(registry, registry.client.get_run(run.info.run_id))
-    assert made == expected
-
-
-@dataclass
-class Load:
-    """What clients that ask without a pause were answered."""
-
-    answers: list[tuple[float, int, str]] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def ask(self, port: int, texts: list[str]) -> None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        number = 0
-        while not self.over.is_set():
-            body = json.dumps({"inputs": [texts[number % len(texts)]]})
-            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            rows = json.loads(answer.read())["predictions"]
-            assert rows[0]["error"] is None
-            self.answers.append((time.time(), answer.status, answer.headers["X-Model-Version"]))
-            number += 1
-
-    def versions(self) -> list[str]:
-        return [version for _, _, version in self.answers]
-
-
-@contextmanager
-def load(server: Server, texts: list[str]) -> Iterator[Load]:
-    """Eight clients for as long as this lasts; none may fail."""
-    made, failed = Load(), []
-
-    def client() -> None:
-        try:
-            made.ask(server.port, texts)
-        except Exception as error:
-            failed.append(error)
-            raise
-
-    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
-    for each in clients:
-        each.start()
-    try:
-        wait_for(lambda: len(made.answers) > 100, "the load has begun", 60)
-        yield made
-    finally:
-        made.over.set()
-        for each in clients:
-            each.join()
-    assert failed == []
-    assert {status for _, status, _ in made.answers} == {200}
+TAKEN = f'ner_requests_total{{path="{EVENTS}",status="204"}}'
 
 
 def test_promotion_and_rollback_under_load_fail_no_request(followed, sentences):
@@ -208,6 +94,87 @@ def test_files_that_are_not_those_that_were_registered_are_not_taken(followed):
     followed.promote(before, "rollback")
 
 
+@pytest.fixture(scope="module")
+def told(followed) -> Iterator[Server]:
+    """A server that would look once in ten minutes, and which MLflow calls."""
+    port, folder = standin.closed_port(), followed.folder
+    url = f"http://127.0.0.1:{port}{EVENTS}"
+    options = ["--every", "600", "--webhook-url", url, "--webhook-secret-file", f"{folder}/secret"]
+    options += ["--api-key-file", f"{folder}/secret", "--requests", "4"]
+    server = Server(
+        followed.project, folder / "told.log", *options, port=port, MLFLOW_TRACKING_URI=followed.url
+    )
+    server.headers["Authorization"] = f"Bearer {SECRET}"
+    server.ready()
+    wait_for(lambda: "MLflow sends events" in server.log.read_text(), "it is called", 60)
+    yield server
+    assert server.stop() == 0
+    assert followed.registry.client.list_webhooks() == []
+
+
+def test_mlflow_tells_of_a_promotion(followed, told):
+    events, swaps = told.metric(TAKEN), told.metric("ner_swaps_total")
+    followed.swap(told)
+    assert told.metric(TAKEN) > events
+    assert told.metric("ner_swaps_total") > swaps
+
+
+def test_a_server_that_mlflow_refuses_a_webhook_says_so_once_and_polls(followed):
+    followed.swap(followed.server)
+    [line] = [e for e in followed.server.events() if "sends no events" in e["event"]]
+    assert (line["level"], line["event"]) == ("WARNING", "MLflow sends no events: it is polled")
+    assert "Invalid webhook URL scheme: 'https'" in line["error"]
+
+
+def test_an_address_has_one_webhook_and_a_dead_one_goes(followed, told, monkeypatch):
+    client = followed.registry.client
+    [before] = client.list_webhooks()
+    dead = Webhook(client, f"http://127.0.0.1:{standin.closed_port()}", SECRET)
+    with pytest.raises(PipelineError, match=r"MLflow cannot call .* Connection refused"):
+        dead.renew()
+    again = Webhook(client, before.url, SECRET)
+    again.renew()
+    assert len(client.list_webhooks()) == 2
+    monkeypatch.setattr(webhook, "STALE_MS", 0)
+    again.renew()
+    assert [each.webhook_id for each in client.list_webhooks()] == [before.webhook_id]
+
+
+def test_a_database_sends_no_events(empty_mlflow):
+    client = MlflowClient(f"sqlite:///{empty_mlflow}")
+    with pytest.raises(PipelineError, match="only an MLflow server sends events"):
+        Webhook(client, "https://ner.example.org", SECRET).renew()
+    assert client.list_webhooks() == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "age_s", "status"),
+    [(SECRET, 290, 204), (SECRET, 310, 401), (SECRET, -310, 401), (SECRET[:-1], 0, 401)],
+)
+def test_an_event_is_what_mlflow_signed_lately(told, secret, age_s, status):
+    body, at = b'{"entity": "model_version_alias"}', str(int(time.time()) - age_s)
+    signed = hmac.digest(secret.encode(), b"id.%s.%s" % (at.encode(), body), "sha256")
+    headers = {
+        "X-MLflow-Delivery-Id": "id",
+        "X-MLflow-Timestamp": at,
+        "X-MLflow-Signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
+    assert httpx.post(f"{told.url}{EVENTS}", content=body, headers=headers).status_code == status
+    for other in ({}, {**headers, "X-MLflow-Signature": b"\xe9"}):
+        refused = httpx.post(f"{told.url}{EVENTS}", content=body, headers=other)
+        assert (refused.status_code, refused.json()["error_code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_what_needs_no_key_takes_no_place_of_a_request(told):
+    with ExitStack() as held:
+        for _ in range(4):
+            sending = held.enter_context(closing(Connection(told)))
+            sending.head(EVENTS, 10)
+        wait_for(lambda: told.metric("ner_requests_open") == 4, "all have come", 20)
+        assert httpx.post(f"{told.url}{EVENTS}").status_code == 503
+        assert told.rows({"inputs": ["北京"]})[0]["error"] is None
+
+
 @pytest.mark.slow  # so that all others end within eight minutes
 def test_without_mlflow_it_goes_on_and_follows_again_afterwards(followed):
     server, before = followed.server, followed.version()
@@ -216,7 +183,7 @@ def test_without_mlflow_it_goes_on_and_follows_again_afterwards(followed):
     wait_for(lambda: server.metric("ner_registry_up") == 0, "it is noticed", 60)
     assert server.rows({"inputs": ["北京"]})[0]["error"] is None
     assert server.get("/health") == "\n"
-    followed.mlflow.enter_context(mlflow_server.serving(followed.folder, followed.url))
+    followed.mlflow.enter_context(mlflow_server.serving(followed.folder, followed.url, **WEBHOOKS))
     followed.promote(other)
     wait_for(lambda: followed.version() == other, "it follows", 60)
     warned = [event["event"] for event in server.events() if event["level"] == "WARNING"]
