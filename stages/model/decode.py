@@ -131,25 +131,26 @@ def _by_groups(
 
 def _viterbi(emissions: list[NDArray[np.float32]], scores: Transitions) -> list[NDArray[np.intp]]:
     """The best paths of sentences in descending length."""
-    padded, lengths, active = _padded(emissions)
+    padded, lengths = _padded(emissions)
+    steps, sentences, labels = padded.shape
     # With -inf or NaN in all of a cell's labels, no path would be better than an illegal one.
     best = np.nan_to_num(padded, nan=LEAST, neginf=LEAST)
-    steps, sentences, labels = best.shape
     best[:1] += scores.start
     # [label before, sentence, label]: along the first axis a maximum is found the fastest.
     pairs = np.empty((labels, sentences, labels), dtype=np.float32)
-    for step in range(1, steps):
-        n = active[step]
-        here = pairs[:, :n]
-        np.add(best[step - 1, :n].T[:, :, None], scores.scores[:, None], out=here)
-        best[step, :n] += np.maximum.reduce(here)
+    columns, table = best.transpose(0, 2, 1)[..., None], scores.scores[:, None]
+    for before, here in zip(columns[:-1], best[1:], strict=True):
+        np.add(before, table, out=pairs)
+        here += np.maximum.reduce(pairs)
     # After the last cell comes a label of its own, which any may precede.
-    before = np.append(scores.scores.T, np.zeros((1, labels), dtype=np.float32), axis=0)
+    ended = np.full((steps, sentences, 1), -np.inf, dtype=np.float32)
+    ended[np.arange(steps)[:, None] >= lengths] = np.inf
+    best = np.concatenate([best, ended], axis=2)
+    into = np.zeros((labels + 1, labels + 1), dtype=np.float32)
+    into[:labels, :labels] = scores.scores.T
     path = np.full((steps + 1, sentences), labels, dtype=np.intp)
-    for step in range(steps - 1, -1, -1):
-        n = active[step]
-        into = before.take(path[step + 1, :n], axis=0)
-        (best[step, :n] + into).argmax(axis=1, out=path[step, :n])
+    for here, label, after in zip(best[::-1], path[-2::-1], path[:0:-1], strict=True):
+        (here + into.take(after, axis=0)).argmax(axis=1, out=label)
     return [path[:length, index] for index, length in enumerate(lengths)]
 
 
@@ -159,39 +160,44 @@ def _log_marginals(
     """The log-marginals of sentences in descending length, by the forward-backward algorithm.
 
     Scaled (https://doi.org/10.1109/5.18626), since in log space a step takes twice as long. The
-    backward weights are the forward ones of reversed sentences, so that both take one loop.
+    backward weights are the forward ones of reversed sentences, in columns beside them, so that a
+    step of both is one product.
     """
-    padded, lengths, active = _padded(emissions)
-    steps, sentences, _ = padded.shape
+    padded, lengths = _padded(emissions)
+    steps, sentences, labels = padded.shape
     mirrored = np.maximum(lengths - 1 - np.arange(steps)[:, None], 0), np.arange(sentences)
     start, after = (np.exp(table, dtype=np.float64) for table in vars(transitions).values())
     own = np.maximum(np.exp(padded, dtype=np.float64), SMALLEST)
-    weights = np.stack([own, own[mirrored]], axis=1)  # [step, direction, sentence, label]
-    turns = np.stack([after, after.T])
+    weights = np.concatenate([own, own[mirrored]], axis=2)
+    turns, ones = _block_diagonal(after, after.T), np.ones((labels, labels))
+    sums = _block_diagonal(ones, ones)
     before = np.ones(weights.shape)  # without the cell's own
-    before[:1, 0] = start
+    before[:1, :, :labels] = start
     for step in range(1, steps):
-        n = active[step]
-        state = before[step - 1, :, :n] * weights[step - 1, :, :n]
+        state = before[step - 1] * weights[step - 1]
         if step % 2:  # two of the smallest weights, multiplied, are still a number
-            state /= state.sum(axis=2, keepdims=True)
-        np.matmul(state, turns, out=before[step, :, :n])
-    marginals = before[:, 0] * own * before[:, 1][mirrored]
+            state /= state.dot(sums)
+        state.dot(turns, out=before[step])
+    marginals = before[..., :labels] * own * before[..., labels:][mirrored]
     marginals /= marginals.sum(axis=2, keepdims=True)
     logs = np.log(np.maximum(marginals, SMALLEST)).astype(np.float32)
     return [logs[:length, index] for index, length in enumerate(lengths)]
 
 
+def _block_diagonal(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of two square matrices of one size."""
+    size = len(one)
+    made = np.zeros((2 * size, 2 * size))
+    made[:size, :size], made[size:, size:] = one, other
+    return made
+
+
 def _padded(
     emissions: list[NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], NDArray[np.intp], list[int]]:
-    """Sentences in descending length [steps, sentences, labels], and their lengths.
-
-    Third, of each step, how many sentences go on.
-    """
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Sentences in descending length [steps, sentences, labels], and their lengths."""
     lengths = np.array([len(emission) for emission in emissions])
     padded = np.zeros((lengths[0], len(emissions), emissions[0].shape[1]), dtype=np.float32)
     for index, emission in enumerate(emissions):
         padded[: len(emission), index] = emission
-    active: list[int] = (lengths > np.arange(lengths[0])[:, None]).sum(axis=1).tolist()
-    return padded, lengths, active
+    return padded, lengths
