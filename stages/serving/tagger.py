@@ -79,9 +79,11 @@ class Tagger:
         at_once = TOKENS_PER_BATCH[self.provider]
         log_probabilities = emissions(input_ids, scored, sentence, self._forward, at_once)
         labels = self._decoder.best_tags(log_probabilities)
-        marginals = self._decoder.log_marginals(log_probabilities)
-        for index, path, probable in zip(filled, labels, marginals, strict=True):
-            found[index] = self._entities(texts[index], cells[index], path, probable)
+        tagged = [number for number, path in enumerate(labels) if path.any()]  # 0 is the label of O
+        marginals = self._decoder.log_marginals([log_probabilities[number] for number in tagged])
+        for number, probable in zip(tagged, marginals, strict=True):
+            index = filled[number]
+            found[index] = self._entities(texts[index], cells[index], labels[number], probable)
         return found
 
     def _entities(
