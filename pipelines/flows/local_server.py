@@ -32,6 +32,13 @@ QUIET = {
     # Otherwise Prefect logs a thousand characters for each event that a server does not accept.
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
+# A run has no automations, and needs no list of the kinds of blocks: both take a CPU second.
+UNLESS_SET = {
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
+# As `python -m uvicorn`; its imports make many objects and no garbage.
+UVICORN = "import gc; gc.set_threshold(100_000); from uvicorn import main; main()"
 
 
 def start(project: Path) -> Callable[[], None]:
@@ -62,9 +69,9 @@ def start(project: Path) -> Callable[[], None]:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
     # As Prefect starts its temporary server: it records runs, but has no scheduler and no UI.
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+    env = {**UNLESS_SET, **os.environ, "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
     if "?" in str(home):  # which Prefect does not escape
         env[CONNECTION] = places.sqlite(home / DATABASE, "aiosqlite")
     server = _Server(command, home, env, f"{url}/admin/version")  # what Prefect's client asks first

@@ -15,6 +15,7 @@ import pytest
 from pipelines.dvc_repo import lockfile
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
+from pipelines.flows import local_server
 from pipelines.tracking import connection
 from tests.faults import left
 from tests.faults.rounds import Round
@@ -128,7 +129,7 @@ def test_a_prefect_server_that_goes_away_after_the_first_stage(two, tmp_path, wa
         if way == "killed":
             for process in psutil.Process(run.pid).children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
-                    if process.cmdline()[2:4] == ["uvicorn", "--factory"]:
+                    if process.cmdline()[2:4] == [local_server.UVICORN, "--factory"]:
                         process.kill()
         else:
             other = sqlite3.connect(project / ".runs/prefect/prefect.db", timeout=30)

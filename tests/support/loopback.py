@@ -34,12 +34,15 @@ def short(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_url() -> str:
-    """One Prefect server for all tests, started as a run starts its own."""
+    """One Prefect server for all tests, started as a run starts its own, but with automations."""
     from pipelines.flows import local_server
 
     folder = Path(tempfile.mkdtemp(prefix="prefect-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    local_server.start(folder)()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED", "true")
+        wait = local_server.start(folder)
+    wait()
     return os.environ["PREFECT_API_URL"]
 
 
