@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
+from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, Refused
@@ -58,6 +60,12 @@ SIGNATURE = ModelSignature(
         ]
     ),
 )
+
+
+def prepare() -> None:
+    """Does in advance what `log_model` needs for any model: imports and a list of packages."""
+    import_module("mlflow.pyfunc")
+    warn_dependency_requirement_mismatches(serving_code.requirements())
 
 
 def log_model(workspace: Path, model: str) -> None:

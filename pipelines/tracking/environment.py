@@ -5,6 +5,7 @@ import os
 import platform
 import uuid
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def checkout(project: Path) -> str:
     return name
 
 
+@cache
 def packages() -> str:
     """Every installed package with its version, one per line, as `pip freeze` prints them."""
     names = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}

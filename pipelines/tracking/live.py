@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.dvc_repo.stages import Stage
 from pipelines.errors import MlflowAway
-from pipelines.registry import descriptions, pages
-from pipelines.tracking import connection, outages, unfinished
+from pipelines.registry import descriptions, pages, versions
+from pipelines.tracking import connection, environment, outages, unfinished
 from pipelines.tracking.connection import Need, Project
 from pipelines.tracking.run_files import RunFiles
 from pipelines.workspaces import merging
@@ -62,6 +62,8 @@ class Live:
 
     def ended(self, stage: Stage) -> None:
         """Tells that the stage has written its reports."""
+        if not self._ended:  # later stages leave time for what the end would wait for
+            self._jobs += [versions.prepare, environment.packages]
         self._ended.append(stage.name)
         names = tuple(self._ended)
 
