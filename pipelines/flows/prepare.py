@@ -50,12 +50,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is needed and has not begun: made once, and handed to all that it takes."""
+    """A run that is needed and has not begun: made once, and handed to all that it takes.
+
+    `inputs` is the hash by which `up_to_date` knows what it is of, if it is a training.
+    """
 
     project: Project
     request: Request
     workspace: Workspace
     runtime: Runtime
+    inputs: str | None
     growing: Taken | None = None
 
 
@@ -89,13 +93,14 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             local_sources.require_unchanged(made.path, made.params.stages.download)
         with disk_errors(project.folder):
             taken = _take(project, made)
+            inputs = up_to_date.inputs(made) if request.purpose == "training" else None
             if not (request.force or project.away):
-                _require_change(project, made, request, taken)
+                _require_change(project, made, inputs, request, taken)
         where = runtime.fix(made.path)
         if request.purpose == "training":
             lacking = partial(dvc_stages.not_cached, made.path)
             runtime.require_device(made.params, lambda: where, lacking)
-        yield Prepared(project, request, made, where, taken)
+        yield Prepared(project, request, made, where, inputs, taken)
 
 
 def _take(project: Project, made: Workspace) -> Taken | None:
@@ -111,10 +116,10 @@ def _take(project: Project, made: Workspace) -> Taken | None:
 
 
 def _require_change(
-    project: Project, made: Workspace, request: Request, taken: Taken | None
+    project: Project, made: Workspace, inputs: str | None, request: Request, taken: Taken | None
 ) -> None:
     try:
-        up_to_date.require_change(project, made, request.refetch, request.promote)
+        up_to_date.require_change(project, made, request.refetch, request.promote, inputs)
     except NothingToDo as nothing:
         if taken is None or not taken.left_out:
             raise

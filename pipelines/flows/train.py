@@ -151,8 +151,7 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
     started, log = time.monotonic(), get_run_logger()
     with live.following(prepared.project, log.warning) as opened, begun(prepared) as made:
         _tell(prepared)
-        inputs = up_to_date.inputs(made)
-        if address := opened.open(made, inputs):
+        if address := opened.open(made, prepared.inputs):
             log.info("MLflow run %s", address)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         again = {"download"} if refetch else set()
@@ -164,7 +163,7 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
         if warning:
             log.warning(warning)
         opened.stop()
-        project, logged = _log(opened, made, warning is None, inputs)
+        project, logged = _log(opened, made, warning is None, prepared.inputs)
     reports = (report for stage in stages for report in stage.reports)
     figures = report_values.leaves(dvc_stages.existing(made.path, reports))
     seconds = time.monotonic() - started

@@ -30,7 +30,11 @@ SPLITS = ("train", "dev", "test")
 
 
 def require_change(
-    project: Project, made: Workspace, refetch: bool = False, promote: bool = False
+    project: Project,
+    made: Workspace,
+    refetch: bool = False,
+    promote: bool = False,
+    known: str | None = None,
 ) -> None:
     """Checks that a run in the workspace `made` would find something to do.
 
@@ -39,13 +43,14 @@ def require_change(
     registered, and its outs are in the DVC remote that is set now. With `refetch` unpinned sources
     are fetched, and must have the hash that they had then. With `promote` that version must be the
     champion, or its promotion must have been decided by the same gates against the same champion.
+    `known` is the hash of its `inputs`, which takes DVC a while.
 
     Raises:
         NothingToDo: if so.
         PipelineError: if MLflow does not answer.
     """
     try:
-        logged = next(_finished(project, made, refetch), None)
+        logged = next(_finished(project, made, refetch, known or inputs(made)), None)
         outcome = _outcome(project, logged.version, made, promote) if logged else None
     except MlflowException as error:
         raise PipelineError(
@@ -88,11 +93,13 @@ def inputs(made: Workspace) -> str | None:
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def _finished(project: Project, made: Workspace, refetch: bool) -> Iterator[Logged]:
+def _finished(
+    project: Project, made: Workspace, refetch: bool, known: str | None
+) -> Iterator[Logged]:
     """The finished runs with the inputs of the workspace, the newest first."""
     client = project.client
     try:
-        wanted = f"tags.{INPUTS} = '{inputs(made)}' and tags.log_complete = 'true'"
+        wanted = f"tags.{INPUTS} = '{known}' and tags.log_complete = 'true'"
         runs = client.search_runs([project.experiment_id], wanted, ViewType.ALL)
         current = _unpinned(made) if refetch and runs else {}
     except (PipelineError, StageError):
