@@ -83,6 +83,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             purpose=request.purpose,
         )
     with run_state.reserved(made.path):
+        fixed = runtime.fix(made.path)
         needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
         # Another commit or an override may name another model than the project's params.yaml.
         project = connection.of_model(project, made.params.run.model, *needs)
@@ -96,7 +97,7 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             inputs = up_to_date.inputs(made) if request.purpose == "training" else None
             if not (request.force or project.away):
                 _require_change(project, made, inputs, request, taken)
-        where = runtime.fix(made.path)
+        where = fixed()
         if request.purpose == "training":
             lacking = partial(dvc_stages.not_cached, made.path)
             runtime.require_device(made.params, lambda: where, lacking)

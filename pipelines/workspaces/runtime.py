@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -45,11 +46,18 @@ def choose(folder: Path) -> Runtime:
     return Runtime("image" if kind == "image" else "local", reason)
 
 
-def fix(folder: Path) -> Runtime:
-    """Chooses once, for every stage that this process starts."""
-    chosen = choose(folder)
-    os.environ[NAME] = chosen.kind
-    return chosen
+def fix(folder: Path) -> Callable[[], Runtime]:
+    """Begins to choose once, for every stage that this process starts; returns what waits for it.
+
+    A container engine takes a quarter of a second to answer.
+    """
+    chosen = ThreadPoolExecutor(1).submit(choose, folder)
+
+    def fixed() -> Runtime:
+        os.environ[NAME] = chosen.result().kind
+        return chosen.result()
+
+    return fixed
 
 
 def require_device(

@@ -44,9 +44,9 @@ def test_the_image_if_it_is_there_else_this_environment(folder: Path, monkeypatc
 
 
 def test_it_is_chosen_once_a_run(folder: Path) -> None:
-    assert runtime.fix(folder).kind == "local"
+    assert runtime.fix(folder)().kind == "local"
     engine(folder, "exit 0")
-    assert runtime.fix(folder) == ("local", "NER_RUNTIME says so")
+    assert runtime.fix(folder)() == ("local", "NER_RUNTIME says so")
 
 
 def test_a_gpu_that_is_missing_is_named_with_what_needs_it(monkeypatch, tmp_path: Path) -> None:
