@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pipelines.cli import app as command_line
@@ -48,20 +47,23 @@ def main() -> None:
 def _watch_tools() -> None:
     """Wraps the functions of DVC and MLflow; neither imports Prefect, which must come later."""
     with _spent_by("dvc"):
-        from pipelines.dvc_repo import fingerprint
+        from pipelines.dvc_repo import fingerprint, repro
         from pipelines.dvc_repo import stages as dvc_stages
+        from pipelines.dvc_repo.preloaded import Dvc
     with _spent_by("mlflow"):
         from pipelines.tracking import connection, run_log
-    of_dvc = (dvc_stages.stages, dvc_stages.repro, dvc_stages.reports, dvc_stages.model_folder)
+    of_dvc = (dvc_stages.stages, dvc_stages.reports, dvc_stages.model_folder)
     _watch(dvc_stages, "dvc", *of_dvc)
+    _watch(repro, "dvc", repro.repro)
+    _watch(Dvc, "dvc", Dvc.__enter__, Dvc.__exit__)  # CPU seconds of the forks come with the last
     _watch(fingerprint, "dvc", fingerprint.of)
     _watch(connection, "mlflow", connection.check)
     _watch(run_log, "mlflow", run_log.log_run)
 
 
-def _watch(module: ModuleType, tool: str, *functions: Callable[..., Any]) -> None:
+def _watch(owner: object, tool: str, *functions: Callable[..., Any]) -> None:
     for function in functions:
-        setattr(module, function.__name__, _watched(function, tool))
+        setattr(owner, function.__name__, _watched(function, tool))
 
 
 def _watched(function: Callable[..., Any], tool: str) -> Callable[..., Any]:

@@ -1,17 +1,10 @@
-"""Lists the stages and reports of a workspace, and reproduces a stage."""
+"""Lists the stages and reports of a workspace."""
 
 import os
-import re
-import shlex
-import shutil
-import subprocess
 import sys
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +14,8 @@ from dvc.fs import localfs
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 
-from pipelines.dvc_repo import cache
-from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
-from pipelines.workspaces import checkpoints, clean_environment, process_group, redaction
-
-LAST_LINES = 15
-# Lines of DVC itself that do not belong in a stage's log.
-NOISE = re.compile(
-    r"^(Updating lock file|Generating lock file|Use `dvc push`|To track the changes with git|"
-    r"To enable auto staging|\tgit add|\tdvc config core\.autostage|$)"
-)
-
+from pipelines.errors import PipelineError
+from pipelines.workspaces import clean_environment
 
 MEASURED = ".measured"  # the folder of what stages measure, below a workspace
 
@@ -131,79 +115,6 @@ def model_folder(workspace: Path) -> Path:
     return path
 
 
-def repro(
-    workspace: Path,
-    stage: str,
-    on_line: Callable[[str], None],
-    force: bool = False,
-    timeout_s: float | None = None,
-    cancelled: threading.Event | None = None,
-    on_bar: Callable[[str], None] | None = None,
-) -> bool:
-    """Reproduces one stage; calls `on_line` at once with each line that it prints, without secrets.
-
-    `on_bar` gets each state of a progress bar, which replaces the one before. With `force` the
-    stage runs even if DVC has its outs. No process is left behind, however this ends. Another
-    thread may set `cancelled`.
-
-    Returns:
-        True if the stage ran; False if DVC already had its outs.
-
-    Raises:
-        StageFailed: if it ended with an error.
-        StageTimeoutError: if it was stopped after `timeout_s`.
-        RunCancelledError: if it was stopped because `cancelled` was set.
-    """
-    cache.mend_run_cache(workspace)
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    command += ["--force"] if force else []
-    env = environment() | checkpoints.environment(workspace) | {"NER_LIVE": MEASURED}
-    last: deque[str] = deque(maxlen=LAST_LINES)
-    ran, without_secrets = False, redaction.redactor()
-    process = process_group.start(command, cwd=workspace, env=env)
-    try:
-        with process_group.ended_by(process, timeout_s, cancelled or threading.Event()) as why:
-            for line in _lines(process, on_bar):
-                ran = ran or line.startswith(f"Running stage '{stage}'")
-                if not NOISE.match(line):
-                    line = without_secrets(line)
-                    last.append(line)
-                    on_line(line)
-            process.wait()
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        process.wait()
-    if process.returncode and why == ["timeout"]:
-        raise StageTimeoutError(
-            f"Stage {stage} was stopped after {timeout_s:g} s: raise run.stage_timeout_s in"
-            " params.yaml, for this stage or for `others`, if it needs longer"
-        )
-    if process.returncode and why:
-        raise RunCancelledError(f"Cancelled in stage {stage}; all its processes have ended")
-    if process.returncode:
-        code = re.search(r"exited with (-?\d+)", " ".join(list(last)[-3:]))
-        raise StageFailed(
-            stage,
-            int(code.group(1)) if code else process.returncode,
-            list(last),
-            f"cd {shlex.quote(str(workspace))} && {_on_path('dvc')} repro --single-item "
-            + shlex.quote(stage),
-        )
-    return ran
-
-
-def _lines(process: "subprocess.Popen[str]", on_bar: Callable[[str], None] | None) -> Iterator[str]:
-    """The lines that it prints, without the states of a bar, each of which ends with a return."""
-    if isinstance(process.stdout, TextIOWrapper):
-        process.stdout.reconfigure(newline="")  # or the states would be lines
-    for text in process.stdout or ():
-        if not text.endswith("\r"):
-            yield text.rstrip()
-        elif on_bar:
-            on_bar(text.rstrip())
-
-
 def environment(remotes: bool = False) -> dict[str, str]:
     """The environment variables of a command in a workspace; with `remotes` the keys of those.
 
@@ -240,11 +151,3 @@ def name_of(stage: Any) -> str:
     """The name of a stage as `dvc repro` takes it in the workspace's folder."""
     file, name = stage.path_in_repo, getattr(stage, "name", None)
     return str(name if name and file == "dvc.yaml" else f"{file}:{name}" if name else file)
-
-
-def _on_path(tool: str) -> str:
-    """A command that runs `tool` in the user's shell; it sets PATH if `tool` is not on it."""
-    folder = Path(sys.executable).parent
-    if shutil.which(tool) == str(folder / tool):
-        return tool
-    return f"PATH={shlex.quote(str(folder))}:$PATH {tool}"

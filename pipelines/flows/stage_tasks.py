@@ -12,7 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.states import Cancelled, Completed, Failed
 
+from pipelines.dvc_repo import repro
 from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.dvc_repo.preloaded import Dvc
 from pipelines.errors import PipelineError, RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.flows import cancellation
 from pipelines.tracking import system_metrics
@@ -29,6 +31,7 @@ logging.getLogger("prefect.task_runs").addFilter(lambda record: _without_none(re
 def run_stages(
     made: Workspace,
     stages: list[dvc_stages.Stage],
+    dvc: Dvc,
     again: Collection[str] = (),
     live: Live | None = None,
 ) -> None:
@@ -55,7 +58,7 @@ def run_stages(
                 persist_result=False,
             )(_repro)
             upstream = [states[name] for name in stage.upstream]
-            options = (stage.name in again, timeout_s(stage.name), cancelled)
+            options = (stage.name in again, timeout_s(stage.name), cancelled, dvc)
             place = f"Stage {number}/{len(stages)}"
             if live:
                 live.begins(stage)
@@ -74,6 +77,7 @@ def _repro(
     force: bool,
     timeout_s: float | None,
     cancelled: threading.Event,
+    dvc: Dvc,
 ) -> State[PipelineError | None]:
     log, started, bar = get_run_logger(), time.monotonic(), _Bar()
     log.info("%s: %s", place, stage)
@@ -86,7 +90,7 @@ def _repro(
             stage_log.write(path, stage, line)
 
     try:
-        ran = dvc_stages.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show)
+        ran = repro.repro(path, stage, on_line, force, timeout_s, cancelled, bar.show, dvc)
     except StageFailed as error:
         return Failed(message=f"exit code {error.exit_code}", data=error)
     except StageTimeoutError as error:

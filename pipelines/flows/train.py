@@ -26,6 +26,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from pipelines.dvc_repo import cache, remote
 from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.dvc_repo.preloaded import Dvc
 from pipelines.errors import MlflowAway, NothingToDo, PipelineError, RunCancelledError
 from pipelines.flows import artifacts, up_to_date
 from pipelines.flows.prepare import Prepared, Request, disk_errors, prepare
@@ -151,12 +152,13 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
     started, log = time.monotonic(), get_run_logger()
     with live.following(prepared.project, log.warning) as opened, begun(prepared) as made:
         _tell(prepared)
-        if address := opened.open(made, prepared.inputs):
-            log.info("MLflow run %s", address)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         again = {"download"} if refetch else set()
-        stages = dvc_stages.stages(made.path)
-        run_stages(made, stages, again, opened)
+        with Dvc(made.path) as dvc:
+            if address := opened.open(made, prepared.inputs):
+                log.info("MLflow run %s", address)
+            stages = dvc_stages.stages(made.path)
+            run_stages(made, stages, dvc, again, opened)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
         stages_done()
         warning = remote.push(made.path, made.params.run.timeout_s("push"))

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import settings
 from pipelines.corpus_check import growing
-from pipelines.dvc_repo import cache, lockfile
+from pipelines.dvc_repo import cache, lockfile, repro
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import Exit, PipelineError, Refused
 from pipelines.tracking import connection, environment, retention
@@ -74,9 +74,8 @@ def rebuild(project: Path, version: str, model: str, on_line: OnLine) -> Rebuilt
             _select_image(run)
             was = lockfile.stages(recorded / "dvc.lock")
             for stage in _stages_to_run(made.path, recorded, on_line):
-                dvc_stages.repro(
-                    made.path, stage, on_line, force=True, timeout_s=given.timeout_s(stage)
-                )
+                limit_s = given.timeout_s(stage)
+                repro.repro(made.path, stage, on_line, force=True, timeout_s=limit_s)
                 differing = lockfile.difference(
                     project, was.get(stage, {}), lockfile.stages(made.path / "dvc.lock")[stage]
                 )

@@ -23,6 +23,7 @@ POLL_S = 0.1
 GRACE_S = 10.0  # between TERM and KILL; train has written nothing in place, so little to undo
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+HEEDED = (*STOP, signal.SIGCHLD)
 
 
 def start(
@@ -33,9 +34,16 @@ def start(
     stdout and stderr are merged, as lines of text, in `.stdout`, or go to `output`.
     The return code is the command's, or 128 + N if signal N ended it.
     """
+    # -I: so that no module beside this file or the caller shadows the standard library.
+    return supervisor([sys.executable, "-I", __file__, "--", *command], cwd, env, output)
+
+
+def supervisor(
+    command: list[str], cwd: Path, env: dict[str, str], output: int | IO[str] = subprocess.PIPE
+) -> "subprocess.Popen[str]":
+    """Starts a program that calls `supervise`, as `start` starts this one."""
     return subprocess.Popen(
-        # -I: so that no module beside this file or the caller shadows the standard library.
-        [sys.executable, "-I", __file__, "--", *command],
+        command,
         cwd=cwd,
         env=env | {"PYTHONIOENCODING": "utf-8"},  # as it is read here, whatever the terminal
         stdin=subprocess.PIPE,
@@ -79,34 +87,49 @@ def ended_by(
 
 def main(command: list[str]) -> int:
     """Runs `command` until it or the parent ends or a signal arrives; returns its exit code."""
-    with suppress(OSError, AttributeError):  # not on macOS
-        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
-    wake, write = os.pipe()
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write)
-    for number in (*STOP, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)  # the number arrives through `wake`
+    wake = heed()
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
+    return supervise(child.pid, wake)
+
+
+def heed() -> int:
+    """Makes orphans below this process its children; returns a pipe in which signals arrive."""
+    with suppress(OSError, AttributeError):  # not on macOS
+        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
+    wake, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    for number in HEEDED:
+        signal.signal(number, lambda *_: None)  # the number arrives through `wake`
+    return wake
+
+
+def supervise(child: int, wake: int) -> int:
+    """Waits until a child, which leads a session, or the parent ends, or `wake` has a signal.
+
+    Returns:
+        The exit code; all that the child started has ended.
+    """
     code = _until_end_or_stop(child, wake)
     _end_all(child)
     return code if code >= 0 else 128 - code
 
 
-def _until_end_or_stop(child: "subprocess.Popen[bytes]", wake: int) -> int:
-    while (code := child.poll()) is None:
+def _until_end_or_stop(child: int, wake: int) -> int:
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         ready, _, _ = select.select([sys.stdin.fileno(), wake], [], [])
         if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 4096):
             return -signal.SIGHUP
         if wake in ready and (stop := STOP.intersection(os.read(wake, 64))):
             return -min(stop)
-    return code
+    return os.waitstatus_to_exitcode(ended[1])
 
 
-def _end_all(child: "subprocess.Popen[bytes]") -> None:
+def _end_all(child: int) -> None:
     """Sends TERM, then KILL, to all descendants, also of a command that has ended."""
     for stop in (signal.SIGTERM, signal.SIGKILL):
         asked: set[int] = set()
@@ -115,7 +138,7 @@ def _end_all(child: "subprocess.Popen[bytes]") -> None:
             with suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
-            left = _group(child.pid) | _outside(child.pid)
+            left = _group(child) | _outside(child)
             if not left:
                 return
             for pid in left - asked:

@@ -9,6 +9,7 @@ from random import Random
 
 import psutil
 
+from pipelines.dvc_repo.preloaded import PROGRAM
 from tests.pipelines.workspaces.test_process_group import gone
 
 # What is killed.
@@ -61,16 +62,17 @@ def _find(victim: str, flow: int, server: int | None) -> list[int]:
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(flow).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if _is(victim, process.cmdline()):
+                if _is(victim, process):
                     return [process.pid]
     return []
 
 
-def _is(victim: str, command: list[str]) -> bool:
-    if victim == SUPERVISOR:
-        return command[1:2] == ["-I"] and command[2].endswith("process_group.py")
-    if victim == DVC:
-        return command[1:4] == ["-m", "dvc", "repro"]
+def _is(victim: str, process: psutil.Process) -> bool:
+    command = process.cmdline()
+    if victim in (SUPERVISOR, DVC):  # which is a fork of the other
+        ours, above = command[3:4] == [PROGRAM], process.parent()
+        forked = ours and above is not None and above.cmdline() == command
+        return ours and forked == (victim == DVC)
     return victim == STAGE and (
         command[-2:-1] == ["stage.py"] or (command[1:2] == ["-m"] and command[2][:7] == "stages.")
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dvc_repo import remote
+from pipelines.dvc_repo import remote, repro
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError, StageFailed
 from tests.pipelines import done
@@ -54,7 +54,7 @@ def test_a_stage_has_what_it_needs_and_no_password_and_its_lines_no_secret(
     )
     made, lines = make(project), list[str]()
     with pytest.raises(StageFailed) as raised:
-        dvc_stages.repro(made, "download", lines.append)
+        repro.repro(made, "download", lines.append)
     seen = set(json.loads((made / "seen").read_text()))
     assert seen & {*OF_NO_STAGE, *OF_REMOTES} == {"PREFECT_API_URL"}
     assert seen >= {*OF_STAGES, "OF_THIS_HOST", "NER_CHECKPOINTS", "PATH"}

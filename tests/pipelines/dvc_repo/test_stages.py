@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.dvc_repo import repro
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.dvc_repo.stages import Stage
 from pipelines.errors import PipelineError, StageFailed
 from pipelines.workspaces import workspace
-from tests.pipelines.done import repro
+from tests.pipelines import done
 from tests.pipelines.standin import clean_environment
 
 FIVE = [
@@ -37,11 +38,11 @@ def test_stages_come_in_order_with_what_they_read(committed: Path) -> None:
 
 def test_an_entry_that_a_killed_dvc_left_empty_stops_no_run(committed: Path) -> None:
     first = make(committed)
-    assert dvc_stages.repro(first, "download", ignore)
+    assert repro.repro(first, "download", ignore)
     [entry] = (committed / ".dvc/cache/runs").glob("*/*/*")
     entry.unlink()
     os.utime(entry.parent, (0, 0))
-    assert dvc_stages.repro(make(committed), "download", ignore)
+    assert repro.repro(make(committed), "download", ignore)
     assert list(entry.parent.iterdir()) == [entry]
 
 
@@ -90,12 +91,12 @@ def test_a_wrong_dvc_yaml_is_said_in_one_line(project: Path, extra: str, said: s
 
 def test_repro_streams_then_is_cached_also_in_the_next_workspace(project: Path) -> None:
     first, lines = make(project), []
-    assert dvc_stages.repro(first, "download", lines.append) is True
+    assert repro.repro(first, "download", lines.append) is True
     assert "download: at work" in lines
     assert not [line for line in lines if "git add" in line or "dvc push" in line]
-    assert dvc_stages.repro(first, "download", ignore) is False
+    assert repro.repro(first, "download", ignore) is False
     second = make(project)
-    assert dvc_stages.repro(second, "download", ignore) is False
+    assert repro.repro(second, "download", ignore) is False
     assert (second / "data" / "raw.txt").read_text() == "raw"
     assert not (project / "data").exists()
 
@@ -108,7 +109,7 @@ def test_reports_are_what_dvc_yaml_declares(short: Path) -> None:
             "    outs: [reports/more]\n    metrics: [n.json]\n"
         )
     made = make(short)
-    repro(made)
+    done.repro(made)
     assert dvc_stages.reports(made) == {
         name: made / name
         for name in (
@@ -161,12 +162,12 @@ def test_a_failing_stage_says_why_and_how_to_repeat_it(project: Path) -> None:
     )
     made = make(project)
     with pytest.raises(StageFailed) as raised:
-        dvc_stages.repro(made, "download", ignore)
+        repro.repro(made, "download", ignore)
     failed = raised.value
     assert (failed.stage, failed.exit_code) == ("download", 3)
     assert "download: the mirror answered 404" in failed.lines
     assert "line 39" in failed.lines
-    assert len(failed.lines) == dvc_stages.LAST_LINES
+    assert len(failed.lines) == repro.LAST_LINES
     assert "failed with exit code 3" in str(failed)
     command = ["sh", "-c", failed.repeat]
     repeated = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
@@ -181,7 +182,7 @@ def test_python_in_a_stage_is_the_one_that_runs_here(project: Path, monkeypatch)
     )
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     made = make(project)
-    dvc_stages.repro(made, "download", ignore)
+    repro.repro(made, "download", ignore)
     assert Path((made / "data/raw.txt").read_text()).parent == Path(sys.executable).parent
 
 
@@ -191,7 +192,7 @@ def test_a_bar_is_no_line(project: Path) -> None:
         file.write("print('\\rtrain: 3/3')\n")
     lines: list[str] = []
     bars: list[str] = []
-    dvc_stages.repro(make(project), "download", lines.append, on_bar=bars.append)
+    repro.repro(make(project), "download", lines.append, on_bar=bars.append)
     assert bars[-3:] == ["train: 0/3", "train: 1/3", "train: 2/3"]
     assert "train: 3/3" in lines
     assert not any("0/3" in line for line in lines)

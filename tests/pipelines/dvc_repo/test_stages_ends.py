@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.errors import RunCancelledError, StageTimeoutError
+from pipelines.dvc_repo import repro
+from pipelines.dvc_repo.preloaded import PROGRAM, Dvc
+from pipelines.errors import RunCancelledError, StageFailed, StageTimeoutError
 from pipelines.workspaces import run_state
 from tests.pipelines.dvc_repo.test_stages import ignore, make
 from tests.pipelines.standin import ROOT, SLOW, commit
@@ -18,7 +21,8 @@ from tests.pipelines.workspaces.test_process_group import gone, wait_for
 
 
 def test_ctrl_c_leaves_no_child_and_no_lock(project: Path) -> None:
-    (project / "stage.py").write_text(SLOW + "print('started', flush=True); time.sleep(600)\n")
+    more_than_a_pipe_takes = "print('started\\n' + 'more\\n' * 99_999, flush=True)"
+    (project / "stage.py").write_text(f"{SLOW}{more_than_a_pipe_takes}; time.sleep(600)\n")
     made = make(project)
 
     def on_line(line: str) -> None:
@@ -26,13 +30,13 @@ def test_ctrl_c_leaves_no_child_and_no_lock(project: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dvc_stages.repro(made, "download", on_line)
+        repro.repro(made, "download", on_line)
     assert gone(int((made / "pid").read_text()))
     (made / "stage.py").write_text(
         "import pathlib; pathlib.Path('data').mkdir(exist_ok=True)\n"
         "pathlib.Path('data/raw.txt').write_text('again')\n"
     )
-    assert dvc_stages.repro(made, "download", ignore) is True
+    assert repro.repro(made, "download", ignore) is True
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
@@ -41,8 +45,8 @@ def test_a_killed_parent_leaves_no_stage_running(project: Path, way: signal.Sign
     commit(project)
     made = make(project)
     code = (
-        "import sys, pathlib; from pipelines.dvc_repo import stages;"
-        "stages.repro(pathlib.Path(sys.argv[1]), 'download', print)"
+        "import sys, pathlib; from pipelines.dvc_repo import repro;"
+        "repro.repro(pathlib.Path(sys.argv[1]), 'download', print)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(made)],
@@ -61,7 +65,7 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
     with pytest.raises(
         StageTimeoutError, match=r"^Stage download was stopped after 1 s: raise run\."
     ):
-        dvc_stages.repro(made, "download", ignore, timeout_s=1)
+        repro.repro(made, "download", ignore, timeout_s=1)
     run_state.mark(made, "failed")  # deletes what DVC was writing when it was killed
     cancelled = threading.Event()
 
@@ -70,5 +74,50 @@ def test_a_time_limit_and_a_cancelling_end_the_stage(project: Path) -> None:
             cancelled.set()
 
     with pytest.raises(RunCancelledError, match=r"^Cancelled in stage download; all its processes"):
-        dvc_stages.repro(made, "download", on_line, timeout_s=600, cancelled=cancelled)
+        repro.repro(made, "download", on_line, timeout_s=600, cancelled=cancelled)
     assert gone(int((made / "pid").read_text()))
+
+
+# It takes the seconds, and ends with the code, that a file says.
+TOLD = """\
+import time
+from pathlib import Path
+seconds, code = Path("told").read_text().split()
+Path("data").mkdir(exist_ok=True)
+Path("data/raw.txt").write_text("raw")
+time.sleep(float(seconds))
+raise SystemExit(int(code))
+"""
+
+
+def test_one_dvc_runs_stage_after_stage_and_is_replaced_after_a_stop_or_a_kill(
+    project: Path,
+) -> None:
+    (project / "stage.py").write_text(TOLD)
+    made = make(project)
+
+    def stage(seconds: int = 0, code: int = 0) -> bool:
+        (made / "told").write_text(f"{seconds} {code}")
+        return repro.repro(made, "download", ignore, True, 1 if seconds else None, dvc=dvc)
+
+    def server() -> psutil.Process:
+        [found] = [each for each in psutil.Process().children() if PROGRAM in each.cmdline()]
+        return found
+
+    with Dvc(made) as dvc:
+        first = server()
+        assert stage()
+        with pytest.raises(StageFailed) as failed:
+            stage(code=3)
+        assert failed.value.exit_code == 3
+        assert stage()
+        assert server() == first
+        with pytest.raises(StageTimeoutError):
+            stage(seconds=600)
+        assert stage()
+        server().kill()
+        with suppress(StageFailed):  # it may have been asked just before
+            stage()
+        assert stage()
+        last = server()
+    assert gone(last.pid)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipelines.dvc_repo import lockfile
+from pipelines.dvc_repo import lockfile, repro
 from pipelines.dvc_repo import stages as dvc_stages
 from pipelines.errors import PipelineError
 from pipelines.names import MODEL, Logged
@@ -32,7 +32,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, workspace.Work
     (project / "notes.txt").write_text("mine")
     made = workspace.create(project, [], dirty=True)
     for stage in dvc_stages.stages(made.path):
-        dvc_stages.repro(made.path, stage.name, print)
+        repro.repro(made.path, stage.name, print)
     return project, made
 
 

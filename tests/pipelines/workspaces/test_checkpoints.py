@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.dvc_repo import repro
 from pipelines.workspaces import checkpoints, workspace
 from tests.pipelines import standin
 
@@ -57,7 +57,7 @@ def test_stages_of_all_workspaces_are_told_the_same_folder(tmp_path: Path, monke
     said: list[str] = []
     for _ in range(2):
         made = workspace.create(project, [], dirty=True)
-        dvc_stages.repro(made.path, "download", said.append, force=True)
+        repro.repro(made.path, "download", said.append, force=True)
     told = {line for line in said if line.startswith("told ")}
     assert told == {f"told {project}/.checkpoints"}
     assert (project / ".checkpoints").is_dir()
