@@ -71,7 +71,7 @@ def kinds(unseen: list[Sentence]) -> dict[str, list[Sentence]]:
 
     def some(number: int, pattern: str = "", low: int = 1, high: int = 250) -> list[Sentence]:
         fit = [s for s in unseen if low <= len(s[0]) <= high and re.search(pattern, "".join(s[0]))]
-        return drawn.sample(fit, number)
+        return drawn.sample(fit, min(number, len(fit)))
 
     news = some(1500)
     table = str.maketrans(SIMPLIFIED, TRADITIONAL)

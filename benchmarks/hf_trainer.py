@@ -24,10 +24,12 @@ def trainer_loop(
     One epoch, since its batches go from the longest windows to the shortest.
     The Trainer runs in a thread and waits at the end of each step, so that the caller can time it.
     `torch_compile` would compile the whole model for each length, which had not ended after three
-    minutes on an H100 (torch 2.11). With `compiled` the layers are, for four lengths.
+    minutes on an H100 (torch 2.11). With `compiled` the layers are, for four lengths, in an epoch
+    before.
     """
     if compiled:
-        _compile(model, batch)
+        torch._dynamo.config.recompile_limit = 4 * len(LENGTHS)
+        compile_layers(model)
     done: SimpleQueue[torch.Tensor | BaseException | None] = SimpleQueue()
     go: SimpleQueue[bool] = SimpleQueue()
 
@@ -44,7 +46,7 @@ def trainer_loop(
     with tempfile.TemporaryDirectory() as folder:
         trainer = Counting(
             model,
-            _arguments(folder, batch),
+            _arguments(folder, batch, epochs=2 if compiled else 1),
             data_collator=_collate_few_lengths if compiled else collate,
             train_dataset=Windows(data, range(len(data.input_ids))),
             callbacks=[Waiting()],
@@ -63,25 +65,12 @@ def trainer_loop(
             while (tokens := done.get()) is not None:
                 if isinstance(tokens, BaseException):
                     raise tokens
-                yield tokens
+                if not compiled or trainer.state.epoch > 1:
+                    yield tokens
                 go.put(True)
         finally:
             go.put(False)
             thread.join()
-
-
-def _compile(model: PreTrainedModel, batch: int) -> None:
-    """Compiles the layers for all lengths, so that no compilation falls into the timed steps."""
-    compile_layers(model)
-    model.train()
-    for length in LENGTHS:
-        ones = torch.ones(batch, length, dtype=torch.long, device=model.device)
-        # A batch without padding gets no mask, which is another graph. As the Trainer calls it:
-        given = {"input_ids": ones, "labels": ones, "num_items_in_batch": ones.sum()}
-        for mask in (ones, ones.tril(length - 2)):
-            with torch.autocast(model.device.type, torch.bfloat16):
-                model(attention_mask=mask, **given).loss.backward()
-    model.zero_grad()
 
 
 def _collate_few_lengths(rows: list[Example]) -> dict[str, torch.Tensor]:
@@ -89,10 +78,10 @@ def _collate_few_lengths(rows: list[Example]) -> dict[str, torch.Tensor]:
     return collate(rows, min(length for length in LENGTHS if length >= longest))
 
 
-def _arguments(folder: str, batch: int) -> TrainingArguments:
+def _arguments(folder: str, batch: int, epochs: int) -> TrainingArguments:
     return TrainingArguments(
         folder,
-        num_train_epochs=1,
+        num_train_epochs=epochs,
         per_device_train_batch_size=batch,
         learning_rate=5e-5,
         bf16=True,
