@@ -78,7 +78,7 @@ class Dvc:
             self._start()
         command = Command(self._process, self._stdout)
         with suppress(BrokenPipeError):
-            os.write(self._stdin.fileno(), json.dumps(arguments).encode())
+            os.write(self._stdin.fileno(), json.dumps([arguments, self._env()]).encode() + b"\n")
         try:
             yield command
         finally:
@@ -86,13 +86,15 @@ class Dvc:
                 self._end()
 
     def _start(self) -> None:
-        env = stages.environment() | checkpoints.environment(self.workspace)
-        env["NER_LIVE"] = stages.MEASURED
         program = [sys.executable, "-P", "-c", PROGRAM]
-        self._process = process_group.supervisor(program, self.workspace, env)
+        self._process = process_group.supervisor(program, self.workspace, self._env())
         self._stdin = cast(IO[str], self._process.stdin)
         self._stdout = cast(TextIOWrapper, self._process.stdout)
         self._stdout.reconfigure(newline="")  # or states of a bar would be lines
+
+    def _env(self) -> dict[str, str]:
+        more = checkpoints.environment(self.workspace) | {"NER_LIVE": stages.MEASURED}
+        return stages.environment() | more
 
     def _end(self) -> None:
         self._stdin.close()
@@ -101,18 +103,18 @@ class Dvc:
 
 
 def serve() -> None:
-    """Runs a command for each list of arguments on stdin, and prints its exit code after it."""
+    """Runs a command for each line on stdin, its arguments and environment, and prints its code."""
     gc.set_threshold(100_000)
     for module in MODULES:
         import_module(module)
     gc.freeze()
     wake = process_group.heed()
-    while asked := os.read(0, 4096):
-        code = process_group.supervise(_fork(json.loads(asked)), wake)
+    for asked in sys.stdin:
+        code = process_group.supervise(_fork(*json.loads(asked)), wake)
         print(f"\n{END}{code}", flush=True)
 
 
-def _fork(arguments: list[str]) -> int:
+def _fork(arguments: list[str], env: dict[str, str]) -> int:
     from dvc.cli import main
 
     if child := os.fork():
@@ -123,4 +125,6 @@ def _fork(arguments: list[str]) -> int:
     for number in process_group.HEEDED:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(env)
     sys.exit(main(arguments))

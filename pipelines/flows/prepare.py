@@ -1,7 +1,7 @@
 """Prepares a run: makes its workspace and asks whether the run is needed. Imports no Prefect."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from pipelines.corpus_check import growing, local_sources
 from pipelines.corpus_check.growing import Taken
 from pipelines.dvc_repo import cache
 from pipelines.dvc_repo import stages as dvc_stages
+from pipelines.dvc_repo.preloaded import Dvc
 from pipelines.errors import NothingToDo, PipelineError
 from pipelines.flows import up_to_date
 from pipelines.registry import serving_code
@@ -52,13 +53,15 @@ class Request:
 class Prepared:
     """A run that is needed and has not begun: made once, and handed to all that it takes.
 
-    `inputs` is the hash by which `up_to_date` knows what it is of, if it is a training.
+    `runtime` waits until that is known; `inputs` is the hash by which `up_to_date` knows what it is
+    of, if it is a training.
     """
 
     project: Project
     request: Request
     workspace: Workspace
-    runtime: Runtime
+    runtime: Callable[[], Runtime]
+    dvc: Dvc
     inputs: str | None
     growing: Taken | None = None
 
@@ -83,7 +86,6 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             purpose=request.purpose,
         )
     with run_state.reserved(made.path):
-        fixed = runtime.fix(made.path)
         needs = [Need.LOG, Need.PROMOTE] if request.promote else [Need.LOG]
         # Another commit or an override may name another model than the project's params.yaml.
         project = connection.of_model(project, made.params.run.model, *needs)
@@ -97,11 +99,12 @@ def prepare(project: Project, request: Request) -> Iterator[Prepared]:
             inputs = up_to_date.inputs(made) if request.purpose == "training" else None
             if not (request.force or project.away):
                 _require_change(project, made, inputs, request, taken)
-        where = fixed()
+        where = runtime.fix(made.path)
         if request.purpose == "training":
             lacking = partial(dvc_stages.not_cached, made.path)
-            runtime.require_device(made.params, lambda: where, lacking)
-        yield Prepared(project, request, made, where, inputs, taken)
+            runtime.require_device(made.params, where, lacking)
+        with Dvc(made.path) as dvc:
+            yield Prepared(project, request, made, where, dvc, inputs, taken)
 
 
 def _take(project: Project, made: Workspace) -> Taken | None:

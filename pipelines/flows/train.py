@@ -154,11 +154,10 @@ def train(prepared: Prepared, stages_done: Callable[[], None] = lambda: None) ->
         _tell(prepared)
         refetch = prepared.request.refetch and made.params.stages.download.unpinned
         again = {"download"} if refetch else set()
-        with Dvc(made.path) as dvc:
-            if address := opened.open(made, prepared.inputs):
-                log.info("MLflow run %s", address)
-            stages = dvc_stages.stages(made.path)
-            run_stages(made, stages, dvc, again, opened)
+        if address := opened.open(made, prepared.inputs):
+            log.info("MLflow run %s", address)
+        stages = dvc_stages.stages(made.path)
+        run_stages(made, stages, prepared.dvc, again, opened)
         run_state.mark(made.path, "running", run_state.STAGES_DONE)
         stages_done()
         warning = remote.push(made.path, made.params.run.timeout_s("push"))
@@ -191,7 +190,7 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
         made = workspace.belonging_to(made, flow_run.get_id(), _page())
         _label_flow_run(made.run_id, prepared.project.model)
         get_run_logger().info("Workspace %s, commit %s", made.path, made.commit)
-        get_run_logger().info("Stages run %s", prepared.runtime)
+        get_run_logger().info("Stages run %s", prepared.runtime())
         disk.require(folder, made.params.run.free_disk_gb)
         if warning := remote.pull(made.path, made.params.run.timeout_s("pull")):
             get_run_logger().warning(warning)
@@ -200,7 +199,9 @@ def begun(prepared: Prepared) -> Iterator[Workspace]:
 
 
 @contextmanager
-def in_workspace(folder: Path, ref: str, overrides: Values) -> Iterator[tuple[Project, Workspace]]:
+def in_workspace(
+    folder: Path, ref: str, overrides: Values
+) -> Iterator[tuple[Project, Workspace, Dvc]]:
     """A new workspace of the project in `folder`, for an evaluation, which logs no run of its own.
 
     The project is that of the model which the workspace's params.yaml names.
@@ -214,7 +215,7 @@ def in_workspace(folder: Path, ref: str, overrides: Values) -> Iterator[tuple[Pr
         prepare(project, request) as prepared,
         begun(prepared) as made,
     ):
-        yield prepared.project, made
+        yield prepared.project, made, prepared.dvc
 
 
 def _log(opened: Live, made: Workspace, pushed: bool, inputs: str | None) -> tuple[Project, Logged]:

@@ -14,7 +14,6 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from pipelines.dvc_repo import stages as dvc_stages
-from pipelines.dvc_repo.preloaded import Dvc
 from pipelines.errors import PipelineError
 from pipelines.flows import artifacts, gpu_slot, worker_output
 from pipelines.flows.deployments import Overrides, Ref, WaitMinutes
@@ -69,10 +68,9 @@ def _score(
     project: Path, ref: str, overrides: Values
 ) -> tuple[ModelVersion, dict[str, float], float]:
     """Scores the champion and logs it; returns it, `test.PER.f1` → score, the floor."""
-    with in_workspace(project, ref, overrides) as (connected, made):
+    with in_workspace(project, ref, overrides) as (connected, made, dvc):
         champion = versions.champion(connected.registry)
-        with Dvc(made.path) as dvc:
-            run_stages(made, _up_to(dvc_stages.stages(made.path), "align"), dvc)
+        run_stages(made, _up_to(dvc_stages.stages(made.path), "align"), dvc)
         tags = Labels.read(made.path / ALIGNED).tags
         split = read_aligned(made.path / ALIGNED / "test.parquet")
         gold = [[tags[label] for label in sentence] for sentence in split.sentence_labels()]
