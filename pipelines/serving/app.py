@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from mlflow.version import VERSION
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import Lifespan
 
 from pipelines.serving import invocations
 from pipelines.serving.batching import Batcher, Overloaded
@@ -52,7 +52,7 @@ class Found(BaseModel):
 
 def make_app(
     model: str, batcher: Batcher, metrics: Metrics, timeout_s: float, lifespan: Lifespan[FastAPI]
-) -> ASGIApp:
+) -> FastAPI:
     """The app.
 
     Args:
@@ -94,19 +94,7 @@ def make_app(
 
     _add_others(app, batcher, metrics)
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        """Goes to the busy address past FastAPI, whose own way there takes 0.03 ms."""
-        if (scope.get("method"), scope.get("path")) != ("POST", "/invocations"):
-            await app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            response = await _invocations(request)
-        except REFUSED as error:
-            response = await refused(request, error)
-        await response(scope, receive, send)
-
-    return answer
+    return app
 
 
 def _add_others(app: FastAPI, batcher: Batcher, metrics: Metrics) -> None:
