@@ -62,9 +62,8 @@ def test_the_commands_of_readme_run(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
     (clone / ".venv").symlink_to(sys.prefix)
-    (clone / "corpus").mkdir()
     for split in ("train", "test"):
-        _jsonl(clone / f"samples/corpus/{split}.txt", clone / f"corpus/{split}.jsonl")
+        _jsonl(clone / f"samples/corpus/{split}.txt", clone / f"inputs/{split}.jsonl")
     (clone / "own.yaml").write_text(_overlay(clone), encoding="utf-8")
     (clone / "texts.csv").write_text("id,text\n1,李明在北京。\n", encoding="utf-8")
     commit(clone, "add", "--all")
