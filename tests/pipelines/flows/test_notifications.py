@@ -14,7 +14,7 @@ import pytest
 from pipelines.errors import PipelineError
 from pipelines.names import OURS
 
-SECRET = "s3cr3t-path"  # noqa: S105
+SECRET = "s3cr3t-path"  # noqa: S105  # pragma: allowlist secret
 
 
 class Hook(BaseHTTPRequestHandler):

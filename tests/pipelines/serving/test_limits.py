@@ -16,7 +16,7 @@ from tests.pipelines.standin import pipelines
 from tests.pipelines.workspaces.test_process_group import wait_for
 
 KEY = "a key of some length"  # pragma: allowlist secret
-TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACE = "0af7651916cd43dd8448eb211c80319c"  # pragma: allowlist secret
 BODY = '{"inputs": ["北京"]}'.encode()
 
 
