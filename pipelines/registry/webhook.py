@@ -21,7 +21,7 @@ EVENTS: list[WebhookEventStr | WebhookEvent] = [
     "model_version_alias.created",  # also of one that moves
     "model_version_alias.deleted",
 ]
-FRESH_S = 300.0  # as Standard Webhooks has it, which MLflow follows
+FRESH_S = 300.0  # the limit in Standard Webhooks, whose form MLflow uses
 RENEW_S = 300.0
 STALE_MS = 3_600_000  # by MLflow's clock; whose server did not renew it for so long was killed
 
