@@ -50,14 +50,16 @@ class Followed:
 
     def swap(self, server: Server) -> None:
         """Promotes the other one of versions 1 and 2; ends when `server` answers by it."""
-        champion = str(self.registry.client.get_model_version_by_alias(MODEL, "champion").version)
-        wait_for(lambda: server.version() == champion, "it has the champion", 60)
-        other = {"1": "2", "2": "1"}[champion]
+        other = {"1": "2", "2": "1"}[self.settled(server)]
         self.promote(other)
         wait_for(lambda: server.version() == other, "it has the other one", 60)
 
-    def version(self) -> str:
-        return self.server.version()
+    def settled(self, server: Server | None = None) -> str:
+        """The champion's version; ends when the server answers by it: a test before may not."""
+        server = server or self.server
+        champion = str(self.registry.client.get_model_version_by_alias(MODEL, "champion").version)
+        wait_for(lambda: server.version() == champion, "it has the champion", 60)
+        return champion
 
 
 def sure(text: str) -> str:
