@@ -12,6 +12,8 @@ import yaml
 from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils import strictyaml
 from dvc_data.hashfile.gc import gc
 from dvc_data.hashfile.hash_info import HashInfo
 
@@ -125,7 +127,7 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
 
     Raises:
         PipelineError: if the cache is outside the project, where others may use it, or DVC cannot
-            read the project at some commit.
+            read the project at some commit, or one of `locks` is not whole.
     """
     logging.getLogger("dvc").setLevel(
         logging.ERROR
@@ -158,7 +160,13 @@ def prune(project: Path, locks: Iterable[Path], dry_run: bool) -> int:
 
 def _objects(lock: Path, cache: Path) -> Iterator[str]:
     """The MD5 of each dep and out in a dvc.lock, and of each file in a folder."""
-    stages = _load(lock).get("stages") or {}
+    try:
+        whole, _ = strictyaml.load(str(lock), COMPILED_LOCKFILE_SCHEMA)
+    except DvcException:
+        raise PipelineError(
+            f"{lock} is not a whole dvc.lock: if DVC was killed while it wrote it, delete it"
+        ) from None
+    stages = whole.get("stages") or {}
     for entry in (e for stage in stages.values() for e in _entries(stage)):
         if md5 := entry.get("md5"):
             yield md5

@@ -169,6 +169,20 @@ def test_while_a_run_is_going_the_cache_is_left_alone(project: Path) -> None:
     assert weights(project) == {"0.125", "0.25", "0.5"}
 
 
+@pytest.mark.parametrize("until", ["stages", "schema: ", "- pa"])
+def test_a_half_written_lock_of_a_killed_run_is_named(project: Path, until: str) -> None:
+    whole = (max(project.glob(".runs/*/dvc.lock"))).read_text()
+    lock = workspace.create(project, [], dirty=True).path / "dvc.lock"
+    run_state.mark(lock.parent, "failed", "it was killed")
+    lock.write_text(whole[: whole.index(until) + len(until)])
+    before = weights(project)
+    found = gc.prune(project, dry_run=False)
+    assert found.cache_skipped.startswith(f"{lock} is not a whole dvc.lock: if DVC was killed")
+    assert weights(project) == before
+    lock.unlink()
+    assert gc.prune(project, dry_run=False).cache_skipped is None
+
+
 def test_branches_are_kept(project: Path) -> None:
     made = next(p for p in workspace.all_of(project) if "0.25" in (p / "params.yaml").read_text())
     shutil.copy(made / "dvc.lock", project)
