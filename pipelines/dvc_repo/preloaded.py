@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from pipelines.dvc_repo import stages
-from pipelines.workspaces import checkpoints, process_group
+from pipelines.workspaces import checkpoints, process_group, run_state
 
 # With -P and not -m: the workspace has a package `pipelines` too, of the commit that runs.
 ROOT = str(Path(__file__).parents[2])
@@ -84,6 +84,8 @@ class Dvc:
         finally:
             if command.code is None:
                 self._end()
+            if self._stdin.closed:
+                run_state.unlock(self.workspace)
 
     def _start(self) -> None:
         program = [sys.executable, "-P", "-c", PROGRAM]

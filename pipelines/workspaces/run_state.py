@@ -87,8 +87,16 @@ def mark(path: Path, state: Word, reason: str = "") -> None:
     partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path / ".state")
     if state != "running":
-        for lock in (path / ".dvc" / "tmp").glob("*lock*"):
-            shutil.rmtree(lock) if lock.is_dir() else lock.unlink(missing_ok=True)
+        unlock(path)
+
+
+def unlock(path: Path) -> None:
+    """Deletes DVC's locks in the workspace `path`, in which no DVC runs any more.
+
+    One that was killed leaves them, and perhaps half written, which ends each DVC after it.
+    """
+    for lock in (path / ".dvc" / "tmp").glob("*lock*"):
+        shutil.rmtree(lock) if lock.is_dir() else lock.unlink(missing_ok=True)
 
 
 def read(path: Path) -> State | None:
