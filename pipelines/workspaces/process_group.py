@@ -130,22 +130,29 @@ def _until_end_or_stop(child: int, wake: int) -> int:
 
 
 def _end_all(child: int) -> None:
-    """Sends TERM, then KILL, to all descendants, also of a command that has ended."""
-    for stop in (signal.SIGTERM, signal.SIGKILL):
-        asked: set[int] = set()
-        deadline = time.monotonic() + GRACE_S
-        while time.monotonic() < deadline:
-            with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            left = _group(child) | _outside(child)
-            if not left:
-                return
-            for pid in left - asked:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, stop)
-            asked |= left
-            time.sleep(0.02)
+    """Sends TERM to all descendants, also of a command that has ended, and KILL after a time.
+
+    What starts after TERM has that time too: so Podman removes a container that has ended.
+    """
+    _send(signal.SIGTERM, _left(child))
+    deadline = time.monotonic() + GRACE_S
+    while (left := _left(child)) and (now := time.monotonic()) < deadline + GRACE_S:
+        if now > deadline:
+            _send(signal.SIGKILL, left)
+        time.sleep(0.02)
+
+
+def _send(number: signal.Signals, processes: set[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _left(child: int) -> set[int]:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return _group(child) | _outside(child)
 
 
 def _group(leader: int) -> set[int]:

@@ -129,6 +129,16 @@ def test_a_process_in_a_session_of_its_own_is_ended_too(tmp_path: Path, ending: 
     assert gone(pid)
 
 
+def test_what_starts_after_the_signal_may_clean_up(tmp_path: Path) -> None:
+    late = "setsid sh -c 'sleep 0.5; echo done > cleaned' >/dev/null 2>&1 &"
+    script = f'trap "{late} exit" TERM; {GRANDCHILD}'
+    process = process_group.start(["sh", "-c", script], tmp_path, dict(os.environ))
+    grandchild(tmp_path)
+    process.stdin.close()
+    process.wait(DEADLINE_S)
+    assert (tmp_path / "cleaned").read_text() == "done\n"
+
+
 def test_a_parent_that_is_killed_takes_the_grandchild_with_it(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [
