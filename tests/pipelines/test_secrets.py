@@ -51,6 +51,7 @@ def fetching(project: Path, mirror: Mirror) -> Path:
     return project
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.slow  # an MLflow and three Prefect servers
 def test_nothing_that_is_written_or_printed_has_one(
     fetching: Path, mirror: Mirror, empty_mlflow: Path, tmp_path: Path
