@@ -135,6 +135,23 @@ def test_no_container_outlives_docker_run(sleeping, engine, way):
     within_deadline(lambda: not is_there(engine, sleeping.pid))
 
 
+def test_no_container_outlives_a_stop_that_comes_before_it(checkout, engine, tmp_path):
+    late = tmp_path / "late"
+    late.write_text(
+        f'#!/bin/sh\n[ "$1" != run ] || {{ touch "$0.run"; sleep 2; }}\nexec {engine} "$@"\n'
+    )
+    late.chmod(0o755)
+    env = IN_IMAGE | {"NER_ENGINE": str(late)}
+    process = subprocess.Popen(["docker/run", "sleep", "600"], cwd=checkout, env=env)
+    try:
+        within_deadline((tmp_path / "late.run").exists)
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
+        within_deadline(lambda: not is_there(engine, process.pid))
+    finally:
+        process.kill()
+
+
 def test_no_container_outlives_its_killed_group(sleeping, engine):
     """As pipelines/workspaces/process_group.py ends a stage that does not heed SIGTERM."""
     os.killpg(sleeping.pid, signal.SIGKILL)
