@@ -55,10 +55,10 @@ def promote(
     """Makes a version the champion if it passes the gates.
 
     Evaluates the gates in `promote` of params.yaml for the version, by default the challenger: f1,
-    f1.TYPE, slice.NAME, not_worse, labels, parity, cuda, latency_p50, latency_p99. If all pass,
-    the version becomes the champion, and the champion becomes the previous one. Stores each verdict
-    as a tag of the version, gate.NAME, and comparison.html in its MLflow run: the entities that
-    only one of the two finds.
+    f1.TYPE, slice.NAME, calibration, not_worse, labels, parity, cuda, latency_p50, latency_p99, and
+    shadow if it is set. If all pass, the version becomes the champion, and the champion becomes the
+    previous one. Stores each verdict as a tag of the version, gate.NAME, and comparison.html in its
+    MLflow run: the entities that only one of the two finds.
     """
     if force and dry_run:
         raise typer.BadParameter("not allowed with --dry-run", param_hint="--force")

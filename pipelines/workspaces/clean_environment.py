@@ -6,7 +6,7 @@ import re
 from pipelines.errors import PipelineError
 
 MORE = "NER_PASS"  # names of further variables, for one host
-# docs/operations.md, Secrets, describes both lists.
+# docs/operations.md, "What a stage sees of the environment", describes both lists.
 NEEDED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|XDG_\w+"
     r"|NER_\w+|HF_(TOKEN|TOKEN_PATH|HOME|ENDPOINT|HUB_\w+|DATASETS_\w+|XET_\w+)"
