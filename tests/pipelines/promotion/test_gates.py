@@ -1,6 +1,7 @@
 """Each gate at its threshold, and on either side."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_the_real_thresholds_stand_in_params_yaml() -> None:
         "parity": "passed 2.00e-05 <= 0.001",
         "cuda": "passed the exported file ran on CUDA",
     }
+
+
+def test_the_help_of_promote_names_each_gate(command) -> None:
+    page = (ROOT / "docs" / "promotion.md").read_text(encoding="utf-8")
+    rows = page.split("| gate | passes if |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [name for row in rows for name in re.findall("`([a-z].*?)`", row.split("|")[1])]
+    names = [name for name in cells if not name.startswith("promote.")]
+    assert {*of(FINE), "slice.NAME", "shadow"} <= {*names, "f1.PER", "f1.ORG", "f1.LOC"}
+    _, shown, _ = command("promote", "--help")
+    assert [name for name in names if not re.search(rf"\b{name}[, ]", shown)] == []
 
 
 def test_an_overlay_for_another_corpus_takes_floors_away(tmp_path: Path) -> None:
