@@ -95,8 +95,8 @@ class Dvc:
         self._stdout.reconfigure(newline="")  # or states of a bar would be lines
 
     def _env(self) -> dict[str, str]:
-        more = checkpoints.environment(self.workspace) | {"NER_LIVE": stages.MEASURED}
-        return stages.environment() | more
+        more = {"NER_LIVE": stages.MEASURED, "PYTHONIOENCODING": process_group.ENCODING}
+        return stages.environment() | checkpoints.environment(self.workspace) | more
 
     def _end(self) -> None:
         self._stdin.close()

@@ -21,6 +21,7 @@ from typing import IO
 
 POLL_S = 0.1
 GRACE_S = 10.0  # between TERM and KILL; train has written nothing in place, so little to undo
+ENCODING = "utf-8"
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 HEEDED = (*STOP, signal.SIGCHLD)
@@ -45,13 +46,13 @@ def supervisor(
     return subprocess.Popen(
         command,
         cwd=cwd,
-        env=env | {"PYTHONIOENCODING": "utf-8"},  # as it is read here, whatever the terminal
+        env=env | {"PYTHONIOENCODING": ENCODING},  # as it is read here, whatever the terminal
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # so a Ctrl-C on the terminal reaches only the parent
         text=True,
-        encoding="utf-8",
+        encoding=ENCODING,
         errors="replace",
     )
 

@@ -34,6 +34,17 @@ def full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(key, str(tmp_path))
 
 
+def test_what_a_stage_prints_is_read_as_it_wrote_it(project: Path, monkeypatch) -> None:
+    other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # its locale's is ASCII
+    for key, value in (other | {"NER_PASS": ",".join(other)}).items():
+        monkeypatch.setenv(key, value)
+    (project / "stage.py").write_text("print('李明在北京')\nraise SystemExit(1)\n")
+    lines: list[str] = []
+    with pytest.raises(StageFailed):
+        repro.repro(make(project), "download", lines.append)
+    assert "李明在北京" in lines
+
+
 @pytest.mark.usefixtures("full")
 def test_a_stage_has_what_it_needs_and_no_password_and_its_lines_no_secret(
     project: Path, monkeypatch: pytest.MonkeyPatch
