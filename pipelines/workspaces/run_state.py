@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from pipelines.errors import PipelineError, RunCancelledError
 from pipelines.workspaces import workspace
@@ -50,7 +51,8 @@ def reserved(path: Path) -> Iterator[None]:
 
     `gc` leaves such a workspace and the DVC cache alone; this waits for a `gc` that is running.
     """
-    with _lock(path.parent / "gc.lock", fcntl.LOCK_SH), _lock(path / workspace.RECORD):
+    gc = _lock(path.parent / "gc.lock", fcntl.LOCK_SH, mode="a")
+    with gc, _lock(path / workspace.RECORD):
         mark(path, "running", NOT_BEGUN)
         try:
             yield
@@ -84,7 +86,10 @@ def mark(path: Path, state: Word, reason: str = "") -> None:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     partial = path / ".state.partial"
     text = json.dumps(asdict(State(state, reason, now)), ensure_ascii=False)
-    partial.write_text(text + "\n", encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # else it may be empty after a power failure
     partial.replace(path / ".state")
     if state != "running":
         unlock(path)
@@ -100,10 +105,10 @@ def unlock(path: Path) -> None:
 
 
 def read(path: Path) -> State | None:
-    """The state of the workspace `path`; None before its run."""
+    """The state of the workspace `path`; None before its run, or if it cannot be read."""
     try:
         return State(**json.loads((path / ".state").read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # none yet, or cut off by a power failure
         return None
 
 
@@ -132,18 +137,26 @@ def sweep(project: Path) -> None:
     """Marks the workspaces whose run was killed, and deletes incomplete ones."""
     workspace.sweep(project)
     for path in workspace.all_of(project):
-        if word(path) == "running" or (word(path) is None and not _is_new(path)):
-            with suppress(BlockingIOError), _lock(path / workspace.RECORD, wait=False):
-                _end(path, "failed", KILLED)
+        # It may end at any moment, and be deleted.
+        with suppress(BlockingIOError, FileNotFoundError):
+            if _seems_killed(path):
+                with _lock(path / workspace.RECORD, wait=False):
+                    if _seems_killed(path):
+                        _end(path, "failed", KILLED)
+
+
+def _seems_killed(path: Path) -> bool:
+    said = word(path)
+    return said == "running" or (said is None and not _is_new(path))
 
 
 def is_held(path: Path) -> bool:
     """Whether a living process runs in the workspace `path`."""
-    if not (path / workspace.RECORD).exists():
-        return False
     try:
         with _lock(path / workspace.RECORD, fcntl.LOCK_SH, wait=False):
             return False
+    except FileNotFoundError:
+        return False
     except BlockingIOError:
         return True
 
@@ -159,7 +172,7 @@ def none_running(project: Path) -> Iterator[bool]:
     (project / ".runs").mkdir(exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(_lock(project / ".runs" / "gc.lock", wait=False))
+            stack.enter_context(_lock(project / ".runs" / "gc.lock", wait=False, mode="a"))
             alone = True
         except BlockingIOError:
             alone = False
@@ -173,8 +186,10 @@ def _end(path: Path, state: Word, reason: str) -> None:
 
 
 @contextmanager
-def _lock(path: Path, kind: int = fcntl.LOCK_EX, wait: bool = True) -> Iterator[IO[str]]:
+def _lock(
+    path: Path, kind: int = fcntl.LOCK_EX, wait: bool = True, mode: str = "r+"
+) -> Iterator[IO[Any]]:
     # A lock of the kernel, which is freed however the process ends.
-    with path.open("a") as file:
+    with path.open(mode) as file:
         fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
         yield file

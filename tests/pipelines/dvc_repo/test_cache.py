@@ -6,7 +6,7 @@ import pytest
 from dvc.lock import make_lock
 
 from pipelines.dvc_repo import cache
-from pipelines.workspaces import run_state
+from pipelines.workspaces import run_state, workspace
 from tests.pipelines import standin
 
 HALF = (
@@ -40,6 +40,7 @@ def test_what_is_half_written_goes(project: Path) -> None:
 def test_not_while_a_run_is_going(project: Path) -> None:
     run = project / ".runs" / "a-run"
     run.mkdir(parents=True)
+    (run / workspace.RECORD).write_text("{}")
     with run_state.running(run):
         cache.sweep(project)
         assert there(project) == {*HALF, *WHOLE}

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -93,6 +94,31 @@ def test_a_killed_run_is_marked_by_the_next(path: Path, said: str, word: str) ->
     run_state.sweep(path.parents[1])
     assert (run_state.read(path).state, run_state.read(path).reason) == (word, run_state.KILLED)
     assert locks(path) == []
+
+
+@pytest.mark.parametrize("end", ["complete", "deleted"])
+def test_a_run_that_ends_while_the_next_looks_stays_as_it_ended(path, monkeypatch, end) -> None:
+    run_state.mark(path, "running")
+    seen = run_state.word
+
+    def word(at: Path) -> str | None:
+        found = seen(at)
+        if found == "running":
+            run_state.mark(at, "complete") if end == "complete" else shutil.rmtree(at)
+        return found
+
+    monkeypatch.setattr(run_state, "word", word)
+    run_state.sweep(path.parents[1])
+    assert not path.exists() if end == "deleted" else seen(path) == "complete"
+
+
+@pytest.mark.parametrize("text", ["", '{"state": "runn'])
+def test_a_state_that_a_power_failure_cut_off_is_that_of_a_killed_run(path: Path, text) -> None:
+    (path / ".state").write_text(text)
+    old = time.time() - run_state.NEW_S - 1
+    os.utime(path / workspace.RECORD, (old, old))
+    run_state.sweep(path.parents[1])
+    assert (run_state.word(path), run_state.read(path).reason) == ("failed", run_state.KILLED)
 
 
 def test_what_a_killed_creation_left_is_deleted_unless_one_is_under_way(path: Path) -> None:
