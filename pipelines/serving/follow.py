@@ -169,6 +169,8 @@ class Follower:
 
     def _look(self, swap: Callable[[Loaded], None]) -> None:
         wanted = self._wanted()
+        if not self._reached:
+            return
         if wanted is None or wanted == self._serving:
             self._failed = None
             self._metrics.refused.clear()
@@ -185,10 +187,10 @@ class Follower:
             return
         if self._wanted() != wanted:  # a rollback came meanwhile
             return
-        swap(loaded)
         before, seconds = self._serving, time.monotonic() - started
-        self._now(loaded)
         self._metrics.swaps.inc()
+        swap(loaded)
+        self._now(loaded)
         logger.info(
             "swapped",
             extra={"version": wanted, "before": before, "seconds": round(seconds, 2),

@@ -15,7 +15,7 @@ from tests.invented import text_of
 from tests.pipelines import mlflow_server
 from tests.pipelines.champion import register
 from tests.pipelines.served import Server
-from tests.pipelines.serving.followed import SECRET, WEBHOOKS, Followed, log_version, sure
+from tests.pipelines.serving.followed import SECRET, WEBHOOKS, Followed, log_version, newer, sure
 from tests.tiny import Tiny
 
 
@@ -45,7 +45,7 @@ def sentences(tiny: Tiny) -> list[tuple[str, list]]:
 
 @pytest.fixture(scope="module")
 def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
-    """Versions 1 and 2 answer alike, 3 is sure of all with a score of 2; champion is 1."""
+    """Champion 1; 2 answers like it, 3 and 4 are sure of all with a score of 2."""
     folder = tmp_path_factory.mktemp("followed")
     url = mlflow_server.prepare(folder, empty_mlflow)
     project = folder / "project"
@@ -56,8 +56,9 @@ def followed(tiny, empty_mlflow, tmp_path_factory) -> Iterator[Followed]:
         patch.setenv(connection.URI, url)
         register(project, tiny.onnx, [tiny.report("predictions.jsonl")])
         registry = Registry(connection.connect(project), MODEL)
-        newer = ("2", "stages/model/decode.py", lambda text: f"{text}\n# newer\n")
-        for number, name, change in (newer, ("3", "stages/scoring/temperature.py", sure)):
+        decode, temperature = "stages/model/decode.py", "stages/scoring/temperature.py"
+        changes = {"2": (decode, newer), "3": (temperature, sure), "4": (decode, newer)}
+        for number, (name, change) in changes.items():
             code = project / name
             code.write_text(change(code.read_text()))
             log_version(registry, project, tiny.report("predictions.jsonl"), number)
