@@ -146,6 +146,7 @@ class Batcher:
                 for request in {request for request, _ in batch}:
                     if not request.answered.done():
                         request.answered.set_exception(error)
+                    del request
             else:
                 seconds = time.perf_counter() - started
                 self._metrics.took(loaded.version, texts, rows, seconds)

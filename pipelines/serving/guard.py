@@ -145,8 +145,8 @@ class Guard:
     def _may(self, headers: dict[bytes, str]) -> bool:
         if self._limits.api_key is None:
             return True
-        given = headers.get(b"authorization", "").removeprefix("Bearer ").strip()
-        return hmac.compare_digest(given.encode(), self._limits.api_key.encode())
+        given = re.sub("^bearer ", "", headers.get(b"authorization", ""), flags=re.IGNORECASE)
+        return hmac.compare_digest(given.strip().encode("latin-1"), self._limits.api_key.encode())
 
     async def _body(self, headers: dict[bytes, str], receive: Receive) -> bytes:
         """The body; of one that is too large nothing is kept, but it is read to its end.

@@ -58,7 +58,12 @@ def load(registry: Registry, number: str) -> Loaded:
         PipelineError: if its files are missing or changed, or its answers are wrong.
     """
     with ONE_AT_ONCE:
-        return _load(registry, number)
+        try:
+            return _load(registry, number)
+        finally:
+            mlflow.models.model.__mlflow_model__ = (
+                None  # it would keep the model that was loaded last
+            )
 
 
 def _load(registry: Registry, number: str) -> Loaded:

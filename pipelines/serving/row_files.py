@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,18 @@ class RowFiles:
     def _write(self, table: pa.Table) -> None:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-"
         handle, made = tempfile.mkstemp(".partial", name, self._folder)  # of mode 0600
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
-        Path(made).replace(Path(made).with_suffix(".parquet"))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file, compression="zstd")
+            Path(made).replace(Path(made).with_suffix(".parquet"))
+        finally:
+            Path(made).unlink(missing_ok=True)
 
     def _prune(self) -> None:
         left = FILES, BYTES
         for path in sorted(self._folder.glob("*.pa*"), reverse=True):
-            left = left[0] - 1, left[1] - path.stat().st_size
+            with suppress(FileNotFoundError):  # another server has renamed or deleted it
+                left = left[0] - 1, left[1] - path.stat().st_size
             if min(left) < 0:
                 path.unlink(missing_ok=True)
 

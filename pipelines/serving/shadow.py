@@ -118,7 +118,6 @@ class Shadow:
                 self._metrics.texts.labels("failed").inc()
                 continue
             found = disagreements.differences(seen.text, seen.entities, row["entities"])
-            self._metrics.texts.labels("different" if found else "same").inc()
             for each in found:
                 self._metrics.disagreements.labels(each["kind"]).inc()
             self._files.add(
@@ -130,6 +129,7 @@ class Shadow:
                     "differences": found,
                 }
             )
+            self._metrics.texts.labels("different" if found else "same").inc()
 
 
 def _lower_priority() -> None:

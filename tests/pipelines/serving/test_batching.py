@@ -50,10 +50,10 @@ def in_loop(scenario, *models: Model) -> None:
     asyncio.run(main())
 
 
-async def held(model: Model, batcher: Batcher) -> "asyncio.Task":
+async def held(model: Model, batcher: Batcher, text: str = "first") -> "asyncio.Task":
     """A request that the model is at, while others come."""
     model.may.clear()
-    first = asyncio.create_task(batcher.answer(["first"]))
+    first = asyncio.create_task(batcher.answer([text]))
     while not model.batches:
         await asyncio.sleep(0)
     return first
@@ -94,17 +94,19 @@ def test_a_request_is_answered_by_the_version_that_served_when_it_came():
     assert (old.batches, new.batches) == ([["first"], ["before"]], [["after"]])
 
 
-def test_nothing_keeps_the_old_version_after_its_last_request():
+@pytest.mark.parametrize("text", ["first", "broken"])
+def test_nothing_keeps_the_old_version_after_its_last_request(text):
     old, new = Model("1"), Model("2")
     gone = weakref.ref(old.loaded)
 
     async def scenario(batcher: Batcher) -> None:
-        first = await held(old, batcher)
+        first = await held(old, batcher, text)
         batcher.swap(new.loaded)
         model = old
         model.loaded = None
         model.may.set()
-        await first
+        await asyncio.wait([first])
+        assert bool(first.exception()) == (text == "broken")
         del first
         gc.collect()
         assert gone() is None

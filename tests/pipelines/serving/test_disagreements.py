@@ -1,5 +1,7 @@
 """What two versions find differently, and the files that it is kept in."""
 
+import errno
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,6 +105,28 @@ def test_a_file_is_due_by_rows_or_by_age_and_the_oldest_goes(tmp_path: Path, mon
     files.write_if_due()
     assert len(list(read(tmp_path, "1", "9"))) == 1
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_servers_files_may_go_while_it_counts(tmp_path: Path, monkeypatch, caplog):
+    files = RowFiles(tmp_path, SCHEMA)
+    there = [tmp_path / f"2026010{day}.partial" for day in (1, 2)]
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([*there, *tmp_path.iterdir()]))
+    files.add(row("1", "2", TEXT))
+    files.write()
+    assert caplog.text == ""
+
+
+def test_what_was_not_written_leaves_no_file(tmp_path: Path, monkeypatch, caplog):
+    files = RowFiles(tmp_path, SCHEMA)
+    monkeypatch.setattr(row_files.pq, "write_table", full_disk)
+    files.add(row("1", "2", TEXT))
+    files.write()
+    assert "rows were not written" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_at_once(tmp_path: Path):

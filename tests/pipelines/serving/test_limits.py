@@ -136,6 +136,15 @@ def test_without_the_key_only_health_answers(small, connect, headers):
     assert small.get("/health") == "\n"
 
 
+@pytest.mark.parametrize("header", [with_key(), f"authorization: bearer {KEY}"])
+def test_with_the_key_it_answers(connect, header):
+    asking = connect()
+    asking.socket.sendall(
+        "\r\n".join(["GET /version HTTP/1.1", "Host: here", header, "", ""]).encode()
+    )
+    assert b" 200 OK" in asking.socket.recv(1000)
+
+
 @pytest.mark.parametrize("length", [4000, None])
 def test_a_large_body_is_read_to_its_end_and_refused(connect, length):
     asking = connect()

@@ -75,8 +75,8 @@ def test_the_champion_answers_and_what_differs_is_kept(server, project, sentence
     assert min(missed, changed) > 0
     for kind, count in {"missed": missed, "type": changed, "spurious": 0, "boundary": 0}.items():
         assert server.metric(f'ner_shadow_disagreements_total{{kind="{kind}"}}') == count
-    usual, low = nicenesses(server.process.pid)
-    assert low == min(19, usual + NICENESS)
+    found = nicenesses(server.process.pid)
+    assert found == sorted({found[0], min(19, found[0] + NICENESS)})
 
     client = connection.connect(project)
     client.set_registered_model_alias(MODEL, "champion", "2")
