@@ -53,7 +53,7 @@ def test_a_killed_parent_leaves_no_stage_running(project: Path, way: signal.Sign
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
     )
-    wait_for(lambda: (made / "pid").exists() and (made / "pid").read_text(), "the stage starts")
+    wait_for(lambda: (made / "pid").exists() and (made / "pid").read_text(), "it starts", 90)
     parent.send_signal(way)
     parent.wait(30)
     wait_for(lambda: gone(int((made / "pid").read_text())), "the stage ends")
@@ -102,7 +102,8 @@ def test_one_dvc_runs_stage_after_stage_and_is_replaced_after_a_stop_or_a_kill(
         return repro.repro(made, "download", ignore, True, 1 if seconds else None, dvc=dvc)
 
     def server() -> psutil.Process:
-        [found] = [each for each in psutil.Process().children() if PROGRAM in each.cmdline()]
+        children = [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
+        [found] = [each for each in children if PROGRAM in each.cmdline()]
         return found
 
     with Dvc(made) as dvc:
