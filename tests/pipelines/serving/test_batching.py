@@ -108,8 +108,9 @@ def test_nothing_keeps_the_old_version_after_its_last_request(text):
         await asyncio.wait([first])
         assert bool(first.exception()) == (text == "broken")
         del first
-        gc.collect()
-        assert gone() is None
+        while gone():  # the model's thread may still have the error, with all its frames
+            await asyncio.sleep(0.01)
+            gc.collect()
 
     in_loop(scenario, old, new)
 
