@@ -61,9 +61,8 @@ def load(registry: Registry, number: str) -> Loaded:
         try:
             return _load(registry, number)
         finally:
-            mlflow.models.model.__mlflow_model__ = (
-                None  # it would keep the model that was loaded last
-            )
+            # MLflow would keep the model that was loaded last.
+            mlflow.models.model.__mlflow_model__ = None
 
 
 def _load(registry: Registry, number: str) -> Loaded:
